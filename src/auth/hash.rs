@@ -1,0 +1,97 @@
+//! Argon2id hashes of passwords in PHC form (RFC 9106): made, bounded, compared.
+
+use std::fmt;
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+
+use crate::config::Argon2Cost;
+use crate::identity::Secret;
+
+/// Most memory a stored hash may ask for, in KiB: a hash that asks for more is a bomb.
+pub const MEMORY_KIB_MAX: u32 = 256 * 1024;
+/// Most passes a stored hash may ask for.
+pub const ITERATIONS_MAX: u32 = 10;
+/// Most lanes a stored hash may ask for.
+pub const PARALLELISM_MAX: u32 = 4;
+
+/// Why a text is no hash that this server will check against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashError {
+    /// Not a PHC string.
+    Malformed,
+    /// Another algorithm than Argon2id, version 19.
+    Algorithm,
+    /// Parameters beyond the bounds of this module.
+    Cost,
+}
+
+impl fmt::Display for HashError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not a password hash in PHC form ($argon2id$v=19$m=…,t=…,p=…$salt$hash)",
+            Self::Algorithm => "only argon2id, version 19, is accepted",
+            Self::Cost => "the hash asks for more than 256 MiB, 10 passes or 4 lanes",
+        })
+    }
+}
+
+/// Hashes a new password with a random salt.
+///
+/// # Errors
+/// Parameters that Argon2 itself does not take, or no randomness.
+pub fn make(secret: &Secret, cost: Argon2Cost) -> Result<String, HashError> {
+    let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None).map_err(|_| HashError::Cost)?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    argon2.hash_password(secret.expose()).map(|hash| hash.to_string()).map_err(|_| HashError::Cost)
+}
+
+/// Reads the parameters of a stored hash.
+///
+/// # Errors
+/// [`HashError`] where the hash must not be used.
+pub fn cost(phc: &str) -> Result<Argon2Cost, HashError> {
+    let hash = PasswordHash::new(phc).map_err(|_| HashError::Malformed)?;
+    if hash.algorithm.as_str() != "argon2id" || hash.version != Some(19) {
+        return Err(HashError::Algorithm);
+    }
+    let params = Params::try_from(&hash).map_err(|_| HashError::Malformed)?;
+    let cost = Argon2Cost { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() };
+    let bounded = cost.memory_kib <= MEMORY_KIB_MAX
+        && cost.iterations <= ITERATIONS_MAX
+        && cost.parallelism <= PARALLELISM_MAX
+        && hash.hash.is_some();
+    if bounded { Ok(cost) } else { Err(HashError::Cost) }
+}
+
+/// Whether the secret is the one that was hashed. Takes as long as the hash's parameters ask,
+/// whatever the answer; a malformed hash matches nothing.
+pub fn matches(phc: &str, secret: &Secret) -> bool {
+    PasswordHash::new(phc).is_ok_and(|hash| Argon2::default().verify_password(secret.expose(), &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHEAP: Argon2Cost = Argon2Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    #[test]
+    fn a_hash_matches_its_password_alone() {
+        let hash = make(&Secret::new(b"correct horse".to_vec()), CHEAP).unwrap();
+        assert_eq!(cost(&hash), Ok(CHEAP));
+        assert!(matches(&hash, &Secret::new(b"correct horse".to_vec())));
+        assert!(!matches(&hash, &Secret::new(b"battery staple".to_vec())));
+        assert!(!matches("", &Secret::new(Vec::new())));
+    }
+
+    #[test]
+    fn hashes_of_other_kinds_and_bombs_are_refused() {
+        let hash = make(&Secret::new(b"x".to_vec()), CHEAP).unwrap();
+        assert_eq!(cost("hunter2"), Err(HashError::Malformed));
+        assert_eq!(cost(&hash.replace("argon2id", "argon2i")), Err(HashError::Algorithm));
+        assert_eq!(cost(&hash.replace("m=64", "m=4194304")), Err(HashError::Cost));
+        assert_eq!(cost(&hash.replace("t=1", "t=11")), Err(HashError::Cost));
+    }
+}

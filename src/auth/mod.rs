@@ -1,0 +1,3 @@
+//! Checking who somebody is: password hashes, their strength, and the price of guessing.
+
+pub mod hash;

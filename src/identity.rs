@@ -1,0 +1,137 @@
+//! Who a client says it is, and the secrets it brings: names and passwords as types.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+/// Longest user name accepted, in bytes.
+pub const USERNAME_BYTES_MAX: usize = 64;
+
+/// Names that are anonymous by convention (RFC 1635); no account may carry one.
+const ANONYMOUS: [&str; 2] = ["anonymous", "ftp"];
+
+/// The name of an account: 1 to 64 ASCII letters, digits, `.`, `_`, `-`, `@` or `+`, beginning
+/// with a letter or digit, and never one of the anonymous names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Username(String);
+
+/// Why a text is no [`Username`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsernameError {
+    /// Empty, or longer than [`USERNAME_BYTES_MAX`].
+    Length,
+    /// Holds a character outside the permitted set, or begins with punctuation.
+    Character,
+    /// `anonymous` or `ftp`, in any case.
+    Anonymous,
+}
+
+impl Username {
+    /// Reads a user name.
+    ///
+    /// # Errors
+    /// [`UsernameError`] says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, UsernameError> {
+        if text.is_empty() || text.len() > USERNAME_BYTES_MAX {
+            return Err(UsernameError::Length);
+        }
+        let permitted = |b: u8| b.is_ascii_alphanumeric() || b"._-@+".contains(&b);
+        if !text.bytes().all(permitted) || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return Err(UsernameError::Character);
+        }
+        if is_anonymous(text) {
+            return Err(UsernameError::Anonymous);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Username {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for UsernameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Length => "a user name has 1 to 64 characters",
+            Self::Character => "a user name holds only letters, digits and . _ - @ + and begins with a letter or digit",
+            Self::Anonymous => "anonymous and ftp are never accounts",
+        })
+    }
+}
+
+/// Whether a name offered with `USER` asks for anonymous access.
+pub fn is_anonymous(name: &str) -> bool {
+    let name = name.trim();
+    ANONYMOUS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// A password as it was sent: wiped from memory when dropped, and never printed.
+pub struct Secret(Zeroizing<Vec<u8>>);
+
+impl Secret {
+    /// Takes the bytes over.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes, for hashing and for nothing else.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// Proof that somebody showed the secret of an account. Only [`crate::auth`] vouches for it.
+#[derive(Debug)]
+#[must_use]
+pub struct Verified(Username);
+
+impl Verified {
+    /// States that the secret of this account was shown; the hits of a search for this name are
+    /// the places that vouch.
+    pub(crate) fn assertion(name: Username) -> Self {
+        Self(name)
+    }
+
+    /// The account's name.
+    pub fn name(&self) -> &Username {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded_and_plain() {
+        assert!(Username::parse("alice").is_ok());
+        assert!(Username::parse("ACME_EDI-7.prod@site+1").is_ok());
+        assert_eq!(Username::parse(""), Err(UsernameError::Length));
+        assert_eq!(Username::parse(&"a".repeat(65)), Err(UsernameError::Length));
+        for bad in ["../x", "a/b", "-x", ".x", "a b", "a\0b", "b\u{f6}b", "%user%"] {
+            assert_eq!(Username::parse(bad), Err(UsernameError::Character), "{bad:?}");
+        }
+        for bad in ["anonymous", "FTP", "Anonymous"] {
+            assert_eq!(Username::parse(bad), Err(UsernameError::Anonymous), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_never_printed() {
+        assert_eq!(format!("{:?}", Secret::new(b"hunter2".to_vec())), "Secret(..)");
+    }
+}

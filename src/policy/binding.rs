@@ -1,0 +1,58 @@
+//! How a data connection must prove that it belongs to its control connection, and the dated
+//! exceptions that relax it.
+
+use std::fmt;
+
+use ipnet::IpNet;
+use jiff::civil::Date;
+
+use super::grant::RuleSource;
+
+/// What a data connection must show (RFC 4217 §10.2 leaves it to the server).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DataBinding {
+    /// Its TLS handshake resumes a session of this very control connection. The default.
+    Session,
+    /// Its TLS handshake resumes a session of this or another live control connection of the same
+    /// user from the same address.
+    Principal,
+    /// It comes from the control connection's address and is the first to use a one-time port.
+    Address,
+}
+
+impl DataBinding {
+    /// The word for it in policy files and records.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Principal => "principal",
+            Self::Address => "address",
+        }
+    }
+
+    /// The level that a policy file's word means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Session, Self::Principal, Self::Address].into_iter().find(|level| level.word() == word)
+    }
+}
+
+impl fmt::Display for DataBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A relaxation of [`DataBinding::Session`] with its reason and its last day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exception {
+    /// The level granted.
+    pub binding: DataBinding,
+    /// For clients of this network only; of any network where none is given.
+    pub clients: Option<IpNet>,
+    /// Why it was granted; never empty.
+    pub reason: String,
+    /// The last day on which it holds.
+    pub until: Date,
+    /// Where it stands.
+    pub source: RuleSource,
+}

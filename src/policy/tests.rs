@@ -1,0 +1,131 @@
+use super::*;
+use crate::policy::network::NetworkRule;
+use crate::policy::permission::Permission;
+
+fn source(line: u32) -> RuleSource {
+    RuleSource { file: "users.toml".into(), line }
+}
+
+fn date(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
+fn nets(list: &[&str]) -> Vec<NetworkRule> {
+    list.iter().map(|net| NetworkRule { network: net.parse().unwrap(), source: source(9) }).collect()
+}
+
+fn account(name: &str) -> Account {
+    Account {
+        name: Username::parse(name).unwrap(),
+        home: "/srv/alice".into(),
+        password: String::new(),
+        password_set: date("2026-11-01"),
+        expires: None,
+        enabled: true,
+        permissions: Permissions { set: PermissionSet::READ_ONLY, source: source(3) },
+        addresses: AddressRules::default(),
+        groups: Vec::new(),
+        quota_bytes: None,
+        quota_files: None,
+        exceptions: Vec::new(),
+        source: source(2),
+    }
+}
+
+fn policy(accounts: Vec<Account>) -> Policy {
+    Policy {
+        networks: AddressRules::default(),
+        users: accounts.into_iter().map(|account| (account.name.clone(), account)).collect(),
+        groups: BTreeMap::new(),
+        exceptions: Vec::new(),
+        password_days_max: Some(180),
+    }
+}
+
+fn enter(policy: &Policy, address: &str, today: &str) -> Result<Principal, LoginDenial> {
+    let verified = Verified::assertion(Username::parse("alice").unwrap());
+    policy.enter(&verified, address.parse().unwrap(), date(today))
+}
+
+#[test]
+fn an_account_lets_in_until_its_last_day() {
+    let mut alice = account("alice");
+    alice.expires = Some(date("2026-12-31"));
+    let policy = policy(vec![alice]);
+    assert!(enter(&policy, "192.0.2.1", "2026-12-31").is_ok());
+    assert_eq!(enter(&policy, "192.0.2.1", "2027-01-01").unwrap_err(), LoginDenial::AccountExpired(source(2)));
+}
+
+#[test]
+fn a_password_ages() {
+    let mut aged = policy(vec![account("alice")]);
+    assert!(enter(&aged, "192.0.2.1", "2027-04-30").is_ok());
+    assert_eq!(enter(&aged, "192.0.2.1", "2027-05-01").unwrap_err(), LoginDenial::PasswordExpired(source(2)));
+    aged.password_days_max = None;
+    assert!(enter(&aged, "192.0.2.1", "2037-05-01").is_ok());
+}
+
+#[test]
+fn disabled_and_unknown_accounts_stay_out() {
+    let mut alice = account("alice");
+    alice.enabled = false;
+    assert_eq!(enter(&policy(vec![alice]), "::1", "2026-11-22").unwrap_err(), LoginDenial::Disabled(source(2)));
+    assert_eq!(enter(&policy(vec![]), "::1", "2026-11-22").unwrap_err(), LoginDenial::Unknown);
+}
+
+#[test]
+fn a_users_networks_narrow_and_deny_wins() {
+    let mut alice = account("alice");
+    alice.addresses = AddressRules { allow: nets(&["10.0.0.0/8"]), deny: nets(&["10.9.0.0/16"]) };
+    let policy = policy(vec![alice]);
+    assert!(enter(&policy, "10.1.2.3", "2026-11-22").is_ok());
+    assert_eq!(enter(&policy, "10.9.2.3", "2026-11-22").unwrap_err(), LoginDenial::Address(Some(source(9))));
+    assert_eq!(enter(&policy, "192.0.2.1", "2026-11-22").unwrap_err(), LoginDenial::Address(None));
+}
+
+#[test]
+fn groups_narrow_where_the_user_says_nothing() {
+    let mut alice = account("alice");
+    alice.groups = vec!["partners".into()];
+    let mut policy = policy(vec![alice]);
+    let addresses = AddressRules { allow: nets(&["10.0.0.0/8"]), deny: vec![] };
+    policy
+        .groups
+        .insert("partners".into(), Group { permissions: None, addresses, exceptions: vec![], source: source(1) });
+    assert!(enter(&policy, "10.1.2.3", "2026-11-22").is_ok());
+    assert_eq!(enter(&policy, "192.0.2.1", "2026-11-22").unwrap_err(), LoginDenial::Address(None));
+}
+
+#[test]
+fn a_grant_covers_what_is_permitted_and_no_more() {
+    let policy = policy(vec![account("alice")]);
+    let alice = enter(&policy, "::1", "2026-11-22").unwrap();
+    let path = VirtualPath::root();
+    let wanted = PermissionSet::of(&[Permission::Read, Permission::Delete]);
+    let Judgement::Allow(grant) = policy.judge(&alice, wanted, &path) else { panic!("reading is permitted") };
+    assert!(grant.allows(Permission::Read) && !grant.allows(Permission::Delete));
+    let Judgement::Deny(denial) = policy.judge(&alice, PermissionSet::of(&[Permission::Delete]), &path) else {
+        panic!("deleting is not permitted")
+    };
+    assert_eq!(denial.rule, Some(source(3)));
+}
+
+#[test]
+fn an_exception_holds_for_its_network_until_its_last_day() {
+    let mut alice = account("alice");
+    alice.exceptions = vec![Exception {
+        binding: DataBinding::Address,
+        clients: Some("10.0.0.0/8".parse().unwrap()),
+        reason: "supplier cannot resume".into(),
+        until: date("2026-12-31"),
+        source: source(7),
+    }];
+    let policy = policy(vec![alice]);
+    let level = |address: &str, today: &str| {
+        let alice = enter(&policy, address, "2026-11-22").unwrap();
+        policy.binding(&alice, date(today)).level
+    };
+    assert_eq!(level("10.0.0.1", "2026-12-31"), DataBinding::Address);
+    assert_eq!(level("10.0.0.1", "2027-01-01"), DataBinding::Session);
+    assert_eq!(level("192.0.2.1", "2026-12-31"), DataBinding::Session);
+}
