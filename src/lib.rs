@@ -11,6 +11,8 @@
 //! | [`audit`] | typed records and the one writer |
 //! | [`auth`] | password hashes, strength, throttling |
 
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
+
 pub mod audit;
 pub mod auth;
 pub mod config;

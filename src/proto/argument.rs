@@ -1,0 +1,241 @@
+//! The arguments of commands, each read into its own type (RFC 959 §5.3.2, 2428, 3659, 4217).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use jiff::civil::DateTime;
+
+/// The argument cannot be read as what the verb takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+/// A representation type (RFC 959 §3.1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Representation {
+    /// Lines end with CRLF on the wire and with LF in the store.
+    Ascii,
+    /// The bytes as they are.
+    Image,
+}
+
+/// What `TYPE` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TypeArgument {
+    /// A type that is served.
+    Served(Representation),
+    /// A type of RFC 959 that is not: EBCDIC, other byte sizes, print formats.
+    NotServed,
+}
+
+impl Representation {
+    /// The letter that stands for it.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Ascii => 'A',
+            Self::Image => 'I',
+        }
+    }
+}
+
+/// Reads the argument of `TYPE`.
+///
+/// # Errors
+/// Anything that is no type of RFC 959.
+pub fn representation(argument: &[u8]) -> Result<TypeArgument, Unreadable> {
+    let text = ascii(argument)?.to_ascii_uppercase();
+    let mut words = text.split_ascii_whitespace();
+    let kind = words.next().ok_or(Unreadable)?;
+    let second = words.next();
+    if words.next().is_some() {
+        return Err(Unreadable);
+    }
+    match (kind, second) {
+        ("I" | "L8", None) | ("L", Some("8")) => Ok(TypeArgument::Served(Representation::Image)),
+        ("A", None | Some("N")) => Ok(TypeArgument::Served(Representation::Ascii)),
+        ("A" | "E" | "L" | "I", _) => Ok(TypeArgument::NotServed),
+        _ => Err(Unreadable),
+    }
+}
+
+/// A protection level (RFC 2228 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtectionLevel {
+    /// In the clear.
+    Clear,
+    /// Integrity alone.
+    Safe,
+    /// Confidentiality alone.
+    Confidential,
+    /// Both: TLS (RFC 4217 §9).
+    Private,
+}
+
+/// Reads the argument of `PROT`.
+///
+/// # Errors
+/// Anything that is no protection level of RFC 2228.
+pub fn protection(argument: &[u8]) -> Result<ProtectionLevel, Unreadable> {
+    match argument {
+        b"C" | b"c" => Ok(ProtectionLevel::Clear),
+        b"S" | b"s" => Ok(ProtectionLevel::Safe),
+        b"E" | b"e" => Ok(ProtectionLevel::Confidential),
+        b"P" | b"p" => Ok(ProtectionLevel::Private),
+        _ => Err(Unreadable),
+    }
+}
+
+/// Reads a decimal number without a sign, as `REST`, `ALLO` and `PBSZ` take it.
+///
+/// # Errors
+/// Anything but 1 to 19 digits, or a number above `i64::MAX`, beyond which no file reaches.
+pub fn number(argument: &[u8]) -> Result<u64, Unreadable> {
+    if argument.is_empty() || argument.len() > 19 || !argument.iter().all(u8::is_ascii_digit) {
+        return Err(Unreadable);
+    }
+    let value: u64 = ascii(argument)?.parse().map_err(|_| Unreadable)?;
+    if i64::try_from(value).is_ok() { Ok(value) } else { Err(Unreadable) }
+}
+
+/// Reads the argument of `ALLO`: a size, and perhaps `R` and a record size, which is ignored.
+///
+/// # Errors
+/// Anything else.
+pub fn allocation(argument: &[u8]) -> Result<u64, Unreadable> {
+    let text = ascii(argument)?;
+    let mut words = text.split_ascii_whitespace();
+    let size = number(words.next().ok_or(Unreadable)?.as_bytes())?;
+    match (words.next(), words.next(), words.next()) {
+        (None, None, None) => Ok(size),
+        (Some("R" | "r"), Some(record), None) => number(record.as_bytes()).map(|_| size),
+        _ => Err(Unreadable),
+    }
+}
+
+/// What `EPSV` asks for (RFC 2428 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpsvArgument {
+    /// A port, of the protocol of the control connection.
+    Same,
+    /// A port of IPv4 (`1`) or IPv6 (`2`).
+    Protocol(Family),
+    /// No other way of opening data connections from here on.
+    All,
+    /// A protocol number that is neither.
+    Unknown,
+}
+
+/// A network protocol by its number of RFC 2428.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// 1.
+    V4,
+    /// 2.
+    V6,
+}
+
+/// Reads the argument of `EPSV`.
+///
+/// # Errors
+/// Anything that is neither empty, a number nor `ALL`.
+pub fn epsv(argument: &[u8]) -> Result<EpsvArgument, Unreadable> {
+    match argument {
+        b"" => Ok(EpsvArgument::Same),
+        b"1" => Ok(EpsvArgument::Protocol(Family::V4)),
+        b"2" => Ok(EpsvArgument::Protocol(Family::V6)),
+        all if all.eq_ignore_ascii_case(b"ALL") => Ok(EpsvArgument::All),
+        other => number(other).map(|_| EpsvArgument::Unknown),
+    }
+}
+
+/// Reads the argument of `PORT`: six numbers of a byte each (RFC 959 §5.3.2).
+///
+/// # Errors
+/// Anything else.
+pub fn port(argument: &[u8]) -> Result<SocketAddr, Unreadable> {
+    let text = ascii(argument)?;
+    let mut numbers = [0_u8; 6];
+    let mut words = text.split(',');
+    for slot in &mut numbers {
+        let word = words.next().filter(|word| word.bytes().all(|b| b.is_ascii_digit())).ok_or(Unreadable)?;
+        *slot = word.parse().map_err(|_| Unreadable)?;
+    }
+    if words.next().is_some() {
+        return Err(Unreadable);
+    }
+    let [a, b, c, d, high, low] = numbers;
+    Ok(SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low]))))
+}
+
+/// What `EPRT` names (RFC 2428 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EprtArgument {
+    /// An address and a port.
+    Address(SocketAddr),
+    /// A network protocol that is neither IPv4 nor IPv6.
+    UnknownFamily,
+}
+
+/// Reads the argument of `EPRT`.
+///
+/// # Errors
+/// Anything that has not the form of RFC 2428 §2.
+pub fn eprt(argument: &[u8]) -> Result<EprtArgument, Unreadable> {
+    let text = ascii(argument)?;
+    let delimiter = text.chars().next().filter(|c| ('!'..='~').contains(c)).ok_or(Unreadable)?;
+    let mut parts = text.split(delimiter).skip(1);
+    let (family, address, port) = (parts.next(), parts.next(), parts.next());
+    if parts.next() != Some("") || parts.next().is_some() {
+        return Err(Unreadable);
+    }
+    let (family, address, port) = (family.ok_or(Unreadable)?, address.ok_or(Unreadable)?, port.ok_or(Unreadable)?);
+    let port = u16::try_from(number(port.as_bytes())?).map_err(|_| Unreadable)?;
+    let address: IpAddr = match family {
+        "1" => IpAddr::V4(address.parse::<Ipv4Addr>().map_err(|_| Unreadable)?),
+        "2" => IpAddr::V6(address.parse::<Ipv6Addr>().map_err(|_| Unreadable)?),
+        other => return number(other.as_bytes()).map(|_| EprtArgument::UnknownFamily),
+    };
+    Ok(EprtArgument::Address(SocketAddr::from((address, port))))
+}
+
+/// Reads a time-val (RFC 3659 §2.3) into seconds since the Unix epoch; fractions are dropped.
+///
+/// # Errors
+/// Anything but 14 digits that name a moment between 1970 and 9999, and perhaps a fraction.
+pub fn time(argument: &[u8]) -> Result<i64, Unreadable> {
+    let text = ascii(argument)?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.len() <= 14 && part.bytes().all(|b| b.is_ascii_digit());
+    if whole.len() != 14 || !digits(whole) || !digits(fraction) {
+        return Err(Unreadable);
+    }
+    let field = |from: usize, to: usize| -> Result<i16, Unreadable> {
+        whole.get(from..to).and_then(|part| part.parse().ok()).ok_or(Unreadable)
+    };
+    let small = |from: usize, to: usize| i8::try_from(field(from, to)?).map_err(|_| Unreadable);
+    // A leap second is the last second of its minute here.
+    let second = small(12, 14)?.min(if field(12, 14)? == 60 { 59 } else { i8::MAX });
+    let moment = DateTime::new(field(0, 4)?, small(4, 6)?, small(6, 8)?, small(8, 10)?, small(10, 12)?, second, 0)
+        .map_err(|_| Unreadable)?;
+    let stamp = jiff::tz::Offset::UTC.to_timestamp(moment).map_err(|_| Unreadable)?;
+    if stamp.as_second() >= 0 { Ok(stamp.as_second()) } else { Err(Unreadable) }
+}
+
+/// The path behind the option words (`-la` and the like) that clients send to `LIST` and `NLST`.
+pub fn without_options(argument: &[u8]) -> &[u8] {
+    let mut rest = argument;
+    while let Some(stripped) = rest.strip_prefix(b"-") {
+        let word = stripped.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        match (word, stripped.get(word..)) {
+            (1.., Some([])) => return &[],
+            (1.., Some([b' ', tail @ ..])) => rest = tail,
+            _ => break,
+        }
+    }
+    rest
+}
+
+fn ascii(argument: &[u8]) -> Result<&str, Unreadable> {
+    std::str::from_utf8(argument).ok().filter(|text| text.is_ascii()).ok_or(Unreadable)
+}
+
+#[cfg(test)]
+mod tests;

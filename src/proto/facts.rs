@@ -1,0 +1,265 @@
+//! Listings: facts of `MLSD` and `MLST` (RFC 3659 §7) and lines of `LIST` as every parser of the
+//! last decades reads them.
+
+use std::io::Write as _;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+/// A fact of RFC 3659 §7.5 that this server tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// `file`, `dir`, `cdir`.
+    Type,
+    /// Size in bytes.
+    Size,
+    /// Last modification, UTC.
+    Modify,
+    /// What the user may do with it.
+    Perm,
+    /// The same for two names of one file.
+    Unique,
+}
+
+impl Fact {
+    /// Every fact, in the order in which they are written.
+    pub const ALL: [Self; 5] = [Self::Type, Self::Size, Self::Modify, Self::Perm, Self::Unique];
+
+    /// Its name as `FEAT` tells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Type => "Type",
+            Self::Size => "Size",
+            Self::Modify => "Modify",
+            Self::Perm => "Perm",
+            Self::Unique => "Unique",
+        }
+    }
+}
+
+/// Which facts a session wants (`OPTS MLST`, RFC 3659 §7.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FactSet([bool; Fact::ALL.len()]);
+
+impl Default for FactSet {
+    fn default() -> Self {
+        Self([true; Fact::ALL.len()])
+    }
+}
+
+impl FactSet {
+    /// The facts named in the argument of `OPTS MLST`; names not known are passed over.
+    pub fn select(argument: &str) -> Self {
+        let wanted = |fact: Fact| argument.split(';').any(|name| name.trim().eq_ignore_ascii_case(fact.name()));
+        Self(Fact::ALL.map(wanted))
+    }
+
+    /// Whether the fact is wanted.
+    pub fn contains(self, fact: Fact) -> bool {
+        Fact::ALL.iter().zip(self.0).any(|(known, wanted)| *known == fact && wanted)
+    }
+
+    /// `Type*;Size*;…` for `FEAT`: every fact, those wanted marked.
+    pub fn feature(self) -> String {
+        Fact::ALL.iter().zip(self.0).flat_map(|(fact, on)| [fact.name(), if on { "*;" } else { ";" }]).collect()
+    }
+
+    /// `Type;Size;…`: the facts wanted.
+    pub fn names(self) -> String {
+        Fact::ALL.iter().filter(|fact| self.contains(**fact)).flat_map(|fact| [fact.name(), ";"]).collect()
+    }
+}
+
+/// Whether an entry is a file, a directory, or the directory listed itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// The directory whose entries follow.
+    Current,
+}
+
+/// What is told of one entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Its name, or its path for `MLST`.
+    pub name: &'a str,
+    /// What it is.
+    pub kind: Kind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Last modification in seconds since the Unix epoch.
+    pub modified_seconds: i64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Device and inode.
+    pub unique: (u64, u64),
+}
+
+/// Writes entries in the form of one listing.
+#[derive(Clone, Debug)]
+pub struct Form {
+    facts: FactSet,
+    perm_file: String,
+    perm_directory: String,
+    now_seconds: i64,
+}
+
+/// Half a year: older `LIST` lines show the year instead of the time of day.
+const RECENT_SECONDS: i64 = 180 * 24 * 3600;
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+impl Form {
+    /// The form for a session that wants these facts, at this moment; `perm_file` and
+    /// `perm_directory` are the letters of RFC 3659 §7.5.5 for what the user may do.
+    pub fn new(facts: FactSet, perm_file: String, perm_directory: String, now: Timestamp) -> Self {
+        Self { facts, perm_file, perm_directory, now_seconds: now.as_second() }
+    }
+
+    /// One entry of `MLSD` or `MLST`, without line end.
+    pub fn facts(&self, out: &mut Vec<u8>, entry: &Entry<'_>) {
+        for fact in Fact::ALL {
+            if !self.facts.contains(fact) {
+                continue;
+            }
+            match fact {
+                Fact::Type => out.extend_from_slice(match entry.kind {
+                    Kind::File => b"type=file;",
+                    Kind::Directory => b"type=dir;",
+                    Kind::Current => b"type=cdir;",
+                }),
+                Fact::Size if entry.kind == Kind::File => put(out, format_args!("size={};", entry.size)),
+                Fact::Size => {}
+                Fact::Modify => {
+                    out.extend_from_slice(b"modify=");
+                    time_value(out, entry.modified_seconds);
+                    out.push(b';');
+                }
+                Fact::Perm => {
+                    let perm = if entry.kind == Kind::File { &self.perm_file } else { &self.perm_directory };
+                    put(out, format_args!("perm={perm};"));
+                }
+                Fact::Unique => put(out, format_args!("unique={:x}g{:x};", entry.unique.0, entry.unique.1)),
+            }
+        }
+        out.push(b' ');
+        out.extend_from_slice(entry.name.as_bytes());
+    }
+
+    /// One line of `LIST`, without line end: the nine columns of `ls -l`, times in UTC.
+    pub fn long(&self, out: &mut Vec<u8>, entry: &Entry<'_>) {
+        let bits = [
+            (0o400, b'r'),
+            (0o200, b'w'),
+            (0o100, b'x'),
+            (0o40, b'r'),
+            (0o20, b'w'),
+            (0o10, b'x'),
+            (4, b'r'),
+            (2, b'w'),
+            (1, b'x'),
+        ];
+        out.push(if entry.kind == Kind::File { b'-' } else { b'd' });
+        out.extend(bits.map(|(bit, letter)| if entry.mode & bit == 0 { b'-' } else { letter }));
+        put(out, format_args!("   1 ftp      ftp      {:>12} ", entry.size));
+        let moment = civil(entry.modified_seconds);
+        let month = MONTHS.get(usize::from(moment.month().unsigned_abs()).saturating_sub(1)).unwrap_or(&"Jan");
+        let age = self.now_seconds.saturating_sub(entry.modified_seconds);
+        if (0..RECENT_SECONDS).contains(&age) {
+            put(out, format_args!("{month} {:02} {:02}:{:02} ", moment.day(), moment.hour(), moment.minute()));
+        } else {
+            put(out, format_args!("{month} {:02}  {:04} ", moment.day(), moment.year()));
+        }
+        out.extend_from_slice(entry.name.as_bytes());
+    }
+}
+
+/// Appends a time-val of RFC 3659 §2.3: `YYYYMMDDHHMMSS`, UTC.
+pub fn time_value(out: &mut Vec<u8>, seconds: i64) {
+    let moment = civil(seconds);
+    put(
+        out,
+        format_args!(
+            "{:04}{:02}{:02}{:02}{:02}{:02}",
+            moment.year(),
+            moment.month(),
+            moment.day(),
+            moment.hour(),
+            moment.minute(),
+            moment.second()
+        ),
+    );
+}
+
+fn civil(seconds: i64) -> jiff::civil::DateTime {
+    // Years before 0 cannot be written as a time-val.
+    let stamp = Timestamp::from_second(seconds.max(-62_000_000_000)).unwrap_or(Timestamp::UNIX_EPOCH);
+    Offset::UTC.to_datetime(stamp)
+}
+
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a Vec does not fail.
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_795_328_102; // 2026-11-22 06:15:02 UTC
+
+    fn entry(name: &str, modified_seconds: i64) -> Entry<'_> {
+        Entry { name, kind: Kind::File, size: 1234, modified_seconds, mode: 0o640, unique: (0xfd01, 0x2a) }
+    }
+
+    fn form() -> Form {
+        Form::new(FactSet::default(), "adfrw".into(), "cdflmpe".into(), Timestamp::from_second(NOW).unwrap())
+    }
+
+    fn text(write: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn facts_of_files_and_directories() {
+        let form = form();
+        assert_eq!(
+            text(|out| form.facts(out, &entry("r.csv", NOW))),
+            "type=file;size=1234;modify=20261122061502;perm=adfrw;unique=fd01g2a; r.csv"
+        );
+        let directory = Entry { kind: Kind::Directory, ..entry("in", 0) };
+        assert_eq!(
+            text(|out| form.facts(out, &directory)),
+            "type=dir;modify=19700101000000;perm=cdflmpe;unique=fd01g2a; in"
+        );
+    }
+
+    #[test]
+    fn only_the_facts_wanted_are_told() {
+        let form = Form::new(FactSet::select("perm;"), "r".into(), "el".into(), Timestamp::UNIX_EPOCH);
+        assert_eq!(text(|out| form.facts(out, &entry("a", 0))), "perm=r; a");
+    }
+
+    #[test]
+    fn lines_of_list_tell_time_or_year() {
+        let form = form();
+        let line = |at: i64| text(|out| form.long(out, &entry("a b", at)));
+        assert_eq!(line(NOW), "-rw-r-----   1 ftp      ftp              1234 Nov 22 06:15 a b");
+        assert_eq!(line(NOW - 200 * 86400), "-rw-r-----   1 ftp      ftp              1234 May 06  2026 a b");
+        assert_eq!(line(NOW + 86400), "-rw-r-----   1 ftp      ftp              1234 Nov 23  2026 a b");
+        assert!(line(i64::MIN).ends_with("a b") && line(i64::MAX).ends_with("a b"));
+    }
+
+    #[test]
+    fn opts_mlst_selects() {
+        let set = FactSet::select("size;MODIFY;bogus;");
+        assert_eq!(set.names(), "Size;Modify;");
+        assert_eq!(set.feature(), "Type;Size*;Modify*;Perm;Unique;");
+        assert_eq!(FactSet::select("").names(), "");
+    }
+}
