@@ -19,3 +19,5 @@ pub mod config;
 pub mod identity;
 pub mod policy;
 pub mod proto;
+pub mod rules;
+pub mod session;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Event;
+use crate::proto::path::VirtualPath;
 
 /// What happened, to whom, where, and how it ended.
 #[derive(Clone, Debug)]
@@ -133,6 +134,13 @@ pub enum Detail {
     Number(u64),
     /// A truth value.
     Flag(bool),
+}
+
+impl FileFacts {
+    /// A file of which only the path is known.
+    pub fn of(path: &VirtualPath) -> Self {
+        Self { path: path.to_string(), directory: false, size: None, digest: None, renamed_to: None }
+    }
 }
 
 impl Record {

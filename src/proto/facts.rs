@@ -99,7 +99,7 @@ pub struct Entry<'a> {
 }
 
 /// Writes entries in the form of one listing.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Form {
     facts: FactSet,
     perm_file: String,

@@ -1,0 +1,249 @@
+//! Logged in: what the session knows by now, and which family serves which verb.
+
+use std::sync::Arc;
+
+use super::change::Changing;
+use super::effect::{Effect, Input, PassiveFault, PathFacts, Question, Step, StoreAnswer, StoreFault};
+use super::inspect::Looking;
+use super::parameters::Parameters;
+use super::refusal::{self, Doing};
+use super::transfer::Transfer;
+use super::{Command, Session, State, World};
+use crate::audit::event::Event;
+use crate::audit::record::{Detail, FileFacts};
+use crate::policy::Principal;
+use crate::policy::grant::{Grant, Judgement};
+use crate::policy::permission::PermissionSet;
+use crate::proto::facts::FactSet;
+use crate::proto::path::VirtualPath;
+use crate::proto::reply::{Code, Reply};
+use crate::proto::verb::Verb;
+use crate::rules::{Data, Needs};
+
+/// The stage behind the login.
+#[derive(Debug)]
+pub(super) struct Files {
+    pub(super) principal: Principal,
+    user: Arc<str>,
+    pub(super) parameters: Parameters,
+    pub(super) directory: VirtualPath,
+    pub(super) facts: FactSet,
+    /// What `RNFR` named, until the next command.
+    pub(super) rename_from: Option<(VirtualPath, Grant)>,
+    /// What `REST` set, until the next transfer.
+    pub(super) restart_offset: u64,
+    /// What `ALLO` announced, until the next transfer.
+    pub(super) announced_bytes: Option<u64>,
+    pub(super) data: DataState,
+    /// Whether `EPSV ALL` was sent (RFC 2428 §4).
+    pub(super) epsv_only: bool,
+    waiting: Option<Waiting>,
+}
+
+/// How the next data connection will be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DataState {
+    /// Nothing was agreed upon.
+    None,
+    /// The client connects to the port that was told.
+    Passive,
+    /// The server connects to the address that the client told.
+    Active,
+}
+
+/// What the last question was asked for.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// A passive port, to be told in the form of `EPSV` or of `PASV`.
+    Passive(Verb),
+    /// Facts that a look was for.
+    Looking(Looking),
+    /// A change.
+    Changing(Changing),
+    /// A transfer, made ready or moving.
+    Transfer(Box<Transfer>),
+}
+
+impl Files {
+    pub(super) fn new(principal: Principal, parameters: Parameters) -> Self {
+        Self {
+            user: Arc::from(principal.name().as_str()),
+            principal,
+            parameters,
+            directory: VirtualPath::root(),
+            facts: FactSet::default(),
+            rename_from: None,
+            restart_offset: 0,
+            announced_bytes: None,
+            data: DataState::None,
+            epsv_only: false,
+            waiting: None,
+        }
+    }
+
+    pub(super) fn user(&self) -> Arc<str> {
+        Arc::clone(&self.user)
+    }
+
+    pub(super) fn facts_wanted(&self) -> FactSet {
+        self.facts
+    }
+
+    pub(super) fn is_transferring(&self) -> bool {
+        matches!(self.waiting, Some(Waiting::Transfer(_)))
+    }
+
+    pub(super) fn transfer(&mut self) -> Option<&mut Transfer> {
+        match &mut self.waiting {
+            Some(Waiting::Transfer(transfer)) => Some(transfer),
+            _ => None,
+        }
+    }
+
+    pub(super) fn peer_gone(&mut self) {
+        if let Some(transfer) = self.transfer() {
+            transfer.peer_gone = true;
+        }
+    }
+
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        self.waiting = Some(waiting);
+    }
+}
+
+impl Session {
+    pub(super) fn files_command(&mut self, command: &Command<'_>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
+        let State::Files(files) = &mut self.state else { return };
+        let verb = command.rule.verb;
+        if files.is_transferring() {
+            return self.during_transfer(verb, moved_bytes, step);
+        }
+        let rename_from = files.rename_from.take();
+        match verb {
+            Verb::Type | Verb::Mode | Verb::Stru | Verb::Pbsz | Verb::Prot => files.parameters.command(command, step),
+            Verb::Opts => self.opts_mlst(command.argument, step),
+            Verb::Pwd | Verb::Cwd | Verb::Cdup => self.navigate(command, world, step),
+            Verb::Stat if command.argument.is_empty() => self.status(step),
+            Verb::Size | Verb::Mdtm | Verb::Mlst | Verb::Stat => self.inspect(command, world, step),
+            Verb::Dele | Verb::Mkd | Verb::Rmd | Verb::Mfmt | Verb::Rnfr => self.change(command, world, step),
+            Verb::Rnto => self.rename_to(rename_from, command, world, step),
+            Verb::Epsv | Verb::Pasv | Verb::Eprt | Verb::Port => self.data_command(command, step),
+            Verb::Rest | Verb::Allo => self.ahead_of_transfer(command, step),
+            Verb::Abor => {
+                step.effects.push(Effect::CloseData);
+                files.data = DataState::None;
+                step.reply(Reply::new(Code::DataIdle, "No transfer is running."));
+            }
+            _ if command.rule.data == Data::Needed => self.transfer_command(command, world, step),
+            _ => step.reply(Reply::new(Code::NotImplemented, "Not offered.")),
+        }
+    }
+
+    pub(super) fn files_answer(&mut self, answer: Input, world: World<'_>, step: &mut Step) {
+        let State::Files(files) = &mut self.state else { return };
+        match (files.waiting.take(), answer) {
+            (Some(Waiting::Passive(verb)), Input::Passive(port)) => self.passive_opened(verb, port, step),
+            (Some(Waiting::Looking(looking)), Input::Stored(answer)) => self.looked(looking, answer, world, step),
+            (Some(Waiting::Changing(changing)), Input::Stored(answer)) => self.changed(changing, answer, step),
+            (Some(Waiting::Transfer(transfer)), Input::Prepared(answer)) => self.prepared(transfer, answer, step),
+            (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => {
+                self.moved(&transfer, *moved, step);
+                self.resume_held(world, step);
+            }
+            (waiting, _) => files.waiting = waiting,
+        }
+        // A transfer that was refused before any data moved has ended too.
+        if !self.is_transferring() && self.held.is_some() {
+            self.resume_held(world, step);
+        }
+    }
+
+    /// Serves the command that waited for the end of a transfer.
+    fn resume_held(&mut self, world: World<'_>, step: &mut Step) {
+        if step.question.is_some() {
+            return;
+        }
+        if let Some(line) = self.held.take() {
+            let (spoken, _) = crate::proto::verb::split(&line);
+            self.command(&line, Verb::parse(spoken), 0, world, step);
+        }
+    }
+
+    /// Resolves the path of a command and asks the policy for leave; where either fails, the reply
+    /// is in the step and there is no grant.
+    pub(super) fn grant(
+        &mut self,
+        command: &Command<'_>,
+        argument: &[u8],
+        doing: Doing,
+        world: World<'_>,
+        step: &mut Step,
+    ) -> Option<(VirtualPath, Grant)> {
+        let State::Files(files) = &self.state else { return None };
+        let Needs::AnyOf(wanted) = command.rule.needs else { return None };
+        match files.directory.join(argument) {
+            Ok(path) => self.grant_for(command.rule.verb, path, wanted, world, step),
+            Err(error) => {
+                let (reply, _) = refusal::path(error, doing);
+                step.reply(reply);
+                None
+            }
+        }
+    }
+
+    pub(super) fn grant_for(
+        &mut self,
+        verb: Verb,
+        path: VirtualPath,
+        wanted: PermissionSet,
+        world: World<'_>,
+        step: &mut Step,
+    ) -> Option<(VirtualPath, Grant)> {
+        let State::Files(files) = &self.state else { return None };
+        match world.policy.judge(&files.principal, wanted, &path) {
+            Judgement::Allow(grant) => Some((path, grant)),
+            Judgement::Deny(denial) => {
+                let mut record = self.record(Event::AccessDenied).failed("not_permitted");
+                record.command = Some(verb.name());
+                record.codes = vec![Code::NotPossible.number()];
+                record.file = Some(FileFacts::of(&path));
+                record = record.with("wanted", Detail::Text(wanted.to_string()));
+                if let Some(rule) = denial.rule {
+                    record = record.with("rule", Detail::Text(rule.to_string()));
+                }
+                step.audit(record);
+                step.reply(Reply::new(Code::NotPossible, "Not permitted."));
+                None
+            }
+        }
+    }
+
+    fn passive_opened(&mut self, verb: Verb, port: Result<u16, PassiveFault>, step: &mut Step) {
+        let address = self.settings.passive_address;
+        let State::Files(files) = &mut self.state else { return };
+        match port {
+            Ok(port) => {
+                files.data = DataState::Passive;
+                step.reply(super::transfer::passive_reply(verb, address, port));
+            }
+            Err(fault) => step.reply(refusal::passive(fault)),
+        }
+    }
+}
+
+/// An answer of the store that carries facts.
+pub(super) fn facts_of(answer: &Result<StoreAnswer, StoreFault>) -> Result<PathFacts, StoreFault> {
+    match answer {
+        Ok(StoreAnswer::Facts(facts)) => Ok(*facts),
+        Ok(_) => Err(StoreFault::Local),
+        Err(fault) => Err(*fault),
+    }
+}
+
+impl Step {
+    /// Asks the store and remembers what for.
+    pub(super) fn ask_store(&mut self, files: &mut Files, waiting: Waiting, question: Question) {
+        files.wait(waiting);
+        self.ask(question);
+    }
+}

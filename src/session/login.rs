@@ -1,0 +1,203 @@
+//! Behind TLS and before the login: `USER`, `PASS`, and what may be set ahead of them.
+
+use std::sync::Arc;
+
+use super::effect::{Effect, Input, PasswordCheck, Penalty, Question, Step};
+use super::files::Files;
+use super::parameters::Parameters;
+use super::{Command, Session, State, World};
+use crate::audit::event::Event;
+use crate::audit::record::{Detail, Record};
+use crate::identity::{Secret, Username, is_anonymous};
+use crate::policy::{LoginDenial, Principal};
+use crate::proto::reply::{Code, Reply};
+use crate::proto::verb::Verb;
+
+/// Longest part of a claimed user name that is kept, in characters.
+const CLAIMED_CHARACTERS_MAX: usize = 64;
+/// Days before a password's end from which the login says so.
+const EXPIRY_WARNING_DAYS: i32 = 14;
+/// The words of every failed login, whatever its reason.
+const INCORRECT: &str = "Login incorrect.";
+
+/// The stage between TLS and the login.
+#[derive(Debug)]
+pub(super) struct Login {
+    parameters: Parameters,
+    user: Option<Arc<str>>,
+    failures: u32,
+    waiting: Option<Waiting>,
+}
+
+/// What the last question was asked for.
+#[derive(Debug)]
+enum Waiting {
+    Password,
+    Penalty(Failure),
+    Home(Principal),
+}
+
+/// A login that failed: why, and by which rule.
+#[derive(Debug)]
+struct Failure {
+    reason: &'static str,
+    rule: Option<String>,
+    event: Event,
+}
+
+impl Failure {
+    fn new(reason: &'static str) -> Self {
+        Self { reason, rule: None, event: Event::LoginFailure }
+    }
+}
+
+impl From<LoginDenial> for Failure {
+    fn from(denial: LoginDenial) -> Self {
+        let (reason, rule) = match denial {
+            LoginDenial::Unknown => ("unknown_user", None),
+            LoginDenial::Disabled(rule) => ("disabled", Some(rule)),
+            LoginDenial::AccountExpired(rule) => ("expired", Some(rule)),
+            LoginDenial::PasswordExpired(rule) => ("password_expired", Some(rule)),
+            LoginDenial::Address(rule) => ("ip_not_allowed", rule),
+        };
+        Self { rule: rule.map(|rule| rule.to_string()), ..Self::new(reason) }
+    }
+}
+
+impl Login {
+    pub(super) fn new(implicit: bool) -> Self {
+        Self { parameters: Parameters::new(implicit), user: None, failures: 0, waiting: None }
+    }
+
+    pub(super) fn claimed(&self) -> Option<Arc<str>> {
+        self.user.clone()
+    }
+}
+
+impl Session {
+    pub(super) fn login_command(&mut self, command: &Command<'_>, step: &mut Step) {
+        let State::Login(login) = &mut self.state else { return };
+        match command.rule.verb {
+            Verb::User => {
+                let text = String::from_utf8_lossy(command.argument);
+                login.user = Some(text.chars().take(CLAIMED_CHARACTERS_MAX).collect::<String>().into());
+                step.reply(Reply::new(Code::PasswordNeeded, "Password required."));
+            }
+            Verb::Pass => {
+                let Some(claimed) = login.user.clone() else {
+                    return step.reply(Reply::new(Code::BadSequence, "USER comes first."));
+                };
+                login.waiting = Some(Waiting::Password);
+                step.ask(Question::CheckPassword { claimed, secret: Secret::new(command.argument.to_vec()) });
+            }
+            _ => login.parameters.command(command, step),
+        }
+    }
+
+    pub(super) fn login_answer(&mut self, answer: Input, world: World<'_>, step: &mut Step) {
+        let State::Login(login) = &mut self.state else { return };
+        match (login.waiting.take(), answer) {
+            (Some(Waiting::Password), Input::Password(check)) => self.password_checked(check, world, step),
+            (Some(Waiting::Penalty(failure)), Input::Penalty(penalty)) => self.penalised(failure, penalty, step),
+            (Some(Waiting::Home(principal)), Input::Home(opened)) => self.home_opened(principal, opened, world, step),
+            _ => {}
+        }
+    }
+
+    fn password_checked(&mut self, check: PasswordCheck, world: World<'_>, step: &mut Step) {
+        let State::Login(login) = &mut self.state else { return };
+        let claimed = login.user.clone().unwrap_or_default();
+        let anonymous = is_anonymous(&claimed);
+        let failure = match check {
+            PasswordCheck::Busy => {
+                return step.reply(Reply::new(Code::SecurityUnavailable, "Too many logins at once; try again."));
+            }
+            PasswordCheck::Limited { scope } => {
+                let reason = if scope == "user" { "user_limit" } else { "address_limit" };
+                Failure { event: Event::LoginLimited, ..Failure::new(reason) }
+            }
+            _ if anonymous => Failure::new("anonymous"),
+            PasswordCheck::Wrong { known: true } => Failure::new("bad_password"),
+            PasswordCheck::Wrong { known: false } => Failure::new("unknown_user"),
+            PasswordCheck::Right(verified) => {
+                match world.policy.enter(&verified, self.facts.client.ip(), world.today()) {
+                    Ok(principal) => return self.open_home(principal, world, step),
+                    Err(denial) => denial.into(),
+                }
+            }
+        };
+        self.fail(failure, step);
+    }
+
+    fn fail(&mut self, failure: Failure, step: &mut Step) {
+        let State::Login(login) = &mut self.state else { return };
+        let claimed = login.user.clone().unwrap_or_default();
+        login.failures = login.failures.saturating_add(1);
+        login.waiting = Some(Waiting::Penalty(failure));
+        step.ask(Question::CountFailure { claimed });
+    }
+
+    fn open_home(&mut self, principal: Principal, world: World<'_>, step: &mut Step) {
+        let home = world.policy.users.get(principal.name()).map(|account| account.home.clone());
+        let State::Login(login) = &mut self.state else { return };
+        if let Some(home) = home {
+            login.waiting = Some(Waiting::Home(principal));
+            step.ask(Question::OpenHome(home));
+        } else {
+            self.fail(Failure::new("unknown_user"), step);
+        }
+    }
+
+    /// The failure was counted before the client hears of it, so leaving early gains nothing.
+    fn penalised(&mut self, failure: Failure, penalty: Penalty, step: &mut Step) {
+        let mut record = self.login_record(failure.event).failed(failure.reason);
+        record.codes = vec![Code::NotLoggedIn.number()];
+        if let Some(rule) = failure.rule {
+            record = record.with("rule", Detail::Text(rule));
+        }
+        step.audit(record);
+        if let Some(ban) = penalty.banned {
+            let seconds = Detail::Number(ban.as_secs());
+            step.audit(self.login_record(Event::LoginBanned).failed("too_many_failures").with("ban_seconds", seconds));
+        }
+        step.effects.push(Effect::Delay(penalty.delay));
+        step.reply(Reply::new(Code::NotLoggedIn, INCORRECT));
+        let State::Login(login) = &mut self.state else { return };
+        login.user = None;
+        if penalty.banned.is_some() || login.failures >= self.settings.attempts_max {
+            step.reply(Reply::new(Code::Unavailable, "Too many failed logins; closing."));
+            self.close_for("login_failures", step);
+        }
+    }
+
+    fn home_opened(&mut self, principal: Principal, opened: bool, world: World<'_>, step: &mut Step) {
+        if !opened {
+            return self.fail(Failure::new("home_unavailable"), step);
+        }
+        let mut record = self.login_record(Event::LoginSuccess);
+        record.codes = vec![Code::LoggedIn.number()];
+        step.audit(record);
+        step.effects.push(Effect::LoggedIn(principal.clone()));
+        step.reply(Reply::new(Code::LoggedIn, welcome(principal.name(), world)));
+        let State::Login(login) = &mut self.state else { return };
+        let parameters = std::mem::take(&mut login.parameters);
+        self.state = State::Files(Box::new(Files::new(principal, parameters)));
+        self.failed_commands = 0;
+    }
+
+    fn login_record(&self, event: Event) -> Record {
+        let mut record = self.record(event);
+        record.command = Some(Verb::Pass.name());
+        record
+    }
+}
+
+/// The words of a login, with a warning where the password is about to end.
+fn welcome(user: &Username, world: World<'_>) -> String {
+    let end = world.policy.users.get(user).and_then(|account| world.policy.password_expiry(account));
+    let days = end.and_then(|end| world.today().until(end).ok()).map(|span| span.get_days());
+    match days.filter(|days| *days <= EXPIRY_WARNING_DAYS) {
+        Some(days) => format!("Logged in. The password ends in {days} days; have it changed."),
+        None => "Logged in.".to_owned(),
+    }
+}

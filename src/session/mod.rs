@@ -1,0 +1,353 @@
+//! The server-PI (RFC 959 §2.3) as a state machine without sockets, files, clock or randomness:
+//! an [`Input`] in, a [`Step`] out. The driver performs the step's effects in order and answers its
+//! question with the next input.
+//!
+//! Each stage is a type of its own, so what it holds cannot exist earlier: there is no user before
+//! the login, and nothing that was said in clear crosses into the TLS session.
+
+mod change;
+mod cleartext;
+pub mod effect;
+mod files;
+mod inspect;
+mod login;
+mod navigate;
+mod parameters;
+mod refusal;
+mod transfer;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::audit::event::Event;
+use crate::audit::record::{Detail, Record, SessionFacts, TlsFacts, Traffic};
+use crate::policy::Policy;
+use crate::proto::line::{Line, LineError};
+use crate::proto::reply::{Code, Reply};
+use crate::proto::verb::{self, Verb};
+use crate::rules::{self, During, Rule, Stage};
+use effect::{Effect, Input, Question, Step};
+use files::Files;
+use login::Login;
+
+/// Commands that a session may send before somebody has logged in.
+const COMMANDS_BEFORE_LOGIN_MAX: u32 = 50;
+/// Unknown commands before the login after which it is no FTP client that speaks (ALPACA).
+const UNKNOWN_BEFORE_LOGIN_MAX: u32 = 3;
+/// First words of other protocols, whose bytes a browser may be tricked into sending here.
+const FOREIGN: [&[u8]; 9] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"EHLO", b"HELO", b"PROXY"];
+
+/// What a session is given once and keeps.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether TLS comes before the greeting.
+    pub implicit: bool,
+    /// The address that `PASV` announces; none where the control connection is IPv6.
+    pub passive_address: Option<Ipv4Addr>,
+    /// Whether `PORT` and `EPRT` work.
+    pub active: bool,
+    /// Refused or unknown commands in a row after which the session ends.
+    pub failed_commands_max: u32,
+    /// Failed logins after which the session ends.
+    pub attempts_max: u32,
+}
+
+/// What a session looks at anew with each input.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// The policy in force.
+    pub policy: &'a Policy,
+    /// The time of day.
+    pub now: Timestamp,
+}
+
+impl World<'_> {
+    /// Today's date, UTC: account and password dates are judged by it.
+    pub fn today(&self) -> Date {
+        jiff::tz::Offset::UTC.to_datetime(self.now).date()
+    }
+}
+
+/// One control connection's state.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    facts: Arc<SessionFacts>,
+    tls: Option<Arc<TlsFacts>>,
+    state: State,
+    /// A command that waits until the running transfer has ended.
+    held: Option<Line>,
+    failed_commands: u32,
+    commands_before_login: u32,
+    totals: Traffic,
+    transfers: u64,
+}
+
+/// The stages; [`Stage`] is the name of each without what it holds.
+#[derive(Debug)]
+enum State {
+    Cleartext { refused_logins: u32 },
+    Login(Login),
+    Files(Box<Files>),
+    Closed,
+}
+
+/// A command line taken apart and admitted.
+struct Command<'a> {
+    rule: &'static Rule,
+    argument: &'a [u8],
+}
+
+impl Session {
+    /// A session that begins.
+    pub fn new(settings: Settings, facts: Arc<SessionFacts>) -> Self {
+        let state = State::Cleartext { refused_logins: 0 };
+        Self {
+            settings,
+            facts,
+            tls: None,
+            state,
+            held: None,
+            failed_commands: 0,
+            commands_before_login: 0,
+            totals: Traffic::default(),
+            transfers: 0,
+        }
+    }
+
+    /// How far it has come; none once it is closed.
+    pub fn stage(&self) -> Option<Stage> {
+        match self.state {
+            State::Cleartext { .. } => Some(Stage::Cleartext),
+            State::Login(_) => Some(Stage::Login),
+            State::Files(_) => Some(Stage::Files),
+            State::Closed => None,
+        }
+    }
+
+    /// Whether a line may be handed in now.
+    pub fn wants_line(&self) -> bool {
+        self.held.is_none() && !matches!(self.state, State::Closed)
+    }
+
+    /// Whether a transfer is under way, from its command to its final reply.
+    pub fn is_transferring(&self) -> bool {
+        matches!(&self.state, State::Files(files) if files.is_transferring())
+    }
+
+    /// Takes one input and says what to do.
+    pub fn handle(&mut self, input: Input, world: World<'_>) -> Step {
+        let mut step = Step::default();
+        match input {
+            Input::Connected => self.connected(&mut step),
+            Input::Line(line, moved_bytes) => self.line(line, moved_bytes, world, &mut step),
+            Input::TlsInClear => self.violation("tls_on_plain_port", None, &mut step),
+            Input::PlaintextInjection => {
+                step.audit(self.record(Event::TlsPlaintextInjection).failed("plaintext_behind_auth"));
+                step.reply(Reply::new(Code::Unavailable, "Bytes in clear behind AUTH TLS; closing."));
+                self.close(&mut step);
+            }
+            Input::PeerGone => self.gone(&mut step),
+            Input::TimedOut => {
+                let text = match self.stage() {
+                    Some(Stage::Files) => "Idle for too long; closing.",
+                    _ => "The login took too long; closing.",
+                };
+                step.reply(Reply::new(Code::Unavailable, text));
+                self.close_for("timeout", &mut step);
+            }
+            Input::Drain => {
+                step.reply(Reply::new(Code::Unavailable, "The server is being stopped; closing."));
+                self.close_for("server_stopping", &mut step);
+            }
+            Input::Tls(result) => self.tls_done(result, &mut step),
+            Input::Password(_) | Input::Penalty(_) | Input::Home(_) => self.login_answer(input, world, &mut step),
+            Input::Passive(_) | Input::Stored(_) | Input::Prepared(_) | Input::Moved(_) => {
+                self.files_answer(input, world, &mut step);
+            }
+        }
+        step
+    }
+
+    fn connected(&mut self, step: &mut Step) {
+        step.audit(self.record(Event::ConnectionAccepted));
+        if self.settings.implicit {
+            step.ask(Question::StartTls);
+        } else {
+            step.reply(Reply::new(Code::Ready, "Ready; TLS is required."));
+        }
+    }
+
+    /// The handshake of the control connection is over. Everything said in clear is forgotten
+    /// here: the state behind it is built from nothing (RFC 4217 §4).
+    fn tls_done(&mut self, result: Result<TlsFacts, &'static str>, step: &mut Step) {
+        match result {
+            Ok(facts) => {
+                self.tls = Some(Arc::new(facts));
+                self.state = State::Login(Login::new(self.settings.implicit));
+                self.failed_commands = 0;
+                step.audit(self.record(Event::TlsEstablished));
+                if self.settings.implicit {
+                    step.reply(Reply::new(Code::Ready, "Ready."));
+                }
+            }
+            Err(reason) => {
+                step.audit(self.record(Event::TlsFailed).failed(reason));
+                self.close_for("tls_failed", step);
+            }
+        }
+    }
+
+    fn line(&mut self, line: Result<Line, LineError>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
+        let line = match line {
+            Ok(line) => line,
+            Err(LineError::TooLong) => {
+                step.reply(Reply::new(Code::UnknownCommand, "The line is too long; closing."));
+                return self.violation("line_too_long", None, step);
+            }
+            Err(LineError::Malformed) => {
+                step.reply(Reply::new(Code::BadArgument, "NUL and stray CR are not permitted in a command."));
+                return self.count_failed(step);
+            }
+        };
+        let (spoken, _) = verb::split(&line);
+        let parsed = Verb::parse(spoken);
+        if self.is_transferring() && parsed.is_none_or(|verb| rules::rule(verb).during == During::Wait) {
+            self.held = Some(line);
+            return;
+        }
+        self.command(&line, parsed, moved_bytes, world, step);
+    }
+
+    fn command(&mut self, line: &[u8], parsed: Option<Verb>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
+        let (spoken, argument) = verb::split(line);
+        let Some(stage) = self.stage() else { return };
+        if stage != Stage::Files {
+            self.commands_before_login = self.commands_before_login.saturating_add(1);
+            if self.commands_before_login > COMMANDS_BEFORE_LOGIN_MAX {
+                return self.violation("too_many_commands_before_login", None, step);
+            }
+        }
+        let Some(verb) = parsed else {
+            return self.unknown(spoken, stage, step);
+        };
+        match rules::admit(verb, !argument.is_empty(), stage) {
+            Err(refusal) => {
+                step.reply(Reply::new(refusal.code, refusal.text));
+                match (stage, verb) {
+                    (Stage::Cleartext, Verb::User | Verb::Pass) => self.login_in_clear(verb, step),
+                    _ => self.count_failed(step),
+                }
+            }
+            Ok(rule) => {
+                let command = Command { rule, argument };
+                let before = step.effects.len();
+                self.dispatch(&command, moved_bytes, world, step);
+                self.settle(before, step);
+            }
+        }
+    }
+
+    fn dispatch(&mut self, command: &Command<'_>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
+        if self.answer_anywhere(command, step) {
+            return;
+        }
+        match self.state {
+            State::Cleartext { .. } => Self::cleartext_command(command, step),
+            State::Login(_) => self.login_command(command, step),
+            State::Files(_) => self.files_command(command, moved_bytes, world, step),
+            State::Closed => {}
+        }
+    }
+
+    /// A command that was served ends a row of refused ones; one that was not lengthens it. What
+    /// files are there or not is no fault of the client's.
+    fn settle(&mut self, before: usize, step: &mut Step) {
+        let mut codes = step.effects.iter().skip(before).filter_map(|effect| match effect {
+            Effect::Reply(reply) => Some(reply.code().number()),
+            _ => None,
+        });
+        match codes.next_back() {
+            Some(500..=504) => self.count_failed(step),
+            Some(100..=399) | None if self.stage() == Some(Stage::Files) => self.failed_commands = 0,
+            _ => {}
+        }
+    }
+
+    fn unknown(&mut self, spoken: &[u8], stage: Stage, step: &mut Step) {
+        let foreign = FOREIGN.iter().any(|known| known.eq_ignore_ascii_case(spoken)) || spoken.starts_with(b"SSH-");
+        if foreign && stage != Stage::Files {
+            return self.violation("foreign_protocol", None, step);
+        }
+        // The word is not sent back: an answer that reflects its question can be made to serve others.
+        step.reply(Reply::new(Code::UnknownCommand, "No such command; HELP lists them."));
+        self.count_failed(step);
+        if stage != Stage::Files && self.failed_commands >= UNKNOWN_BEFORE_LOGIN_MAX && self.stage().is_some() {
+            self.violation("unknown_commands", None, step);
+        }
+    }
+
+    fn count_failed(&mut self, step: &mut Step) {
+        self.failed_commands = self.failed_commands.saturating_add(1);
+        if self.failed_commands >= self.settings.failed_commands_max && self.stage().is_some() {
+            self.violation("too_many_failed_commands", None, step);
+        }
+    }
+
+    /// Ends the session for what the client did.
+    fn violation(&mut self, reason: &'static str, detail: Option<Detail>, step: &mut Step) {
+        let mut record = self.record(Event::ProtocolViolation).failed(reason);
+        record.details.extend(detail.map(|detail| ("violation", detail)));
+        step.audit(record);
+        step.reply(Reply::new(Code::Unavailable, "Closing the connection."));
+        self.close_for(reason, step);
+    }
+
+    fn gone(&mut self, step: &mut Step) {
+        if self.is_transferring() {
+            step.effects.push(Effect::Abort);
+            if let State::Files(files) = &mut self.state {
+                files.peer_gone();
+            }
+        } else {
+            self.close_for("peer_gone", step);
+        }
+    }
+
+    fn close(&mut self, step: &mut Step) {
+        self.close_for("closed", step);
+    }
+
+    /// Ends the session: its totals are recorded, then the connection closes.
+    fn close_for(&mut self, reason: &'static str, step: &mut Step) {
+        if matches!(self.state, State::Closed) {
+            return;
+        }
+        let mut record = self.record(Event::SessionClosed).with("end", Detail::Text(reason.to_owned()));
+        record = record.with("transfers", Detail::Number(self.transfers));
+        record.traffic = Some(self.totals);
+        // The totals come before the farewell, as every record comes before its reply.
+        let farewell = step.effects.iter().rposition(|effect| !matches!(effect, Effect::Reply(_)));
+        step.effects.insert(farewell.map_or(0, |at| at.saturating_add(1)), Effect::Audit(Box::new(record)));
+        step.effects.push(Effect::Close);
+        step.question = None;
+        self.held = None;
+        self.state = State::Closed;
+    }
+
+    /// A record with everything about the session that is known by now.
+    fn record(&self, event: Event) -> Record {
+        let mut record = Record::new(event);
+        record.session = Some(Arc::clone(&self.facts));
+        record.tls.clone_from(&self.tls);
+        record.user = match &self.state {
+            State::Files(files) => Some(files.user()),
+            State::Login(login) => login.claimed(),
+            State::Cleartext { .. } | State::Closed => None,
+        };
+        record
+    }
+}

@@ -1,0 +1,91 @@
+//! What the client reads when something is refused: one place for the words and codes.
+
+use super::effect::{MoveFault, PassiveFault, StoreFault};
+use crate::proto::path::PathError;
+use crate::proto::reply::{Code, Reply};
+
+/// What was being done when the store refused; some refusals are told differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// Looking, reading, removing.
+    Looking,
+    /// Giving a name to something.
+    Naming,
+}
+
+/// The reply to a refusal of the store, and the reason for the audit log.
+pub(super) fn store(fault: StoreFault, doing: Doing) -> (Reply, &'static str) {
+    let (code, text, reason) = match fault {
+        StoreFault::NotFound => (Code::NotPossible, "No such file or directory.", "not_found"),
+        StoreFault::NotADirectory => (Code::NotPossible, "Not a directory.", "not_a_directory"),
+        StoreFault::IsADirectory => (Code::NotPossible, "Is a directory.", "is_a_directory"),
+        StoreFault::NotAFile => (Code::NotPossible, "Not a regular file.", "not_a_file"),
+        StoreFault::NotEmpty => (Code::NotPossible, "The directory is not empty.", "not_empty"),
+        StoreFault::Exists if doing == Doing::Naming => {
+            (Code::NameRefused, "That name exists already and may not be replaced.", "exists")
+        }
+        StoreFault::Exists => (Code::NotPossible, "It exists already.", "exists"),
+        StoreFault::Denied => (Code::NotPossible, "Not permitted.", "denied_by_file_system"),
+        StoreFault::Busy => (Code::FileBusy, "An upload to that name is unfinished; try again later.", "busy"),
+        StoreFault::NameRefused => (Code::NameRefused, "That name is not permitted.", "name_refused"),
+        StoreFault::OffsetBeyondEnd => (Code::BadRestart, "The offset lies beyond the end of the file.", "bad_offset"),
+        StoreFault::Quota => (Code::QuotaExceeded, "The quota does not permit it.", "quota"),
+        StoreFault::NoSpace => (Code::NoSpace, "Not enough free space on the server.", "no_space"),
+        StoreFault::CrossDevice => (Code::NotPossible, "Not possible across file systems.", "cross_device"),
+        StoreFault::Local => (Code::LocalError, "A local error; the operator's log has it.", "local_error"),
+    };
+    (Reply::new(code, text), reason)
+}
+
+/// The reply to a name that cannot be one.
+pub(super) fn path(error: PathError, doing: Doing) -> (Reply, &'static str) {
+    if error == PathError::Reserved {
+        return store(if doing == Doing::Naming { StoreFault::NameRefused } else { StoreFault::NotFound }, doing);
+    }
+    let code = if doing == Doing::Naming { Code::NameRefused } else { Code::NotPossible };
+    let text = match error {
+        PathError::Encoding => "Names are UTF-8.",
+        PathError::Character => "Control characters are not permitted in names.",
+        PathError::Length => "The name is too long.",
+        PathError::Reserved => "No such file or directory.",
+    };
+    (Reply::new(code, text), "name_refused")
+}
+
+/// The reply where no passive port could be had.
+pub(super) fn passive(fault: PassiveFault) -> Reply {
+    let text = match fault {
+        PassiveFault::Exhausted => {
+            "Every passive port is taken by your address; close a transfer or ask for a wider range."
+        }
+        PassiveFault::Unbindable => "No passive port can be opened; the operator's log says why.",
+    };
+    Reply::new(Code::NoDataConnection, text)
+}
+
+/// The reply to a transfer that did not end whole, and the reason for the audit log.
+pub(super) fn transfer(fault: &MoveFault, kept: Option<u64>) -> (Reply, &'static str) {
+    let (code, text, reason) = match fault {
+        MoveFault::Aborted => (Code::TransferAborted, "Transfer aborted.", "aborted"),
+        MoveFault::NoConnection => {
+            (Code::NoDataConnection, "The data connection did not come up in time.", "no_data_connection")
+        }
+        MoveFault::Handshake(reason, text) | MoveFault::NotBound(reason, text) => {
+            return (Reply::new(Code::DataRefused, text.clone()), *reason);
+        }
+        MoveFault::Truncated => (
+            Code::TransferAborted,
+            "The data connection ended without a TLS close_notify, so the file may be cut short; it was not stored.",
+            "truncated",
+        ),
+        MoveFault::ConnectionLost => (Code::TransferAborted, "The data connection broke.", "connection_lost"),
+        MoveFault::Stalled => (Code::TransferAborted, "No data moved for too long.", "stalled"),
+        MoveFault::Stopping => (Code::TransferAborted, "The server is being stopped.", "stopping"),
+        MoveFault::ControlGone => (Code::TransferAborted, "The control connection ended.", "control_gone"),
+        MoveFault::Store(fault) => return store(*fault, Doing::Naming),
+    };
+    match kept.filter(|bytes| *bytes > 0) {
+        Some(bytes) => (Reply::new(code, format!("{text} {bytes} bytes are kept for you to resume.")), reason),
+        None => (Reply::new(code, text), reason),
+    }
+}

@@ -1,0 +1,404 @@
+//! Data connections and what moves over them: `EPSV`, `PASV`, `EPRT`, `PORT`, `REST`, `ALLO`, the
+//! transfer commands, and what may come while one runs.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use super::effect::{
+    Effect, Listing, MoveFault, Moved, Payload, Placement, Prepared, Question, Step, StoreFault, TransferOrder,
+};
+use super::files::{DataState, Waiting};
+use super::refusal::{self, Doing};
+use super::{Command, Session, State, World};
+use crate::audit::event::Event;
+use crate::audit::record::{Detail, FileFacts, Record, Traffic};
+use crate::policy::grant::Grant;
+use crate::proto::argument::{self, EprtArgument, EpsvArgument, Family, Representation, without_options};
+use crate::proto::path::VirtualPath;
+use crate::proto::reply::{Code, Reply};
+use crate::proto::verb::Verb;
+
+/// The lowest port that the server connects to for an active data connection: below it, services
+/// listen that did not ask for it (RFC 2577 §3).
+const ACTIVE_PORT_MIN: u16 = 1024;
+
+/// A transfer from its command to its final reply.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    verb: Verb,
+    path: VirtualPath,
+    restart_offset: u64,
+    /// Set once `150` was sent: the client then expects a word about the data connection too.
+    opened: bool,
+    aborted: bool,
+    pub(super) peer_gone: bool,
+}
+
+impl Session {
+    pub(super) fn data_command(&mut self, command: &Command<'_>, step: &mut Step) {
+        let client = self.facts.client.ip().to_canonical();
+        let State::Files(files) = &mut self.state else { return };
+        let verb = command.rule.verb;
+        if files.epsv_only && verb != Verb::Epsv {
+            return step.reply(Reply::new(Code::BadSequence, "EPSV ALL was sent; only EPSV from here on."));
+        }
+        match verb {
+            Verb::Epsv => match argument::epsv(command.argument) {
+                Ok(EpsvArgument::All) => {
+                    files.epsv_only = true;
+                    return step.reply(Reply::new(Code::Okay, "Only EPSV from here on."));
+                }
+                Ok(EpsvArgument::Same) => {}
+                Ok(EpsvArgument::Protocol(family)) if (family == Family::V4) == client.is_ipv4() => {}
+                Ok(EpsvArgument::Protocol(_) | EpsvArgument::Unknown) => return step.reply(other_family(client)),
+                Err(_) => return step.reply(Reply::new(Code::BadArgument, "EPSV takes 1, 2, ALL or nothing.")),
+            },
+            Verb::Pasv => {
+                if self.settings.passive_address.is_none() {
+                    return step.reply(Reply::new(Code::NoDataConnection, "PASV is for IPv4; use EPSV."));
+                }
+            }
+            _ => return self.active(command, client, step),
+        }
+        step.effects.push(Effect::CloseData);
+        files.data = DataState::None;
+        files.wait(Waiting::Passive(verb));
+        step.ask(Question::OpenPassive);
+    }
+
+    fn active(&mut self, command: &Command<'_>, client: IpAddr, step: &mut Step) {
+        if !self.settings.active {
+            let text = "Active mode is off here; use EPSV or PASV.";
+            return step.reply(Reply::new(Code::NotImplemented, text));
+        }
+        let State::Files(files) = &mut self.state else { return };
+        let address = if command.rule.verb == Verb::Port {
+            argument::port(command.argument)
+        } else {
+            match argument::eprt(command.argument) {
+                Ok(EprtArgument::Address(address)) => Ok(address),
+                Ok(EprtArgument::UnknownFamily) => return step.reply(other_family(client)),
+                Err(unreadable) => Err(unreadable),
+            }
+        };
+        let Ok(address) = address else {
+            return step.reply(Reply::new(Code::BadArgument, "The address cannot be read."));
+        };
+        let own = address.ip().to_canonical() == client;
+        if !own || address.port() < ACTIVE_PORT_MIN {
+            let reason = if own { "active_port_refused" } else { "active_address_refused" };
+            let mut record = self.record(Event::DataPeerMismatch).failed(reason);
+            record.command = Some(command.rule.verb.name());
+            record.codes = vec![Code::NotThisArgument.number()];
+            step.audit(record.with("address", Detail::Text(address.to_string())));
+            let text = "Data connections go to your own address and to ports from 1024 only.";
+            return step.reply(Reply::new(Code::NotThisArgument, text));
+        }
+        step.effects.push(Effect::CloseData);
+        step.effects.push(Effect::UseActive(SocketAddr::new(client, address.port())));
+        files.data = DataState::Active;
+        step.reply(Reply::new(Code::Okay, "Noted."));
+    }
+
+    pub(super) fn ahead_of_transfer(&mut self, command: &Command<'_>, step: &mut Step) {
+        let State::Files(files) = &mut self.state else { return };
+        let reply = if command.rule.verb == Verb::Rest {
+            match argument::number(command.argument) {
+                Ok(offset) => {
+                    files.restart_offset = offset;
+                    Reply::new(Code::Pending, format!("The next transfer starts at {offset}."))
+                }
+                Err(_) => Reply::new(Code::BadArgument, "REST takes an offset in bytes."),
+            }
+        } else {
+            match argument::allocation(command.argument) {
+                Ok(bytes) => {
+                    files.announced_bytes = Some(bytes);
+                    Reply::new(Code::Okay, "Noted; the upload is judged by it.")
+                }
+                Err(_) => Reply::new(Code::BadArgument, "ALLO takes a size in bytes."),
+            }
+        };
+        step.reply(reply);
+    }
+
+    pub(super) fn transfer_command(&mut self, command: &Command<'_>, world: World<'_>, step: &mut Step) {
+        let State::Files(files) = &mut self.state else { return };
+        let verb = command.rule.verb;
+        // Both hold for this command, whatever becomes of it.
+        let restart_offset = std::mem::take(&mut files.restart_offset);
+        let announced_bytes = files.announced_bytes.take();
+        if files.parameters.protection.is_none() {
+            step.effects.push(Effect::CloseData);
+            files.data = DataState::None;
+            return step.reply(Reply::new(Code::ProtectionNeeded, "Data connections need PBSZ 0 and PROT P first."));
+        }
+        if files.data == DataState::None {
+            return step.reply(Reply::new(Code::NoDataConnection, "Send EPSV or PASV first."));
+        }
+        if restart_offset > 0 && files.parameters.representation == Representation::Ascii && !is_listing(verb) {
+            return self.refuse_transfer(Reply::new(Code::NotThisArgument, "REST works in TYPE I only."), step);
+        }
+        let (argument, doing) = match verb {
+            Verb::List | Verb::Nlst => (without_options(command.argument), Doing::Looking),
+            // RFC 1123 §4.1.2.9: the name is the server's choice; the file goes to this directory.
+            Verb::Stou => (&b""[..], Doing::Naming),
+            Verb::Retr | Verb::Mlsd => (command.argument, Doing::Looking),
+            _ => (command.argument, Doing::Naming),
+        };
+        let Some((path, grant)) = self.grant(command, argument, doing, world, step) else {
+            return self.drop_data(step);
+        };
+        let what = self.payload(verb, &path, grant, restart_offset, announced_bytes, world);
+        let State::Files(files) = &mut self.state else { return };
+        let order = TransferOrder {
+            what,
+            representation: files.parameters.representation,
+            binding: world.policy.binding(&files.principal, world.today()),
+        };
+        let transfer = Transfer { verb, path, restart_offset, opened: false, aborted: false, peer_gone: false };
+        files.wait(Waiting::Transfer(Box::new(transfer)));
+        step.ask(Question::Prepare(Box::new(order)));
+    }
+
+    fn payload(
+        &self,
+        verb: Verb,
+        path: &VirtualPath,
+        grant: Grant,
+        restart_offset: u64,
+        announced_bytes: Option<u64>,
+        world: World<'_>,
+    ) -> Payload {
+        let form = || match &self.state {
+            State::Files(files) => Box::new(super::inspect::form(files, path, world)),
+            _ => Box::default(),
+        };
+        let placement = match verb {
+            Verb::List => return Payload::List { grant, listing: Listing::Long(form()) },
+            Verb::Mlsd => return Payload::List { grant, listing: Listing::Facts(form()) },
+            Verb::Nlst => return Payload::List { grant, listing: Listing::Names },
+            Verb::Retr => return Payload::Retrieve { grant, offset: restart_offset },
+            Verb::Stou => Placement::Unique,
+            // RFC 3659 §5.3: a marker before APPE makes it STOR from there.
+            _ if restart_offset > 0 => Placement::ResumeAt(restart_offset),
+            Verb::Appe => Placement::Append,
+            _ => Placement::Replace,
+        };
+        Payload::Store { grant, placement, announced_bytes }
+    }
+
+    /// Refuses a transfer command and lets its data connection go.
+    fn refuse_transfer(&mut self, reply: Reply, step: &mut Step) {
+        step.reply(reply);
+        self.drop_data(step);
+    }
+
+    fn drop_data(&mut self, step: &mut Step) {
+        if let State::Files(files) = &mut self.state {
+            files.data = DataState::None;
+            step.effects.push(Effect::CloseData);
+        }
+    }
+
+    pub(super) fn prepared(
+        &mut self,
+        mut transfer: Box<Transfer>,
+        answer: Result<Prepared, StoreFault>,
+        step: &mut Step,
+    ) {
+        match answer {
+            Ok(prepared) => {
+                if let Ok(path) = VirtualPath::root().join(prepared.path.as_bytes()) {
+                    transfer.path = path;
+                }
+                step.reply(opening(&transfer, prepared.size));
+                transfer.opened = true;
+                let State::Files(files) = &mut self.state else { return };
+                files.wait(Waiting::Transfer(transfer));
+                step.ask(Question::Move);
+            }
+            Err(fault) => {
+                let (mut reply, reason) = refusal::store(fault, doing(transfer.verb));
+                if transfer.verb == Verb::Mlsd && fault == StoreFault::NotADirectory {
+                    // RFC 3659 §7.2: MLSD of a file is an error of the argument.
+                    reply = Reply::new(Code::BadArgument, "MLSD is for directories; MLST tells the facts of a file.");
+                }
+                let event = match fault {
+                    StoreFault::Quota | StoreFault::NoSpace => Some(Event::QuotaExceeded),
+                    _ => unfinished(transfer.verb),
+                };
+                if let Some(event) = event {
+                    let mut record = self.transfer_record(event, &transfer).failed(reason);
+                    record.codes = vec![reply.code().number()];
+                    step.audit(record);
+                }
+                self.refuse_transfer(reply, step);
+            }
+        }
+    }
+
+    /// What may be said while a transfer runs: `ABOR` and `STAT`; `NOOP` is answered elsewhere.
+    pub(super) fn during_transfer(&mut self, verb: Verb, moved_bytes: u64, step: &mut Step) {
+        let State::Files(files) = &mut self.state else { return };
+        let Some(transfer) = files.transfer() else { return };
+        if verb == Verb::Abor {
+            if !std::mem::replace(&mut transfer.aborted, true) {
+                step.effects.push(Effect::Abort);
+            }
+        } else {
+            let text = format!("{} {}: {moved_bytes} bytes so far.", transfer.verb, transfer.path);
+            step.reply(Reply::new(Code::FileStatus, text));
+        }
+    }
+
+    /// A transfer has ended: its record, then its reply, then the reply to the `ABOR` that ended it.
+    pub(super) fn moved(&mut self, transfer: &Transfer, moved: Moved, step: &mut Step) {
+        let upload = is_upload(transfer.verb);
+        let traffic = if upload {
+            Traffic { bytes_in: moved.bytes, bytes_out: 0 }
+        } else {
+            Traffic { bytes_in: 0, bytes_out: moved.bytes }
+        };
+        self.totals.bytes_in = self.totals.bytes_in.saturating_add(traffic.bytes_in);
+        self.totals.bytes_out = self.totals.bytes_out.saturating_add(traffic.bytes_out);
+        let (reply, mut record) = match &moved.end {
+            Ok(()) => {
+                self.transfers = self.transfers.saturating_add(1);
+                (whole(transfer, &moved), self.transfer_record(finished(transfer.verb), transfer))
+            }
+            Err(fault) => {
+                let (reply, reason) = refusal::transfer(fault, moved.kept_bytes);
+                if let Some(record) = self.data_fault(fault, transfer, &moved, &reply) {
+                    step.audit(record);
+                }
+                let event = unfinished(transfer.verb).unwrap_or(finished(transfer.verb));
+                (reply, self.transfer_record(event, transfer).failed(reason))
+            }
+        };
+        record.codes = vec![Code::Opening.number(), reply.code().number()];
+        record.duration = Some(moved.duration);
+        record.traffic = Some(traffic);
+        record.data = moved.data;
+        if let Some(file) = &mut record.file {
+            file.size = moved.size;
+            file.digest = moved.digest;
+        }
+        if moved.replaced {
+            record = record.with("replaced", Detail::Flag(true));
+        }
+        if let Some(kept) = moved.kept_bytes {
+            record = record.with("kept_bytes", Detail::Number(kept));
+        }
+        step.audit(record);
+        let stopping = moved.end == Err(MoveFault::Stopping);
+        if !transfer.peer_gone {
+            step.reply(reply);
+            if transfer.aborted {
+                step.reply(Reply::new(Code::TransferDone, "ABOR done."));
+            }
+        }
+        self.drop_data(step);
+        if transfer.peer_gone {
+            self.close_for("peer_gone", step);
+        } else if stopping {
+            step.reply(Reply::new(Code::Unavailable, "The server is being stopped; closing."));
+            self.close_for("server_stopping", step);
+        }
+    }
+
+    /// The record of its own that a data connection deserves which did not belong here, or an
+    /// upload that a limit stopped.
+    fn data_fault(&self, fault: &MoveFault, transfer: &Transfer, moved: &Moved, reply: &Reply) -> Option<Record> {
+        let (event, reason) = match fault {
+            MoveFault::Handshake(reason, _) | MoveFault::NotBound(reason, _) => (Event::DataBindingFailed, *reason),
+            MoveFault::Store(StoreFault::Quota) => (Event::QuotaExceeded, "quota"),
+            MoveFault::Store(StoreFault::NoSpace) => (Event::QuotaExceeded, "no_space"),
+            _ => return None,
+        };
+        let mut record = self.transfer_record(event, transfer).failed(reason);
+        record.codes = vec![reply.code().number()];
+        record.data.clone_from(&moved.data);
+        Some(record)
+    }
+
+    fn transfer_record(&self, event: Event, transfer: &Transfer) -> Record {
+        let mut record = self.record(event);
+        record.command = Some(transfer.verb.name());
+        record.file = Some(FileFacts { directory: is_listing(transfer.verb), ..FileFacts::of(&transfer.path) });
+        if transfer.restart_offset > 0 {
+            record = record.with("restart_offset", Detail::Number(transfer.restart_offset));
+        }
+        record
+    }
+}
+
+/// The reply that tells a passive port (RFC 959 §5.4, RFC 2428 §3).
+pub(super) fn passive_reply(verb: Verb, address: Option<Ipv4Addr>, port: u16) -> Reply {
+    match address {
+        Some(address) if verb == Verb::Pasv => {
+            let [a, b, c, d] = address.octets();
+            let [high, low] = port.to_be_bytes();
+            Reply::new(Code::PassiveMode, format!("Entering Passive Mode ({a},{b},{c},{d},{high},{low})."))
+        }
+        _ => Reply::new(Code::ExtendedPassiveMode, format!("Entering Extended Passive Mode (|||{port}|)")),
+    }
+}
+
+fn other_family(client: IpAddr) -> Reply {
+    let family = if client.is_ipv4() { 1 } else { 2 };
+    Reply::new(Code::DataRefused, format!("Network protocol not supported here, use ({family})"))
+}
+
+fn is_listing(verb: Verb) -> bool {
+    matches!(verb, Verb::List | Verb::Nlst | Verb::Mlsd)
+}
+
+fn is_upload(verb: Verb) -> bool {
+    matches!(verb, Verb::Stor | Verb::Appe | Verb::Stou)
+}
+
+fn doing(verb: Verb) -> Doing {
+    if is_upload(verb) { Doing::Naming } else { Doing::Looking }
+}
+
+fn finished(verb: Verb) -> Event {
+    match verb {
+        Verb::Retr => Event::FileDownload,
+        verb if is_upload(verb) => Event::FileUpload,
+        _ => Event::FileList,
+    }
+}
+
+fn unfinished(verb: Verb) -> Option<Event> {
+    match verb {
+        Verb::Retr => Some(Event::FileDownloadIncomplete),
+        verb if is_upload(verb) => Some(Event::FileUploadIncomplete),
+        _ => None,
+    }
+}
+
+/// The reply before the data moves. Of `STOU` it has the form that RFC 1123 §4.1.2.9 prescribes.
+fn opening(transfer: &Transfer, size: Option<u64>) -> Reply {
+    let text = match (transfer.verb, size) {
+        (Verb::Stou, _) => format!("FILE: {}", transfer.path.name().unwrap_or_default()),
+        (_, Some(size)) => format!("Opening the data connection; the file has {size} bytes."),
+        (_, None) => "Opening the data connection.".to_owned(),
+    };
+    Reply::new(Code::Opening, text)
+}
+
+fn whole(transfer: &Transfer, moved: &Moved) -> Reply {
+    let mut text = format!("Transfer complete; {} bytes", moved.bytes);
+    if transfer.verb == Verb::Stou {
+        text.push_str(", FILE: ");
+        text.push_str(transfer.path.name().unwrap_or_default());
+    }
+    if let Some(digest) = &moved.digest {
+        text.push_str(", ");
+        text.push_str(digest.algorithm);
+        text.push(' ');
+        text.push_str(&digest.hex);
+    }
+    text.push('.');
+    Reply::new(Code::TransferDone, text)
+}
