@@ -79,14 +79,9 @@ impl Session {
         self.ask_change(changing, StoreRequest::Facts(look), step);
     }
 
-    pub(super) fn rename_to(
-        &mut self,
-        from: Option<(VirtualPath, Grant)>,
-        command: &Command<'_>,
-        world: World<'_>,
-        step: &mut Step,
-    ) {
-        let Some((path, from)) = from else {
+    pub(super) fn rename_to(&mut self, command: &Command<'_>, world: World<'_>, step: &mut Step) {
+        let State::Files(files) = &mut self.state else { return };
+        let Some((path, from)) = files.rename_from.take() else {
             return step.reply(Reply::new(Code::BadSequence, "RNFR comes directly before."));
         };
         let Some((target, to)) = self.grant(command, command.argument, Doing::Naming, world, step) else { return };
