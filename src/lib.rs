@@ -10,10 +10,12 @@
 //! | [`config`] | the policy files as domain types |
 //! | [`audit`] | typed records and the one writer |
 //! | [`auth`] | password hashes, strength, throttling |
+//! | [`daemon`] | the running server |
 
 pub mod audit;
 pub mod auth;
 pub mod config;
+pub mod daemon;
 pub mod identity;
 pub mod policy;
 pub mod proto;

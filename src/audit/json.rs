@@ -427,7 +427,7 @@ fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::E
 }
 
 /// OCSF has the status code as text.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
 fn displayed<S: Serializer>(code: &Option<u16>, serializer: S) -> Result<S::Ok, S::Error> {
     match code {
         Some(code) => serializer.collect_str(code),

@@ -6,8 +6,9 @@
 //! | [`record`] | one record, typed |
 //! | [`text`] | texts from outside made harmless |
 //! | [`json`] | a record as one line of JSON |
-//! | [`file`] | the log file: its lock, its tail, its torn end |
+//! | [`mod@file`] | the log file: its lock, its tail, its torn end |
 //! | [`sink`] | the queue and the handle through which records are written |
+//! | `writer` | the thread that owns the file |
 //! | [`flood`] | refused connections, counted where they come in floods |
 
 pub mod event;

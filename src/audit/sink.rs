@@ -1,5 +1,5 @@
 //! The way into the log: a bounded queue that loses nothing, and the handle that puts records in.
-//! One thread ([`super::writer`]) takes them out and owns the file.
+//! One thread (`writer`) takes them out and owns the file.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
