@@ -10,12 +10,14 @@
 //! | [`config`] | the policy files as domain types |
 //! | [`audit`] | typed records and the one writer |
 //! | [`auth`] | password hashes, strength, throttling |
+//! | [`daemon`] | the running server |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
 
 pub mod audit;
 pub mod auth;
 pub mod config;
+pub mod daemon;
 pub mod identity;
 pub mod policy;
 pub mod proto;
