@@ -10,6 +10,7 @@
 //! | [`config`] | the policy files as domain types |
 //! | [`audit`] | typed records and the one writer |
 //! | [`auth`] | password hashes, strength, throttling |
+//! | [`tls`] | TLS on both kinds of connections, and what binds them together |
 
 pub mod audit;
 pub mod auth;
@@ -17,3 +18,4 @@ pub mod config;
 pub mod identity;
 pub mod policy;
 pub mod proto;
+pub mod tls;

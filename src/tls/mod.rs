@@ -1,0 +1,3 @@
+//! TLS on the control and data connections (RFC 4217).
+
+pub mod pem;
