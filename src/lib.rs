@@ -11,11 +11,13 @@
 //! | [`audit`] | typed records and the one writer |
 //! | [`auth`] | password hashes, strength, throttling |
 //! | [`tls`] | TLS on both kinds of connections, and what binds them together |
+//! | [`net`] | listeners, passive ports, bounds on connections |
 
 pub mod audit;
 pub mod auth;
 pub mod config;
 pub mod identity;
+pub mod net;
 pub mod policy;
 pub mod proto;
 pub mod tls;
