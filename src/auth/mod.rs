@@ -1,3 +1,5 @@
 //! Checking who somebody is: password hashes, their strength, and the price of guessing.
 
 pub mod hash;
+pub mod throttle;
+pub mod verifier;
