@@ -10,6 +10,7 @@
 //! | [`config`] | the policy files as domain types |
 //! | [`audit`] | typed records and the one writer |
 //! | [`auth`] | password hashes, strength, throttling |
+//! | [`store`] | rooted files: reading, listing, staged uploads, quotas |
 
 pub mod audit;
 pub mod auth;
@@ -17,3 +18,4 @@ pub mod config;
 pub mod identity;
 pub mod policy;
 pub mod proto;
+pub mod store;
