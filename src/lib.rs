@@ -35,4 +35,5 @@ pub mod policy;
 pub mod proto;
 pub mod rules;
 pub mod session;
+pub mod store;
 pub mod tls;
