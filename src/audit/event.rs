@@ -255,10 +255,3 @@ mod tests {
         assert_eq!(Event::LoginFailure.description().type_uid(), 300_201);
     }
 }
-
-impl Event {
-    /// Placeholder until the audit module lands.
-    pub const fn code(self) -> &'static str {
-        "x"
-    }
-}

@@ -105,7 +105,7 @@ impl Session {
             Ok(_) => (done(&changing), self.record(changing.event)),
             Err(fault) => {
                 let (reply, reason) = refusal::store(fault, doing);
-                let attempted = Detail::Text(changing.event.code().to_owned());
+                let attempted = Detail::Text(changing.event.description().code.to_owned());
                 (reply, self.record(Event::FileChangeFailed).failed(reason).with("attempted", attempted))
             }
         };
