@@ -83,6 +83,16 @@ fn files_and_directories_are_renamed() {
 }
 
 #[test]
+fn a_name_taken_at_the_last_moment_is_not_replaced() {
+    let home = Home::new();
+    home.store("/f", b"f").unwrap();
+    home.store("/g", b"g").unwrap();
+    let renamed = super::super::change::rename_to_free_name(home.root.as_ref(), "f", home.root.as_ref(), "g");
+    assert_eq!(renamed, Err(Fault::Exists));
+    assert_eq!(home.read("g").unwrap(), b"g");
+}
+
+#[test]
 fn names_in_use_are_not_renamed_or_removed() {
     let home = Home::new();
     let alice = name("alice");

@@ -21,7 +21,7 @@ use crate::identity::Username;
 use crate::policy::grant::Grant;
 use crate::policy::permission::{Permission, PermissionSet};
 
-const SETTINGS: StoreSettings = StoreSettings { free_space_floor_bytes: 0, partial_uploads: Duration::from_secs(3600) };
+const SETTINGS: StoreSettings = StoreSettings { free_space_floor_bytes: 0, partial_uploads: Duration::from_hours(1) };
 
 /// A home in a temporary directory, open.
 struct Home {
@@ -121,6 +121,17 @@ fn all(path: &str) -> Grant {
 
 fn only(path: &str, permissions: &[Permission]) -> Grant {
     Grant::for_test(path, PermissionSet::of(permissions))
+}
+
+#[test]
+fn everything_can_go_to_another_thread() {
+    fn sendable<T: Send + 'static>() {}
+    sendable::<Homes>();
+    sendable::<Arc<Root>>();
+    sendable::<ReadFile>();
+    sendable::<Listing>();
+    sendable::<UploadClaim>();
+    sendable::<Upload>();
 }
 
 fn contents(directory: &Path) -> usize {
