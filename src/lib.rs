@@ -16,6 +16,7 @@
 //! | [`net`] | listeners, passive ports, bounds on connections |
 //! | [`store`] | rooted files: reading, listing, staged uploads, quotas |
 //! | [`daemon`] | the running server |
+//! | [`cli`] | the commands people type |
 //!
 //! Invariants, each kept by a test:
 //! - `session` does no I/O and knows no clock;
@@ -27,6 +28,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod identity;

@@ -68,7 +68,7 @@ fn step<T, E: fmt::Display>(doing: &'static str, result: Result<T, E>) -> Result
 ///
 /// # Errors
 /// [`StartError`] where the server could not be started; once it serves, it only ends on request.
-pub fn run(config: Config, notice: &Notice) -> Result<(), StartError> {
+pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     let logging = step("setting up the log", Logging::install(&config.log, config.process.run_as.as_ref()))?;
     let tls = step("loading the certificate", ServerTls::load(&config.tls))?;
     let opened = step("opening the audit log", AuditLog::open(&config.audit))?;
@@ -96,7 +96,7 @@ fn confined(
     bound: Vec<(TcpListener, bool)>,
     workers: usize,
     report: &Report,
-    notice: &Notice,
+    notice: Notice,
 ) -> Result<(), StartError> {
     let (audit, writer) = step("starting the audit log", opened.start())?;
     let runtime = step(
@@ -210,14 +210,14 @@ async fn record_start(
 }
 
 /// Tells the operator that the server accepts connections.
-fn ready(config: &Config, notice: &Notice) {
+fn ready(config: &Config, notice: Notice) {
     for address in &config.listen.explicit {
         info!(%address, "accepting connections (explicit TLS)");
     }
     for address in &config.listen.implicit {
         info!(%address, "accepting connections (implicit TLS)");
     }
-    if let Some(text) = &notice.ready_text {
+    if let Some(text) = notice.ready_text {
         // Nobody may be reading; the server serves all the same.
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "{text}").and_then(|()| out.flush());

@@ -30,7 +30,7 @@ use crate::store::{self, Root, UploadClaim};
 use crate::tls::DataConnection;
 
 /// How long the end of a data connection may take once everything was sent.
-const PARTING_TIME: Duration = Duration::from_secs(5);
+const PARTING_TIME: Duration = Duration::from_secs(1);
 /// Bytes that must move within the stall time: a trickle below it is a stall.
 const STALL_BYTES: u64 = 1024;
 /// How often in a stall time it is looked whether something moved.
