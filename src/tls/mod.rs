@@ -1,0 +1,3 @@
+//! TLS for the control and data connections.
+
+pub mod pem;
