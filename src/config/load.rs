@@ -110,6 +110,12 @@ fn read(directory: &Path, findings: &mut Findings) -> Option<Texts> {
     Some(Texts { server: server?, users: users? })
 }
 
+/// Every problem of two texts by themselves, as of now; no file is looked at.
+pub fn check_texts(server: &str, users: &str) -> Vec<Problem> {
+    let texts = Texts { server: server.to_owned(), users: users.to_owned() };
+    judge(Path::new(""), &texts, &[], Reach::Text).problems
+}
+
 /// Judges the texts of both files as of now.
 pub(crate) fn judge(directory: &Path, texts: &Texts, overrides: &[Override], reach: Reach) -> Judged {
     judge_at(directory, texts, overrides, reach, Timestamp::now())
