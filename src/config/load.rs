@@ -60,7 +60,6 @@ pub(crate) enum Reach {
     /// Owners, modes, certificates and homes are looked at.
     Disk,
     /// The texts are judged by themselves.
-    #[cfg(test)]
     Text,
 }
 
