@@ -7,17 +7,35 @@
 //! | [`proto`] | the wire language: lines, verbs, arguments, paths, replies, facts |
 //! | [`identity`] | names and secrets |
 //! | [`policy`] | who may do what, from where, on which path |
+//! | [`rules`] | the table of verbs |
 //! | [`config`] | the policy files as domain types |
 //! | [`audit`] | typed records and the one writer |
+//! | [`session`] | the server-PI: a state machine without I/O |
 //! | [`auth`] | password hashes, strength, throttling |
+//! | [`tls`] | TLS on both kinds of connections, and what binds them together |
+//! | [`net`] | listeners, passive ports, bounds on connections |
+//! | [`store`] | rooted files: reading, listing, staged uploads, quotas |
+//! | [`daemon`] | the running server |
+//! | [`cli`] | the commands people type |
+//!
+//! Invariants, each kept by a test:
+//! - `session` does no I/O and knows no clock;
+//! - the store acts on a [`policy::grant::Grant`] alone, and only `policy` makes grants;
+//! - only [`proto::reply`] knows reply codes;
+//! - only [`rules`] knows in which stage a verb is served.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, as it should"))]
 
 pub mod audit;
 pub mod auth;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod identity;
+pub mod net;
 pub mod policy;
 pub mod proto;
 pub mod rules;
 pub mod session;
+pub mod store;
+pub mod tls;

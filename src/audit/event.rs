@@ -65,11 +65,193 @@ pub enum Event {
     QuotaExceeded,
     /// The log goes on behind a line that a crash cut short.
     AuditGap,
+    /// The log could not be written for a time, and can be again.
+    AuditDegraded,
+}
+
+/// How much an event matters (OCSF `severity_id`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Informational = 1,
+    /// Not as asked, and ordinary.
+    Low = 2,
+    /// Worth a look.
+    Medium = 3,
+    /// Likely an attack.
+    High = 4,
+    /// The log itself is concerned.
+    Critical = 5,
+}
+
+/// An OCSF event class that we use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Authentication.
+    Authentication = 3002,
+    /// Network Activity.
+    Network = 4001,
+    /// FTP Activity.
+    Ftp = 4008,
+    /// Application Lifecycle.
+    Lifecycle = 6002,
+}
+
+/// An event in the vocabulary of OCSF 1.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Its word, the `metadata.event_code`.
+    pub code: &'static str,
+    /// Its class.
+    pub class: Class,
+    /// The activity within the class; 99 is one that OCSF has no number for.
+    pub activity: u32,
+    /// How much it matters.
+    pub severity: Severity,
 }
 
 impl Event {
-    /// Placeholder until the audit module lands.
-    pub const fn code(self) -> &'static str {
-        "x"
+    /// Every event.
+    pub const ALL: [Self; 32] = [
+        Self::ServiceStart,
+        Self::ServiceStop,
+        Self::PolicyLoaded,
+        Self::ConnectionAccepted,
+        Self::ConnectionRefused,
+        Self::TlsEstablished,
+        Self::TlsFailed,
+        Self::TlsPlaintextInjection,
+        Self::ProtocolViolation,
+        Self::LoginSuccess,
+        Self::LoginFailure,
+        Self::LoginLimited,
+        Self::LoginBanned,
+        Self::LoginInClear,
+        Self::SessionClosed,
+        Self::AccessDenied,
+        Self::FileUpload,
+        Self::FileUploadIncomplete,
+        Self::FileDownload,
+        Self::FileDownloadIncomplete,
+        Self::FileList,
+        Self::FileDelete,
+        Self::FileRename,
+        Self::DirectoryCreate,
+        Self::DirectoryRemove,
+        Self::FileTime,
+        Self::FileChangeFailed,
+        Self::DataBindingFailed,
+        Self::DataPeerMismatch,
+        Self::QuotaExceeded,
+        Self::AuditGap,
+        Self::AuditDegraded,
+    ];
+
+    /// The event's row in the table of OCSF names and numbers.
+    #[rustfmt::skip]
+    pub const fn description(self) -> Description {
+        use Class::{Authentication, Ftp, Lifecycle, Network};
+        use Severity::{Critical, High, Informational, Low, Medium};
+        match self {
+            Self::ServiceStart           => row("service.start",            Lifecycle,      3,  Informational),
+            Self::ServiceStop            => row("service.stop",             Lifecycle,      4,  Informational),
+            Self::PolicyLoaded           => row("policy.loaded",            Lifecycle,      99, Informational),
+            Self::ConnectionAccepted     => row("conn.accepted",            Network,        1,  Informational),
+            Self::ConnectionRefused      => row("conn.denied",              Network,        5,  Low),
+            Self::TlsEstablished         => row("tls.handshake_ok",         Network,        99, Informational),
+            Self::TlsFailed              => row("tls.handshake_failed",     Network,        4,  Low),
+            Self::TlsPlaintextInjection  => row("tls.plaintext_injection",  Network,        99, High),
+            Self::ProtocolViolation      => row("proto.violation",          Network,        99, Medium),
+            Self::LoginSuccess           => row("auth.success",             Authentication, 1,  Informational),
+            Self::LoginFailure           => row("auth.failure",             Authentication, 1,  Low),
+            Self::LoginLimited           => row("auth.throttled",           Authentication, 1,  Medium),
+            Self::LoginBanned            => row("auth.banned",              Authentication, 99, High),
+            Self::LoginInClear           => row("auth.plaintext_refused",   Authentication, 1,  Medium),
+            Self::SessionClosed          => row("session.closed",           Network,        2,  Informational),
+            Self::AccessDenied           => row("authz.denied",             Ftp,            99, Medium),
+            Self::FileUpload             => row("file.upload",              Ftp,            1,  Informational),
+            Self::FileUploadIncomplete   => row("file.upload_incomplete",   Ftp,            1,  Low),
+            Self::FileDownload           => row("file.download",            Ftp,            2,  Informational),
+            Self::FileDownloadIncomplete => row("file.download_incomplete", Ftp,            2,  Low),
+            Self::FileList               => row("file.list",                Ftp,            6,  Informational),
+            Self::FileDelete             => row("file.delete",              Ftp,            4,  Informational),
+            Self::FileRename             => row("file.rename",              Ftp,            5,  Informational),
+            Self::DirectoryCreate        => row("file.mkdir",               Ftp,            99, Informational),
+            Self::DirectoryRemove        => row("file.rmdir",               Ftp,            4,  Informational),
+            Self::FileTime               => row("file.mtime",               Ftp,            99, Informational),
+            Self::FileChangeFailed       => row("file.change_failed",       Ftp,            99, Low),
+            Self::DataBindingFailed      => row("data.binding_failed",      Ftp,            99, Medium),
+            Self::DataPeerMismatch       => row("data.peer_mismatch",       Ftp,            99, High),
+            Self::QuotaExceeded          => row("quota.exceeded",           Ftp,            99, Low),
+            Self::AuditGap               => row("audit.gap",                Lifecycle,      99, High),
+            Self::AuditDegraded          => row("audit.degraded",           Lifecycle,      99, Critical),
+        }
+    }
+}
+
+const fn row(code: &'static str, class: Class, activity: u32, severity: Severity) -> Description {
+    Description { code, class, activity, severity }
+}
+
+impl Class {
+    /// The class's number, `class_uid`.
+    pub const fn uid(self) -> u32 {
+        self as u32
+    }
+
+    /// The category the class belongs to, `category_uid`: OCSF numbers classes by category.
+    pub const fn category(self) -> u32 {
+        self.uid().wrapping_div(1000)
+    }
+}
+
+impl Severity {
+    /// The severity's number, `severity_id`.
+    pub const fn id(self) -> u32 {
+        self as u32
+    }
+}
+
+impl Description {
+    /// Class and activity in one number, `type_uid`.
+    pub const fn type_uid(self) -> u32 {
+        self.class.uid().saturating_mul(100).saturating_add(self.activity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_event_stands_in_the_list_once_with_a_code_of_its_own() {
+        for (index, event) in Event::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, index, "{event:?}");
+        }
+        assert_eq!(Event::AuditDegraded as usize + 1, Event::ALL.len());
+        let codes: HashSet<_> = Event::ALL.into_iter().map(|event| event.description().code).collect();
+        assert_eq!(codes.len(), Event::ALL.len());
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_ocsf() {
+        for event in Event::ALL {
+            let row = event.description();
+            assert_eq!(row.type_uid(), row.class.uid() * 100 + row.activity, "{event:?}");
+            let activities: &[u32] = match row.class {
+                Class::Authentication => &[1, 2, 99],
+                Class::Network => &[1, 2, 4, 5, 99],
+                Class::Ftp => &[1, 2, 3, 4, 5, 6, 99],
+                Class::Lifecycle => &[3, 4, 99],
+            };
+            assert!(activities.contains(&row.activity), "{event:?}");
+            assert!(row.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'.' || b == b'_'), "{event:?}");
+            assert!((1..=5).contains(&row.severity.id()));
+        }
+        assert_eq!(Event::FileUpload.description().type_uid(), 400_801);
+        assert_eq!(Event::FileUpload.description().class.category(), 4);
+        assert_eq!(Event::LoginFailure.description().type_uid(), 300_201);
     }
 }

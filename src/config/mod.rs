@@ -1,5 +1,28 @@
 //! The policy files as domain types. What is here was parsed, bounded and cross-checked; nothing
 //! that grants access has a default.
+//!
+//! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
+//! reads one table by the rules of `keys`; `server`, `limits`, `networks`, `exceptions` and
+//! `users` make domain types of them; `certificate` and `disk` look at what they name. All of
+//! them note what is wrong in `findings`, so that one reading reports every problem.
+
+mod certificate;
+mod disk;
+mod exceptions;
+mod files;
+mod findings;
+mod keys;
+mod limits;
+pub(crate) mod load;
+pub mod networks;
+mod overrides;
+pub mod problem;
+mod section;
+pub(crate) mod server;
+pub(crate) mod shell;
+mod system_accounts;
+mod tree;
+pub(crate) mod users;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -10,6 +33,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::policy::Policy;
+pub use load::{Loaded, SERVER_FILE, USERS_FILE};
+pub use overrides::Override;
+pub use problem::{Problem, Problems, Severity};
 
 /// Everything `serve` needs, from one reading of `server.toml` and `users.toml`.
 #[derive(Clone, Debug)]
@@ -290,3 +316,6 @@ impl Passive {
         self.advertise.iter().find(meant).map(|entry| entry.address)
     }
 }
+
+#[cfg(test)]
+mod tests;

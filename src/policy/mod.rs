@@ -55,6 +55,12 @@ impl Principal {
     pub fn address(&self) -> IpAddr {
         self.address
     }
+
+    /// A principal for the tests of other modules.
+    #[cfg(test)]
+    pub(crate) fn for_test(name: &str, address: &str) -> Self {
+        Self { name: Username::parse(name).unwrap(), address: address.parse().unwrap() }
+    }
 }
 
 /// Why somebody with the right password may not log in. The client hears none of it.

@@ -55,6 +55,11 @@ impl LineBuffer {
         self.taken == self.bytes.len()
     }
 
+    /// The first byte that waits.
+    pub fn first(&self) -> Option<u8> {
+        self.bytes.get(self.taken).copied()
+    }
+
     /// Whether more may be read: less waits than [`PIPELINE_BYTES_MAX`].
     pub fn has_room(&self) -> bool {
         self.bytes.len().saturating_sub(self.taken) < PIPELINE_BYTES_MAX.max(self.line_bytes_max)

@@ -2,6 +2,7 @@
 //! Nothing here reads a socket, a file or a clock.
 
 pub mod argument;
+pub mod ascii;
 pub mod facts;
 pub mod line;
 pub mod path;

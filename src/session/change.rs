@@ -79,14 +79,9 @@ impl Session {
         self.ask_change(changing, StoreRequest::Facts(look), step);
     }
 
-    pub(super) fn rename_to(
-        &mut self,
-        from: Option<(VirtualPath, Grant)>,
-        command: &Command<'_>,
-        world: World<'_>,
-        step: &mut Step,
-    ) {
-        let Some((path, from)) = from else {
+    pub(super) fn rename_to(&mut self, command: &Command<'_>, world: World<'_>, step: &mut Step) {
+        let State::Files(files) = &mut self.state else { return };
+        let Some((path, from)) = files.rename_from.take() else {
             return step.reply(Reply::new(Code::BadSequence, "RNFR comes directly before."));
         };
         let Some((target, to)) = self.grant(command, command.argument, Doing::Naming, world, step) else { return };
@@ -110,7 +105,7 @@ impl Session {
             Ok(_) => (done(&changing), self.record(changing.event)),
             Err(fault) => {
                 let (reply, reason) = refusal::store(fault, doing);
-                let attempted = Detail::Text(changing.event.code().to_owned());
+                let attempted = Detail::Text(changing.event.description().code.to_owned());
                 (reply, self.record(Event::FileChangeFailed).failed(reason).with("attempted", attempted))
             }
         };

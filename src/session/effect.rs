@@ -136,7 +136,7 @@ pub enum PasswordCheck {
     },
     /// The source has used up its attempts; nothing was checked.
     Limited {
-        /// Whose budget is used up: `address` or `user`.
+        /// Whose budget is used up: `address` or `user_network`.
         scope: &'static str,
     },
     /// Too many checks wait already.

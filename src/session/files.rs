@@ -118,7 +118,6 @@ impl Session {
         if files.is_transferring() {
             return self.during_transfer(verb, moved_bytes, step);
         }
-        let rename_from = files.rename_from.take();
         match verb {
             Verb::Type | Verb::Mode | Verb::Stru | Verb::Pbsz | Verb::Prot => files.parameters.command(command, step),
             Verb::Opts => self.opts_mlst(command.argument, step),
@@ -126,7 +125,7 @@ impl Session {
             Verb::Stat if command.argument.is_empty() => self.status(step),
             Verb::Size | Verb::Mdtm | Verb::Mlst | Verb::Stat => self.inspect(command, world, step),
             Verb::Dele | Verb::Mkd | Verb::Rmd | Verb::Mfmt | Verb::Rnfr => self.change(command, world, step),
-            Verb::Rnto => self.rename_to(rename_from, command, world, step),
+            Verb::Rnto => self.rename_to(command, world, step),
             Verb::Epsv | Verb::Pasv | Verb::Eprt | Verb::Port => self.data_command(command, step),
             Verb::Rest | Verb::Allo => self.ahead_of_transfer(command, step),
             Verb::Abor => {

@@ -113,7 +113,7 @@ impl Session {
                 return step.reply(Reply::new(Code::SecurityUnavailable, "Too many logins at once; try again."));
             }
             PasswordCheck::Limited { scope } => {
-                let reason = if scope == "user" { "user_limit" } else { "address_limit" };
+                let reason = if scope == "address" { "address_limit" } else { "user_limit" };
                 Failure { event: Event::LoginLimited, ..Failure::new(reason) }
             }
             _ if anonymous => Failure::new("anonymous"),

@@ -231,6 +231,12 @@ impl Session {
                 return self.violation("too_many_commands_before_login", None, step);
             }
         }
+        if let State::Files(files) = &mut self.state
+            && parsed != Some(Verb::Rnto)
+        {
+            // RFC 959 §4.1.3: RNTO comes directly behind RNFR.
+            files.rename_from = None;
+        }
         let Some(verb) = parsed else {
             return self.unknown(spoken, stage, step);
         };
@@ -351,3 +357,6 @@ impl Session {
         record
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+#![expect(clippy::arithmetic_side_effects, reason = "tests count in small numbers")]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::*;
+use crate::audit::file::{FILE_NAME, TORN_NAME};
+
+fn settings(directory: &Path, sync: AuditSync) -> Audit {
+    Audit { directory: directory.to_owned(), sync }
+}
+
+fn lines(bytes: &[u8]) -> Vec<Value> {
+    assert!(bytes.is_empty() || bytes.ends_with(b"\n"));
+    std::str::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn logged(directory: &Path) -> Vec<Value> {
+    lines(&fs::read(directory.join(FILE_NAME)).unwrap())
+}
+
+fn sequence(records: &[Value]) -> Vec<u64> {
+    records.iter().map(|record| record["seq"].as_u64().unwrap()).collect()
+}
+
+fn numbered(n: u64) -> Record {
+    Record::new(Event::FileUpload).with("n", Detail::Number(n))
+}
+
+#[test]
+fn the_numbers_go_on_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let opened = AuditLog::open(&settings(directory.path(), AuditSync::Each)).unwrap();
+        assert_eq!(opened.last_seq(), round * 2);
+        let (log, writer) = opened.start().unwrap();
+        log.record_blocking(Record::new(Event::ServiceStart)).unwrap();
+        log.record_blocking(Record::new(Event::ServiceStop)).unwrap();
+        writer.finish().unwrap();
+        assert!(!log.is_healthy());
+        assert_eq!(log.record_blocking(Record::new(Event::ServiceStop)), Err(AuditFault::Closed));
+    }
+    assert_eq!(sequence(&logged(directory.path())), (1..=6).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_torn_line_is_recorded_as_a_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join(FILE_NAME), b"{\"seq\":41}\n{\"seq\":42,\"metad").unwrap();
+    let (_log, writer) = AuditLog::open(&settings(directory.path(), AuditSync::Each)).unwrap().start().unwrap();
+    writer.finish().unwrap();
+    let records = logged(directory.path());
+    assert_eq!(sequence(&records), [41, 42]);
+    assert_eq!(records[1]["metadata"]["event_code"], "audit.gap");
+    assert_eq!(records[1]["unmapped"]["torn_bytes"], 16);
+    assert_eq!(fs::read(directory.path().join(TORN_NAME)).unwrap(), b"{\"seq\":42,\"metad");
+}
+
+#[test]
+fn many_tasks_lose_nothing_and_each_keeps_its_order() {
+    for sync in [AuditSync::Each, AuditSync::Group] {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, writer) = AuditLog::open(&settings(directory.path(), sync)).unwrap().start().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..64_u64)
+                .map(|task| {
+                    let log = log.clone();
+                    tokio::spawn(async move {
+                        for n in 0..200 {
+                            let record = numbered(n).with("task", Detail::Number(task));
+                            log.record(record).await.unwrap();
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+        // Before the end: an acknowledged record is in the file.
+        let records = logged(directory.path());
+        assert_eq!(sequence(&records), (1..=12_800).collect::<Vec<_>>());
+        for task in 0..64_u64 {
+            let of_task = records.iter().filter(|record| record["unmapped"]["task"] == task);
+            let order: Vec<u64> = of_task.map(|record| record["unmapped"]["n"].as_u64().unwrap()).collect();
+            assert_eq!(order, (0..200).collect::<Vec<_>>(), "{sync:?}");
+        }
+        writer.finish().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_record_whose_future_is_dropped_is_written_once_queued() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, writer) = AuditLog::open(&settings(directory.path(), AuditSync::Each)).unwrap().start().unwrap();
+    for n in 0..10 {
+        // One poll queues the record; the acknowledgement is not waited for.
+        let future = log.record(numbered(n));
+        tokio::select! { biased; _ = future => {}, () = std::future::ready(()) => {} }
+    }
+    tokio::task::spawn_blocking(|| writer.finish()).await.unwrap().unwrap();
+    assert_eq!(logged(directory.path()).len(), 10);
+}
+
+/// A disk with room for so many bytes, whose syncs can fail.
+#[derive(Clone, Default)]
+struct SmallDisk(Arc<Mutex<Disk>>);
+
+#[derive(Default)]
+struct Disk {
+    content: Vec<u8>,
+    room: usize,
+    sync_fails: bool,
+    cut_fails: bool,
+    syncs: usize,
+}
+
+impl RawFile for SmallDisk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut disk = self.0.lock().unwrap();
+        let count = bytes.len().min(disk.room - disk.content.len());
+        if count == 0 {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        disk.content.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let mut disk = self.0.lock().unwrap();
+        disk.syncs += 1;
+        if disk.sync_fails { Err(ErrorKind::Other.into()) } else { Ok(()) }
+    }
+
+    fn set_len(&mut self, length: u64) -> io::Result<()> {
+        let mut disk = self.0.lock().unwrap();
+        if disk.cut_fails {
+            return Err(ErrorKind::Other.into());
+        }
+        disk.content.truncate(usize::try_from(length).unwrap());
+        Ok(())
+    }
+}
+
+impl SmallDisk {
+    fn with_room(room: usize) -> Self {
+        let disk = Self::default();
+        disk.change(|disk| disk.room = room);
+        disk
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Disk)) {
+        change(&mut self.0.lock().unwrap());
+    }
+
+    fn start(&self, sync: AuditSync) -> (AuditLog, AuditWriter) {
+        start(LogFile::new(self.clone(), 0), sync, 0, None).unwrap()
+    }
+
+    fn records(&self) -> Vec<Value> {
+        lines(&self.0.lock().unwrap().content)
+    }
+}
+
+fn until(what: &str, reached: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while !reached() {
+        assert!(std::time::Instant::now() < deadline, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+const FULL: AuditFault = AuditFault::Unwritable(ErrorKind::StorageFull);
+
+#[test]
+fn a_full_disk_fails_the_record_leaves_whole_lines_and_is_recovered_from_unasked() {
+    let disk = SmallDisk::with_room(1000);
+    let (log, writer) = disk.start(AuditSync::Each);
+    let mut confirmed = 0;
+    while log.record_blocking(numbered(confirmed)).is_ok() {
+        confirmed += 1;
+    }
+    assert!(confirmed > 0);
+    assert!(!log.is_healthy());
+    assert_eq!(log.record_blocking(numbered(confirmed + 1)), Err(FULL));
+    assert_eq!(disk.records().len() as u64, confirmed, "no half line is left");
+
+    disk.change(|disk| disk.room = 1 << 20);
+    until("recovery without a new record", || log.is_healthy());
+    log.record_blocking(numbered(confirmed + 2)).unwrap();
+    writer.finish().unwrap();
+
+    let records = disk.records();
+    assert_eq!(sequence(&records), (1..=records.len() as u64).collect::<Vec<_>>());
+    let outage = records.iter().position(|r| r["metadata"]["event_code"] == "audit.degraded").unwrap();
+    assert_eq!(outage as u64, confirmed, "the outage stands where it began");
+    assert_eq!(records[outage]["unmapped"]["records_late"], 2);
+    assert_eq!(records[outage]["unmapped"]["records_lost"], 0);
+    let late: Vec<_> = records[outage + 1..].iter().map(|r| r["unmapped"]["late"].as_bool()).collect();
+    assert_eq!(late, [Some(true), Some(true), None]);
+}
+
+#[test]
+fn remains_that_could_not_be_cut_off_are_cut_off_before_the_next_write() {
+    let disk = SmallDisk::with_room(100);
+    disk.change(|disk| disk.cut_fails = true);
+    let (log, writer) = disk.start(AuditSync::Each);
+    assert_eq!(log.record_blocking(numbered(1)), Err(FULL));
+    disk.change(|disk| {
+        assert_eq!(disk.content.len(), 100);
+        (disk.cut_fails, disk.room) = (false, 1 << 20);
+    });
+    log.record_blocking(numbered(2)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(disk.records().len(), 3);
+}
+
+#[test]
+fn a_record_that_does_not_reach_the_disk_is_not_confirmed() {
+    let disk = SmallDisk::with_room(1 << 20);
+    disk.change(|disk| disk.sync_fails = true);
+    let (log, writer) = disk.start(AuditSync::Each);
+    assert!(log.record_blocking(numbered(1)).is_err());
+    assert!(disk.records().is_empty());
+    assert!(writer.finish().is_err(), "what was never written is told at the end");
+}
+
+#[test]
+fn group_sync_confirms_what_is_written_and_syncs_soon_after() {
+    let disk = SmallDisk::with_room(1 << 20);
+    let (log, writer) = disk.start(AuditSync::Group);
+    for n in 0..50 {
+        log.record_blocking(numbered(n)).unwrap();
+    }
+    assert_eq!(disk.records().len(), 50);
+    until("a sync", || disk.0.lock().unwrap().syncs > 0);
+    disk.change(|disk| disk.sync_fails = true);
+    log.record_blocking(numbered(50)).unwrap();
+    until("the failing sync to be noticed", || !log.is_healthy());
+    disk.change(|disk| disk.sync_fails = false);
+    until("recovery", || log.is_healthy());
+    writer.finish().unwrap();
+    assert_eq!(disk.records().last().unwrap()["metadata"]["event_code"], "audit.degraded");
+}
+
+#[test]
+fn a_queue_that_is_full_makes_writers_wait_and_loses_nothing() {
+    let disk = SmallDisk::with_room(1 << 24);
+    let (log, writer) = disk.start(AuditSync::Each);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let total = QUEUE_RECORDS_MAX as u64 * 3;
+    // The disk's lock stops the writer: the queue fills, and no more than it holds is queued.
+    let held = disk.0.lock().unwrap();
+    let set = runtime.block_on(async {
+        let mut set = tokio::task::JoinSet::new();
+        for n in 0..total {
+            let log = log.clone();
+            set.spawn(async move { log.record(numbered(n)).await });
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(log.gate.room.available_permits(), 0);
+        set
+    });
+    drop(held);
+    let results = runtime.block_on(set.join_all());
+    assert!(results.into_iter().all(|result| result.is_ok()));
+    writer.finish().unwrap();
+    assert_eq!(disk.records().len() as u64, total);
+}

@@ -1,0 +1,164 @@
+//! Checking passwords without letting anybody exhaust the machine or learn who exists.
+//!
+//! Argon2id runs on a few blocking threads behind a short queue. A name without an account is
+//! checked against a hash that nothing matches, at the cost of a real one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::hash::{self, HashError};
+use crate::config::Argon2Cost;
+use crate::identity::{Secret, Username, Verified};
+
+/// Longest password looked at, in bytes.
+pub const SECRET_BYTES_MAX: usize = 1024;
+/// Checks that may wait at the same time.
+const WAITING_MAX: usize = 64;
+/// How long a check may wait.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// Checks passwords, a bounded number at a time.
+pub struct Verifier {
+    /// A hash of random bytes, as expensive as the dearest in use.
+    unknown: Arc<str>,
+    running: Arc<Semaphore>,
+    waiting: Semaphore,
+    wait_max: Duration,
+}
+
+/// The password was not checked, since too many are being checked. It is no failed login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Too many logins at the moment, try again later")
+    }
+}
+
+impl Verifier {
+    /// Makes the hash for unknown users with `cost_for_unknown`, which should be the highest cost
+    /// among the stored hashes, and lets `checks_parallel` checks (at least one) run at a time.
+    ///
+    /// # Errors
+    /// Parameters that Argon2 does not take, or no randomness.
+    pub fn new(cost_for_unknown: Argon2Cost, checks_parallel: usize) -> Result<Self, HashError> {
+        let mut nobodys = vec![0; 32];
+        rand::fill(&mut nobodys).map_err(|_| HashError::Cost)?;
+        Ok(Self {
+            unknown: hash::make(&Secret::new(nobodys), cost_for_unknown)?.into(),
+            running: Arc::new(Semaphore::new(checks_parallel.clamp(1, Semaphore::MAX_PERMITS))),
+            waiting: Semaphore::new(WAITING_MAX),
+            wait_max: WAIT_MAX,
+        })
+    }
+
+    /// Checks a password against the account's hash, or at the same expense against none. A secret
+    /// that no account can have (too long, or with a NUL) is checked against none, so it costs no
+    /// more and no less than any other wrong one.
+    ///
+    /// # Errors
+    /// [`Busy`] where the check could not begin in time.
+    pub async fn verify(&self, account: Option<(&Username, &str)>, secret: Secret) -> Result<Option<Verified>, Busy> {
+        let possible = secret.expose().len() <= SECRET_BYTES_MAX && !secret.expose().contains(&0);
+        let (account, secret) = if possible { (account, secret) } else { (None, Secret::new(Vec::new())) };
+        let phc: Arc<str> = account.map_or_else(|| Arc::clone(&self.unknown), |(_, phc)| phc.into());
+
+        let running = {
+            let _place = self.waiting.try_acquire().map_err(|_| Busy)?;
+            let turn = timeout(self.wait_max, Arc::clone(&self.running).acquire_owned());
+            turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?
+        };
+        let check = tokio::task::spawn_blocking(move || {
+            // The place is given back when the work is done, also where nobody waits for it now.
+            let _running = running;
+            hash::matches(&phc, &secret)
+        });
+        let matches = check.await.map_err(|_| Busy)?;
+        Ok(account.filter(|_| matches).map(|(name, _)| Verified::assertion(name.clone())))
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    const CHEAP: Argon2Cost = Argon2Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
+    const DEAR: Argon2Cost = Argon2Cost { memory_kib: 32 * 1024, iterations: 2, parallelism: 1 };
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.as_bytes().to_vec())
+    }
+
+    #[tokio::test]
+    async fn only_the_right_secret_of_a_known_account_is_vouched_for() {
+        let verifier = Verifier::new(CHEAP, 2).unwrap();
+        let alice = Username::parse("alice").unwrap();
+        let phc = hash::make(&secret("correct horse"), CHEAP).unwrap();
+        let account = Some((&alice, phc.as_str()));
+        let proof = verifier.verify(account, secret("correct horse")).await.unwrap().unwrap();
+        assert_eq!(proof.name(), &alice);
+        assert!(verifier.verify(account, secret("wrong")).await.unwrap().is_none());
+        assert!(verifier.verify(None, secret("correct horse")).await.unwrap().is_none());
+        assert!(verifier.verify(Some((&alice, "no hash")), secret("correct horse")).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn impossible_secrets_fail_even_where_a_hash_matches() {
+        let verifier = Verifier::new(CHEAP, 1).unwrap();
+        let alice = Username::parse("alice").unwrap();
+        for impossible in ["correct\0horse".to_owned(), "x".repeat(SECRET_BYTES_MAX + 1)] {
+            let phc = hash::make(&secret(&impossible), CHEAP).unwrap();
+            assert!(verifier.verify(Some((&alice, &phc)), secret(&impossible)).await.unwrap().is_none());
+        }
+        let longest = "x".repeat(SECRET_BYTES_MAX);
+        let phc = hash::make(&secret(&longest), CHEAP).unwrap();
+        assert!(verifier.verify(Some((&alice, &phc)), secret(&longest)).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn unknown_users_and_impossible_secrets_cost_as_much_as_known_ones() {
+        let verifier = Verifier::new(DEAR, 1).unwrap();
+        let alice = Username::parse("alice").unwrap();
+        let phc = hash::make(&secret("right"), DEAR).unwrap();
+        let mut quickest = Vec::new();
+        for (account, tried) in
+            [(Some((&alice, phc.as_str())), "wrong"), (None, "wrong"), (Some((&alice, phc.as_str())), "a\0b")]
+        {
+            let mut times = Vec::new();
+            for _ in 0..5 {
+                let began = Instant::now();
+                let _ = verifier.verify(account, secret(tried)).await.unwrap();
+                times.push(began.elapsed());
+            }
+            quickest.push(times.into_iter().min().unwrap());
+        }
+        let (least, most) = (quickest.iter().min().unwrap(), quickest.iter().max().unwrap());
+        assert!(*most < *least * 3, "{quickest:?}");
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_busy_and_no_failure() {
+        let mut verifier = Verifier::new(CHEAP, 1).unwrap();
+        verifier.wait_max = Duration::from_millis(20);
+        let held = Arc::clone(&verifier.running).acquire_owned().await.unwrap();
+        assert_eq!(verifier.verify(None, secret("x")).await.map(|v| v.is_some()), Err(Busy));
+        let places = verifier.waiting.acquire_many(u32::try_from(WAITING_MAX).unwrap()).await.unwrap();
+        verifier.running.close();
+        assert_eq!(verifier.verify(None, secret("x")).await.map(|v| v.is_some()), Err(Busy));
+        drop((held, places));
+    }
+}

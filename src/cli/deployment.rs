@@ -1,0 +1,211 @@
+//! What `init` and `quickstart` leave behind: certificates, policy files, a place for the audit
+//! log. The policy files are the commented examples of the repository with some keys filled in.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use toml_edit::{Array, DocumentMut, InlineTable, Value};
+
+use super::{Failure, certificates, today};
+use crate::config::{PortRange, SERVER_FILE, USERS_FILE};
+
+const SERVER_EXAMPLE: &str = include_str!("../../policy/server.toml");
+const USERS_EXAMPLE: &str = include_str!("../../policy/users.toml");
+
+/// An address to announce, and the clients it is for; none means any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Announced {
+    pub(super) clients: Option<IpNet>,
+    pub(super) address: Ipv4Addr,
+}
+
+/// What is filled in.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) explicit: Vec<SocketAddr>,
+    pub(super) implicit: Vec<SocketAddr>,
+    pub(super) passive: PortRange,
+    /// Host names and addresses; the certificate is made for them.
+    pub(super) names: Vec<String>,
+    pub(super) advertise: Vec<Announced>,
+    pub(super) allow: Vec<IpNet>,
+}
+
+/// The directories and files of a deployment.
+#[derive(Clone, Debug)]
+pub(super) struct Deployment {
+    root: PathBuf,
+}
+
+impl Deployment {
+    /// The deployment in a directory, there or not.
+    pub(super) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The directory of the policy files.
+    pub(super) fn policy(&self) -> PathBuf {
+        self.root.join("policy")
+    }
+
+    /// The certificate of the local CA, which clients need.
+    pub(super) fn ca(&self) -> PathBuf {
+        self.root.join("certs/ca.pem")
+    }
+
+    /// Whether the policy was written already.
+    pub(super) fn exists(&self) -> bool {
+        self.policy().join(SERVER_FILE).exists()
+    }
+
+    /// Writes everything. Where one of the files is there already, nothing is written.
+    pub(super) fn create(&self, settings: &Settings) -> Result<(), Failure> {
+        let (certs, policy) = (self.root.join("certs"), self.policy());
+        let targets = [
+            self.ca(),
+            certs.join("server.pem"),
+            certs.join("server.key"),
+            policy.join(SERVER_FILE),
+            policy.join(USERS_FILE),
+        ];
+        let there: Vec<String> = targets
+            .iter()
+            .filter(|path| path.symlink_metadata().is_ok())
+            .map(|path| path.display().to_string())
+            .collect();
+        if !there.is_empty() {
+            let message = format!("these are there already, so nothing was written: {}", there.join(", "));
+            return Err(Failure::Failed(message));
+        }
+        let made = certificates::make(&certificates::with_loopback(&settings.names), today())?;
+        let server = server_file(settings)?;
+        for (directory, mode) in
+            [(&self.root, 0o755), (&certs, 0o755), (&policy, 0o755), (&self.root.join("audit"), 0o750)]
+        {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(mode)
+                .create(directory)
+                .map_err(|error| Failure::io(directory.display(), &error))?;
+        }
+        let contents = [
+            (made.ca.as_str(), 0o644),
+            (made.certificate.as_str(), 0o644),
+            (made.key.as_str(), 0o600),
+            (server.as_str(), 0o644),
+            (USERS_EXAMPLE, 0o640),
+        ];
+        for (path, (text, mode)) in targets.iter().zip(contents) {
+            write_new(path, text, mode).map_err(|error| Failure::io(path.display(), &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file that must not be there yet, through to the disk.
+fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// The example with its keys filled in and its comments kept.
+fn server_file(settings: &Settings) -> Result<String, Failure> {
+    let mut document: DocumentMut =
+        SERVER_EXAMPLE.parse().map_err(|error| Failure::Failed(format!("the built-in example: {error}")))?;
+    let mut fill = |table: &str, key: &str, value: Value| {
+        let known = document.get_mut(table).and_then(|item| item.get_mut(key)).and_then(toml_edit::Item::as_value_mut);
+        if let Some(known) = known {
+            let decor = known.decor().clone();
+            *known = value;
+            *known.decor_mut() = decor;
+        }
+    };
+    fill("listen", "explicit", texts(&settings.explicit));
+    fill("listen", "implicit", texts(&settings.implicit));
+    fill("passive", "ports", format!("{}-{}", settings.passive.first, settings.passive.last).into());
+    fill("passive", "advertise", settings.advertise.iter().map(announced).collect::<Array>().into());
+    fill("tls", "identities", identity(&settings.names));
+    fill("networks", "allow", texts(&settings.allow));
+    let everywhere = IpNet::aggregate(&settings.allow).iter().any(|network| network.prefix_len() == 0);
+    fill("networks", "allow-any", everywhere.into());
+    Ok(document.to_string())
+}
+
+fn texts<T: ToString>(items: &[T]) -> Value {
+    items.iter().map(ToString::to_string).collect::<Array>().into()
+}
+
+fn announced(announced: &Announced) -> Value {
+    let clients = announced.clients.map_or_else(|| "any".to_owned(), |network| network.to_string());
+    let mut table = InlineTable::new();
+    table.insert("clients", clients.into());
+    table.insert("address", announced.address.to_string().into());
+    table.into()
+}
+
+fn identity(names: &[String]) -> Value {
+    let mut table = InlineTable::new();
+    table.insert("names", texts(names));
+    table.insert("certificate", "../certs/server.pem".into());
+    table.insert("key", "../certs/server.key".into());
+    Array::from_iter([Value::from(table)]).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::Config;
+
+    fn settings() -> Settings {
+        Settings {
+            explicit: vec!["127.0.0.1:2121".parse().unwrap()],
+            implicit: vec!["[::1]:990".parse().unwrap()],
+            passive: PortRange { first: 40000, last: 40009 },
+            names: vec!["files.example.org".into(), "localhost".into()],
+            advertise: vec![Announced { clients: None, address: "203.0.113.7".parse().unwrap() }],
+            allow: vec!["10.0.0.0/8".parse().unwrap()],
+        }
+    }
+
+    #[test]
+    fn what_is_written_loads_without_a_word_and_is_never_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        let deployment = Deployment::at(&directory.path().join("new"));
+        deployment.create(&settings()).unwrap();
+        let loaded = Config::load(&deployment.policy(), &[]).unwrap();
+        assert_eq!(loaded.warnings, []);
+        let config = loaded.config;
+        assert_eq!(config.listen.explicit, settings().explicit);
+        assert_eq!(config.listen.implicit, settings().implicit);
+        assert_eq!(config.passive.ports, settings().passive);
+        assert_eq!(config.passive.advertise.len(), 1);
+        assert_eq!(config.tls.names, settings().names);
+        let mode =
+            |name: &str| directory.path().join("new").join(name).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode("certs/server.key"), 0o600);
+
+        let key = std::fs::read(directory.path().join("new/certs/server.key")).unwrap();
+        std::fs::remove_file(deployment.ca()).unwrap();
+        let said = deployment.create(&settings()).unwrap_err().to_string();
+        assert!(said.contains("server.key") && !said.contains("ca.pem"), "{said}");
+        assert!(!deployment.ca().exists());
+        assert_eq!(std::fs::read(directory.path().join("new/certs/server.key")).unwrap(), key);
+    }
+
+    #[test]
+    fn the_comments_of_the_example_are_kept() {
+        let text = server_file(&settings()).unwrap();
+        let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).map(str::to_owned).collect();
+        let (ours, example): (Vec<String>, Vec<String>) = (comments(&text), comments(SERVER_EXAMPLE));
+        assert_eq!(ours, example);
+        let everywhere = Settings { allow: vec!["0.0.0.0/0".parse().unwrap()], ..settings() };
+        assert!(server_file(&everywhere).unwrap().contains("\nallow-any = true"));
+    }
+}

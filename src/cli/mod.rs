@@ -1,0 +1,208 @@
+//! The commands people type: one file per command, each of which says how it is used.
+//!
+//! `deployment` and `certificates` write what `init` and `quickstart` leave behind; `password`
+//! asks for, reads or makes passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad
+//! configuration (`EX_CONFIG` of sysexits(3)).
+
+mod certificates;
+mod deployment;
+mod init;
+mod password;
+mod policy;
+mod quickstart;
+mod serve;
+mod user;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Problem, Problems};
+
+/// Where the policy is looked for unless the operator says otherwise.
+const POLICY_DIRECTORY: &str = "/etc/portcullis/policy";
+
+/// An FTPS-first hardened file server.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    /// The directory of server.toml and users.toml.
+    #[arg(long, global = true, value_name = "DIR", env = "PORTCULLIS_POLICY", default_value = POLICY_DIRECTORY)]
+    policy: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis quickstart                                     try it: serves ./portcullis-demo
+  portcullis init /etc/portcullis --hostname files.example.org --allow-from 192.0.2.0/24
+  portcullis user add alice --home /srv/files/alice
+  portcullis policy check
+  portcullis serve";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set everything up in one directory and serve it, for a first transfer.
+    Quickstart(quickstart::Arguments),
+    /// Write certificates and commented policy files for a deployment.
+    Init(init::Arguments),
+    /// Serve.
+    Serve(serve::Arguments),
+    /// Add, change and list users.
+    User(user::Arguments),
+    /// Look at the policy.
+    Policy(policy::Arguments),
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+enum Failure {
+    /// It could not be done, or is not permitted: exit code 1.
+    Failed(String),
+    /// The policy files have errors: exit code 78.
+    Policy(Problems),
+    /// The same, and they were reported on standard output.
+    Reported,
+}
+
+impl Failure {
+    /// A failure to do something with a file.
+    fn io(what: impl fmt::Display, error: &io::Error) -> Self {
+        Self::Failed(format!("{what}: {error}"))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(message) => write!(f, "portcullis: {message}"),
+            Self::Policy(problems) => problems.fmt(f),
+            Self::Reported => Ok(()),
+        }
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Policy(problems)
+    }
+}
+
+/// Exit code for policy files that cannot be used.
+const EXIT_POLICY: u8 = 78;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let Cli { policy, command } = Cli::parse();
+    let result = match command {
+        Command::Quickstart(arguments) => quickstart::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments, &policy),
+        Command::User(arguments) => user::run(arguments, &policy),
+        Command::Policy(arguments) => policy::run(&arguments, &policy),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Reported) {
+                complain(&failure);
+            }
+            match failure {
+                Failure::Failed(_) => ExitCode::FAILURE,
+                Failure::Policy(_) | Failure::Reported => ExitCode::from(EXIT_POLICY),
+            }
+        }
+    }
+}
+
+/// Writes to standard output; a reader that went away is no reason to panic.
+fn say(text: impl fmt::Display) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::io("standard output", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes to standard error, where nothing can be done if that fails.
+fn complain(text: &impl fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Shows the warnings of a policy that is used all the same.
+fn warn(warnings: &[Problem]) {
+    for warning in warnings {
+        complain(warning);
+    }
+}
+
+/// The current day, UTC: dates in policy files mean that.
+fn today() -> jiff::civil::Date {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_has_examples() {
+        fn check(command: &clap::Command) {
+            let help = command.clone().render_help().to_string();
+            assert!(help.contains("Example"), "{} --help has no examples", command.get_name());
+            command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(check);
+        }
+        Cli::command().debug_assert();
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn the_policy_directory_is_taken_before_and_behind_the_command() {
+        for line in [["portcullis", "--policy", "D", "serve"], ["portcullis", "serve", "--policy", "D"]] {
+            assert_eq!(Cli::try_parse_from(line).unwrap().policy, PathBuf::from("D"));
+        }
+    }
+
+    #[test]
+    fn the_forms_of_the_contract_are_accepted() {
+        for line in [
+            "quickstart --dir D --listen 127.0.0.1:2122",
+            "init D --listen 127.0.0.1:21 --listen [::1]:21 --implicit 0.0.0.0:990 --passive-ports 50000-50009 --hostname a.b \
+             --advertise 10.0.0.0/8=10.0.0.5 --advertise 203.0.113.7 --allow-from 10.0.0.0/8 --allow-from 192.0.2.7",
+            "serve --set limits.idle-seconds=60 --set listen.explicit=[]",
+            "user add alice --home /h --password-stdin --allow-from 10.0.0.0/8 --group g --read-only --quota-bytes 1_000 \
+             --quota-files 5 --expires 2027-06-30",
+            "user add alice --home /h --generate --permissions list,read",
+            "user passwd alice --generate",
+            "user list --json",
+            "user show alice --json",
+            "user enable alice",
+            "user disable alice",
+            "user remove alice",
+            "policy check --json",
+        ] {
+            let words = ["portcullis"].into_iter().chain(line.split_whitespace());
+            assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+        for line in [
+            "user add ../x --home /h",
+            "user add ftp --home /h",
+            "user add a --home /h --generate --password-stdin",
+            "user add a --home /h --read-only --permissions full",
+            "user add a --home /h --expires tomorrow",
+            "user add a --home /h --allow-from 10.0.0.1/8",
+            "init D --passive-ports 20-30",
+            "init D --hostname -x",
+            "serve --set x",
+        ] {
+            let words = ["portcullis"].into_iter().chain(line.split_whitespace());
+            assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

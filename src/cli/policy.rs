@@ -1,0 +1,82 @@
+//! `portcullis policy`.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{Failure, say, warn};
+use crate::config::problem::Count;
+use crate::config::{Config, Problem, Severity};
+
+/// Look at the policy.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  portcullis policy check")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(Check),
+}
+
+/// Say everything that is wrong with the policy files, the certificate and the key.
+///
+/// Exits with 0 where the server would start, perhaps with warnings, and with 78 where it would not.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portcullis policy check
+  portcullis --policy ./policy policy check --json")]
+struct Check {
+    /// Report as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs a command about the policy.
+pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
+    let Command::Check(check) = &arguments.command;
+    let result = Config::load(policy, &[]);
+    if check.json {
+        let problems = match &result {
+            Ok(loaded) => loaded.warnings.clone(),
+            Err(problems) => problems.clone().into_vec(),
+        };
+        say(report(&problems))?;
+        return if result.is_ok() { Ok(()) } else { Err(Failure::Reported) };
+    }
+    let loaded = result?;
+    warn(&loaded.warnings);
+    let config = &loaded.config;
+    let count = Count { errors: 0, warnings: loaded.warnings.len() };
+    say(format!(
+        "{}: good ({count}); {} users, {} groups, policy {}",
+        policy.display(),
+        config.policy.users.len(),
+        config.policy.groups.len(),
+        config.fingerprint.get(..12).unwrap_or_default(),
+    ))
+}
+
+fn report(problems: &[Problem]) -> serde_json::Value {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let one = |problem: &Problem| {
+        json!({
+            "severity": problem.severity.to_string(),
+            "file": &*problem.file,
+            "line": problem.position.as_ref().map(|at| at.line),
+            "column": problem.position.as_ref().map(|at| at.column),
+            "message": problem.message,
+            "help": problem.help,
+        })
+    };
+    json!({
+        "good": errors == 0,
+        "errors": errors,
+        "warnings": problems.len().saturating_sub(errors),
+        "problems": problems.iter().map(one).collect::<Vec<_>>(),
+    })
+}

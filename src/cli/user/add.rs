@@ -1,0 +1,214 @@
+//! `portcullis user add`.
+
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use jiff::civil::Date;
+use toml_edit::{Array, DocumentMut, Table, Value};
+
+use super::super::init::network;
+use super::super::password::{self, New, Origin};
+use super::super::{Failure, say, today};
+use super::{TAKES_EFFECT, edit, username};
+use crate::config::load::Judged;
+use crate::config::{RunAs, users};
+use crate::identity::Username;
+
+/// Add a user. Its home is made if it is not there.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portcullis user add alice --home /srv/files/alice
+  portcullis user add partner --home /srv/files/in --generate --permissions list,create --expires 2027-06-30
+  printf '%s\\n' \"$PASSWORD\" | portcullis user add backup --home /srv/backup --password-stdin --allow-from 192.0.2.7
+
+Permissions: list, read, create, overwrite, append, delete, rename, mkdir, rmdir, set-time, read-only, full.
+Without any, a user may do what its groups may, and everything if they do not say.")]
+pub(super) struct Arguments {
+    /// The name that logs in.
+    #[arg(value_name = "NAME", value_parser = username)]
+    name: Username,
+    /// The directory that the user sees as /.
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    #[command(flatten)]
+    origin: Origin,
+    /// A network from which the user may log in, within those of the server; repeats.
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    allow_from: Vec<IpNet>,
+    /// A group of users.toml to which the user belongs; repeats.
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// Let the user list and read, and change nothing.
+    #[arg(long, conflicts_with = "permissions")]
+    read_only: bool,
+    /// What the user may do, separated by commas.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = permission)]
+    permissions: Vec<String>,
+    /// Most bytes that the home may hold.
+    #[arg(long, value_name = "N", value_parser = quota)]
+    quota_bytes: Option<i64>,
+    /// Most files that the home may hold.
+    #[arg(long, value_name = "N", value_parser = quota)]
+    quota_files: Option<i64>,
+    /// The last day on which the user may log in.
+    #[arg(long, value_name = "DATE", value_parser = date)]
+    expires: Option<Date>,
+}
+
+/// Adds the user.
+pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
+    let (judged, document) = edit::look(policy)?;
+    if edit::has_user(&document, &arguments.name) {
+        let name = &arguments.name;
+        return Err(Failure::Failed(format!("there is a user {name} already; see portcullis user show {name}")));
+    }
+    let new = arguments.origin.obtain(&arguments.name, &judged.passwords)?;
+    let home = add(arguments, &new, policy, &judged)?;
+    say(format!("Added {}, whose files are in {}. {TAKES_EFFECT}", arguments.name, home.display()))?;
+    match &new.generated {
+        Some(password) => say(format!("password: {}\nIt is shown this once; only its hash is stored.", &**password)),
+        None => Ok(()),
+    }
+}
+
+/// Adds the user of a demonstration, with a generated password.
+pub(in crate::cli) fn add_demo(policy: &Path, name: &Username, home: PathBuf) -> Result<New, Failure> {
+    let (judged, _) = edit::look(policy)?;
+    let new = password::generate(name, &judged.passwords)?;
+    let arguments = Arguments {
+        name: name.clone(),
+        home,
+        origin: Origin::default(),
+        allow_from: Vec::new(),
+        groups: Vec::new(),
+        read_only: false,
+        permissions: Vec::new(),
+        quota_bytes: None,
+        quota_files: None,
+        expires: None,
+    };
+    add(&arguments, &new, policy, &judged)?;
+    Ok(new)
+}
+
+fn add(arguments: &Arguments, new: &New, policy: &Path, judged: &Judged) -> Result<PathBuf, Failure> {
+    let home = Home::make(&arguments.home, judged.run_as.as_ref())?;
+    let table = |document: &DocumentMut| user_table(arguments, &home.path, &new.hash, document);
+    let added = edit::edit(policy, |document| {
+        let table = table(document)?;
+        edit::insert(document, &arguments.name, table)
+    });
+    match added {
+        Ok(()) => Ok(home.path),
+        Err(failure) => {
+            home.undo();
+            Err(failure)
+        }
+    }
+}
+
+/// The directory of a user, and whether it was made here.
+struct Home {
+    path: PathBuf,
+    made: bool,
+}
+
+impl Home {
+    fn make(given: &Path, run_as: Option<&RunAs>) -> Result<Self, Failure> {
+        let io = |error: std::io::Error| Failure::io(given.display(), &error);
+        let path = std::path::absolute(given).map_err(io)?;
+        let made = !path.exists();
+        if made {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(io)?;
+            }
+            std::fs::DirBuilder::new().mode(0o750).create(&path).map_err(io)?;
+            if let Some(account) = run_as.filter(|_| rustix::process::geteuid().is_root()) {
+                chown(&path, Some(account.uid), Some(account.gid)).map_err(io)?;
+            }
+        } else if !path.is_dir() {
+            return Err(Failure::Failed(format!("{} is no directory", given.display())));
+        }
+        // A path with `..` is written as what it means; others stay as they were given.
+        let dotted = path.components().any(|part| part == std::path::Component::ParentDir);
+        let path = if dotted { path.canonicalize().map_err(io)? } else { path };
+        if path.to_str().is_none() {
+            return Err(Failure::Failed(format!("{} is no UTF-8 text", path.display())));
+        }
+        Ok(Self { path, made })
+    }
+
+    /// Takes an empty directory back that was made for nothing.
+    fn undo(self) {
+        if self.made {
+            let _ = std::fs::remove_dir(self.path);
+        }
+    }
+}
+
+fn user_table(arguments: &Arguments, home: &Path, hash: &str, document: &DocumentMut) -> Result<Table, Failure> {
+    let mut table = Table::new();
+    let mut set = |key: &str, value: Value| {
+        table.insert(key, toml_edit::value(value));
+    };
+    set("home", home.display().to_string().into());
+    set("password", hash.into());
+    set("password-set", toml_date(today())?);
+    if !arguments.groups.is_empty() {
+        set("groups", arguments.groups.iter().collect::<Array>().into());
+    }
+    if let Some(permissions) = permissions(arguments, document) {
+        set("permissions", permissions);
+    }
+    if !arguments.allow_from.is_empty() {
+        set("allow-from", arguments.allow_from.iter().map(ToString::to_string).collect::<Array>().into());
+    }
+    if let Some(bytes) = arguments.quota_bytes {
+        set("quota-bytes", bytes.into());
+    }
+    if let Some(files) = arguments.quota_files {
+        set("quota-files", files.into());
+    }
+    if let Some(date) = arguments.expires {
+        set("expires", toml_date(date)?);
+    }
+    Ok(table)
+}
+
+/// What is written for the user itself; nothing where its groups decide.
+fn permissions(arguments: &Arguments, document: &DocumentMut) -> Option<Value> {
+    if arguments.read_only {
+        return Some("read-only".into());
+    }
+    match arguments.permissions.as_slice() {
+        [] => {
+            let of_group = |group: &String| document.get("group")?.get(group)?.get("permissions");
+            let inherited = arguments.groups.iter().any(|group| of_group(group).is_some());
+            (!inherited).then(|| "full".into())
+        }
+        [word] if word == "full" || word == "read-only" => Some(word.as_str().into()),
+        words => Some(words.iter().collect::<Array>().into()),
+    }
+}
+
+/// A date as TOML writes it.
+pub(super) fn toml_date(date: Date) -> Result<Value, Failure> {
+    let parsed: Result<toml_edit::Datetime, _> = date.to_string().parse();
+    parsed.map(Value::from).map_err(|error| Failure::Failed(format!("{date}: {error}")))
+}
+
+fn permission(text: &str) -> Result<String, String> {
+    let word = text.trim();
+    users::permission(word).map(|_| word.to_owned()).ok_or_else(|| "no permission of this name".to_owned())
+}
+
+fn quota(text: &str) -> Result<i64, String> {
+    let number = text.replace('_', "").parse().ok().filter(|number: &i64| *number > 0);
+    number.ok_or_else(|| "a whole number above 0, such as 10_000_000; without the option there is no limit".to_owned())
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| "a date such as 2027-06-30".to_owned())
+}

@@ -1,0 +1,69 @@
+//! `portcullis user`: the users of users.toml.
+
+mod add;
+mod edit;
+mod list;
+mod passwd;
+mod show;
+mod state;
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use crate::identity::Username;
+
+pub(super) use add::add_demo;
+
+/// Add, change and list users.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  portcullis user add alice --home /srv/files/alice
+  portcullis user passwd alice --generate
+  portcullis user list")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Add(add::Arguments),
+    Passwd(passwd::Arguments),
+    List(list::Arguments),
+    Show(show::Arguments),
+    Enable(state::Enable),
+    Disable(state::Disable),
+    Remove(state::Remove),
+}
+
+/// Runs a command about users.
+pub(super) fn run(arguments: Arguments, policy: &Path) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Add(arguments) => add::run(&arguments, policy),
+        Command::Passwd(arguments) => passwd::run(&arguments, policy),
+        Command::List(arguments) => list::run(&arguments, policy),
+        Command::Show(arguments) => show::run(&arguments, policy),
+        Command::Enable(arguments) => state::enable(&arguments, policy),
+        Command::Disable(arguments) => state::disable(&arguments, policy),
+        Command::Remove(arguments) => state::remove(&arguments, policy),
+    }
+}
+
+/// Whether users.toml has the user.
+pub(super) fn exists(policy: &Path, name: &Username) -> Result<bool, Failure> {
+    edit::look(policy).map(|(_, document)| edit::has_user(&document, name))
+}
+
+/// Reads a user name from the command line.
+fn username(text: &str) -> Result<Username, String> {
+    Username::parse(text).map_err(|error| error.to_string())
+}
+
+/// When a change of users.toml counts.
+const TAKES_EFFECT: &str = "A running server knows of it once it has read its policy again.";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! `portcullis user passwd`.
+
+use std::path::Path;
+
+use super::super::password::Origin;
+use super::super::{Failure, say, today};
+use super::add::toml_date;
+use super::{TAKES_EFFECT, edit, username};
+use crate::identity::Username;
+
+/// Set a user's password.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portcullis user passwd alice
+  portcullis user passwd alice --generate
+  printf '%s\\n' \"$PASSWORD\" | portcullis user passwd alice --password-stdin")]
+pub(super) struct Arguments {
+    /// The user.
+    #[arg(value_name = "NAME", value_parser = username)]
+    name: Username,
+    #[command(flatten)]
+    origin: Origin,
+}
+
+/// Sets the password, and the day it was set.
+pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
+    let name = &arguments.name;
+    let (judged, mut document) = edit::look(policy)?;
+    edit::user(&mut document, name)?;
+    let new = arguments.origin.obtain(name, &judged.passwords)?;
+    edit::edit(policy, |document| {
+        let user = edit::user(document, name)?;
+        edit::set(user, "password", new.hash.as_str().into());
+        edit::set(user, "password-set", toml_date(today())?);
+        Ok(())
+    })?;
+    say(format!("{name} has a new password. {TAKES_EFFECT}"))?;
+    match &new.generated {
+        Some(password) => say(format!("password: {}\nIt is shown this once; only its hash is stored.", &**password)),
+        None => Ok(()),
+    }
+}

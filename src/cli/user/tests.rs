@@ -1,0 +1,172 @@
+//! Tests of the commands as a whole, on a deployment in a temporary directory.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::super::deployment::{Deployment, Settings};
+use super::super::init;
+use super::*;
+use crate::config::{Config, PortRange, USERS_FILE};
+use crate::policy::permission::PermissionSet;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            explicit: vec!["127.0.0.1:2121".parse().unwrap()],
+            implicit: vec![],
+            passive: PortRange { first: 50000, last: 50099 },
+            names: vec!["localhost".into()],
+            advertise: vec![],
+            allow: init::loopback(),
+        };
+        Deployment::at(directory.path()).create(&settings).unwrap();
+        let site = Self(directory);
+        // Cheap hashes: what is tested here is not their cost.
+        let path = site.policy().join("server.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let cheap = "[passwords]\nargon2-memory-kib = 64\nargon2-iterations = 1";
+        std::fs::write(path, text.replace("[passwords]", cheap)).unwrap();
+        site
+    }
+
+    fn policy(&self) -> PathBuf {
+        self.0.path().join("policy")
+    }
+
+    fn home(&self, name: &str) -> PathBuf {
+        self.0.path().join("files").join(name)
+    }
+
+    fn run(&self, line: &str) -> Result<(), String> {
+        let line = line.replace("HOMES", self.0.path().join("files").to_str().unwrap());
+        let words = ["user"].into_iter().chain(line.split_whitespace());
+        let arguments = Line::try_parse_from(words).map_err(|error| error.to_string())?.arguments;
+        run(arguments, &self.policy()).map_err(|failure| failure.to_string())
+    }
+
+    fn users(&self) -> String {
+        std::fs::read_to_string(self.policy().join(USERS_FILE)).unwrap()
+    }
+
+    fn config(&self) -> Config {
+        Config::load(&self.policy(), &[]).unwrap().config
+    }
+
+    fn append(&self, text: &str) {
+        std::fs::write(self.policy().join(USERS_FILE), self.users() + text).unwrap();
+    }
+}
+
+#[test]
+fn a_user_is_added_changed_and_removed() {
+    let site = Site::new();
+    site.run(
+        "add alice --home HOMES/alice --generate --permissions list,read --quota-bytes 10_000 --expires 2999-06-30 \
+         --allow-from 127.0.0.1",
+    )
+    .unwrap();
+    assert_eq!(site.home("alice").metadata().unwrap().permissions().mode() & 0o777, 0o750);
+    let alice = username("alice").unwrap();
+    let account = site.config().policy.users[&alice].clone();
+    assert_eq!(account.permissions.set, PermissionSet::READ_ONLY);
+    assert_eq!((account.quota_bytes, account.home), (Some(10_000), site.home("alice")));
+    assert_eq!(account.addresses.allow.len(), 1);
+    assert!(site.run("add alice --home HOMES/alice --generate").unwrap_err().contains("already"));
+
+    site.run("passwd alice --generate").unwrap();
+    assert_ne!(site.config().policy.users[&alice].password, account.password);
+    site.run("disable alice").unwrap();
+    assert!(!site.config().policy.users[&alice].enabled);
+    site.run("enable alice").unwrap();
+    assert!(site.config().policy.users[&alice].enabled);
+    site.run("list").unwrap();
+    site.run("show alice --json").unwrap();
+    site.run("remove alice").unwrap();
+    assert!(site.config().policy.users.is_empty() && site.home("alice").is_dir());
+    for line in ["show alice", "passwd alice --generate", "disable alice", "remove alice"] {
+        assert!(site.run(line).unwrap_err().contains("there is no user alice"), "{line}");
+    }
+}
+
+#[test]
+fn what_nobody_states_is_full_unless_a_group_says_less() {
+    let site = Site::new();
+    site.append("\n[group.partners]\npermissions = [\"create\"]\n\n[group.staff]\n");
+    for (line, expected) in [
+        ("add a --home HOMES/a --generate", "full"),
+        ("add b --home HOMES/b --generate --group partners", "create"),
+        ("add c --home HOMES/c --generate --group staff", "full"),
+        ("add d --home HOMES/d --generate --group partners --read-only", "read-only"),
+    ] {
+        site.run(line).unwrap();
+        let (name, _) = line.trim_start_matches("add ").split_once(' ').unwrap();
+        let set = site.config().policy.users[&username(name).unwrap()].permissions.set;
+        assert_eq!(list::permissions(set), expected, "{line}");
+    }
+}
+
+#[test]
+fn a_change_that_the_server_would_refuse_is_not_made() {
+    let site = Site::new();
+    site.run("add alice --home HOMES/alice --generate").unwrap();
+    let before = site.users();
+    for (line, expected) in [
+        ("add bob --home HOMES/bob --generate --group nobody", "there is no group `nobody`"),
+        ("add Alice --home HOMES/a2 --generate", "differ only by case"),
+        ("add carol --home HOMES/.. --generate", "reaches the policy files"),
+    ] {
+        let said = site.run(line).unwrap_err();
+        assert!(said.contains(expected), "{line}: {said}");
+    }
+    assert_eq!(site.users(), before);
+    assert!(!site.home("bob").exists() && !site.home("a2").exists());
+}
+
+#[test]
+fn an_error_that_was_there_before_keeps_nobody_from_disabling_a_user() {
+    let site = Site::new();
+    site.run("add alice --home HOMES/alice --generate").unwrap();
+    site.append("\n[user.broken]\nhome = \"relative\"\n");
+    site.run("disable alice").unwrap();
+    assert!(site.users().contains("enabled = false"));
+    assert!(site.run("list").unwrap_err().contains("does not begin at /"));
+}
+
+#[test]
+fn users_added_at_the_same_time_are_all_there() {
+    let site = Site::new();
+    let site = &site;
+    std::thread::scope(|scope| {
+        let add = |n: usize| scope.spawn(move || site.run(&format!("add user{n} --home HOMES/u{n} --generate")));
+        let threads: Vec<_> = (0..12).map(add).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+    });
+    assert_eq!(site.config().policy.users.len(), 12);
+    assert!(site.users().starts_with("# Who may log in."));
+    let left: Vec<_> = std::fs::read_dir(site.policy()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn owner_mode_and_comments_survive_an_edit() {
+    let site = Site::new();
+    let path = site.policy().join(USERS_FILE);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    site.append("\n# a comment at the end\n");
+    let comments = |text: &str| text.lines().filter(|line| line.starts_with('#')).count();
+    let before = comments(&site.users());
+    site.run("add alice --home HOMES/alice --generate").unwrap();
+    assert_eq!(comments(&site.users()), before);
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}

@@ -1,0 +1,137 @@
+//! The certificate and key that `[tls]` names: there, readable by the right people, in date, and
+//! for the right names. Whether they belong together is seen where they are loaded.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use jiff::Timestamp;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::files::{self, Kind, Links};
+use super::findings::{Findings, Place, shown};
+use super::{RunAs, Tls};
+use crate::tls::pem;
+
+/// Days before its end at which a certificate is worth a warning.
+const DAYS_LEFT_LOW: i64 = 30;
+const DAY_SECONDS: i64 = 86_400;
+
+/// Where `[tls]` names the files and the names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places {
+    pub(super) certificate: Place,
+    pub(super) key: Place,
+    pub(super) names: Place,
+}
+
+/// Judges both files.
+pub(super) fn judge(tls: &Tls, places: Places, run_as: Option<&RunAs>, now: Timestamp, findings: &mut Findings) {
+    if let Some(content) = read(&tls.certificate, Kind::Public, run_as, places.certificate, findings) {
+        match pem::certificates(&content.bytes) {
+            Ok(chain) => judge_leaf(tls, chain.first().map(AsRef::as_ref), places, now, findings),
+            Err(error) => findings.error(
+                places.certificate,
+                format!("{}: {error}", tls.certificate.display()),
+                "give the PEM file with the server's certificate first, then those between it and the CA",
+            ),
+        }
+    }
+    if let Some(content) = read(&tls.key, Kind::Key, run_as, places.key, findings)
+        && let Err(error) = pem::private_key(&content.bytes)
+    {
+        let message = format!("{}: {error}", tls.key.display());
+        findings.error(places.key, message, "give the PEM file with the private key, without a passphrase");
+    }
+}
+
+fn read(
+    path: &Path,
+    kind: Kind,
+    run_as: Option<&RunAs>,
+    place: Place,
+    findings: &mut Findings,
+) -> Option<files::Content> {
+    match files::read(path, files::PEM_BYTES_MAX, Links::Follow) {
+        Ok(content) => {
+            files::judge(path, &content.metadata, kind, run_as, place, findings);
+            Some(content)
+        }
+        Err(error) => {
+            let help = "paths are relative to the policy directory; `portcullis init` makes a first certificate";
+            findings.error(place, format!("{} cannot be read: {error}", path.display()), help);
+            None
+        }
+    }
+}
+
+fn judge_leaf(tls: &Tls, leaf: Option<&[u8]>, places: Places, now: Timestamp, findings: &mut Findings) {
+    let path = tls.certificate.display();
+    let Some((_, leaf)) = leaf.and_then(|der| X509Certificate::from_der(der).ok()) else {
+        let message = format!("{path}: the first certificate is not valid X.509");
+        findings.error(places.certificate, message, "make or fetch the certificate again");
+        return;
+    };
+    let (begin, end) = (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp());
+    let left = end.saturating_sub(now.as_second());
+    let renew = "renew it: clients refuse a certificate out of date";
+    if left < 0 {
+        findings.error(places.certificate, format!("{path} expired on {}", day(end)), renew);
+    } else if left < DAYS_LEFT_LOW.saturating_mul(DAY_SECONDS) {
+        findings.warning(places.certificate, format!("{path} expires on {}", day(end)), renew);
+    }
+    if begin > now.as_second() {
+        let message = format!("{path} is valid only from {} on", day(begin));
+        findings.error(places.certificate, message, "check this machine's clock, and the certificate");
+    }
+    let covered = names_of(&leaf);
+    for name in tls.names.iter().filter(|name| !covered.iter().any(|pattern| covers(pattern, name))) {
+        let message = format!("{path} is not for `{}`", shown(name));
+        let help = if covered.is_empty() {
+            "it has no names at all (subjectAltName): make one that has".to_owned()
+        } else {
+            format!("it is for: {}", shown(&covered.join(", ")))
+        };
+        findings.error(places.names, message, help);
+    }
+}
+
+fn day(second: i64) -> String {
+    let date = |at: Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    Timestamp::from_second(second).map_or_else(|_| "an impossible day".to_owned(), date)
+}
+
+/// The DNS names and addresses of the certificate (RFC 5280 §4.2.1.6), lower case.
+fn names_of(leaf: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = leaf.subject_alternative_name() else { return Vec::new() };
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
+        _ => None,
+    };
+    extension.value.general_names.iter().filter_map(name).collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
+}
+
+/// Whether a name of a certificate covers a host name: equal, or `*` for its first label
+/// (RFC 6125 §6.4.3).
+fn covers(pattern: &str, name: &str) -> bool {
+    pattern == name
+        || pattern.strip_prefix("*.").is_some_and(|rest| name.split_once('.').is_some_and(|(_, tail)| tail == rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_covers_one_label() {
+        assert!(covers("files.example.org", "files.example.org"));
+        assert!(covers("*.example.org", "files.example.org"));
+        assert!(!covers("*.example.org", "a.files.example.org"));
+        assert!(!covers("*.example.org", "example.org"));
+    }
+}

@@ -1,0 +1,258 @@
+//! From the policy directory to a [`Config`]: the files read and trusted, their sections judged,
+//! and what they name looked at on disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::certificate;
+use super::exceptions::{self, Holder};
+use super::files::{self, Content, Kind, Links};
+use super::findings::{Findings, Place};
+use super::networks::Networks;
+use super::overrides::Override;
+use super::problem::{Problem, Problems};
+use super::section::Section;
+use super::tree::{self, Table};
+use super::users::{self, Context};
+use super::{Config, Passwords, RunAs, disk, limits, server, system_accounts};
+use crate::policy::Policy;
+
+/// The file of the server's own settings.
+pub const SERVER_FILE: &str = "server.toml";
+/// The file of users and groups.
+pub const USERS_FILE: &str = "users.toml";
+
+/// A configuration that can be used, and what is odd about it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Everything that `serve` needs.
+    pub config: Config,
+    /// What does not keep the server from starting.
+    pub warnings: Vec<Problem>,
+}
+
+/// The texts of both files.
+#[derive(Clone, Debug)]
+pub(crate) struct Texts {
+    pub(crate) server: String,
+    pub(crate) users: String,
+}
+
+/// What a reading found, whether or not it can be used.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The configuration; none where there was an error.
+    pub(crate) config: Option<Config>,
+    /// What a new password must be, as far as the file can be understood.
+    pub(crate) passwords: Passwords,
+    /// The account that serves.
+    pub(crate) run_as: Option<RunAs>,
+    /// Errors and warnings.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// How far the judgement looks beyond the texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Owners, modes, certificates and homes are looked at.
+    Disk,
+    /// The texts are judged by themselves.
+    #[cfg(test)]
+    Text,
+}
+
+impl Config {
+    /// Reads `server.toml` and `users.toml`, with single keys overridden for this run.
+    ///
+    /// # Errors
+    /// Every problem of both files at once, where one of them is an error.
+    pub fn load(directory: &Path, overrides: &[Override]) -> Result<Loaded, Problems> {
+        let mut findings = Findings::default();
+        let texts = read(directory, &mut findings);
+        let unreadable = findings.into_problems();
+        let Some(texts) = texts else { return Err(Problems::new(unreadable)) };
+        let judged = judge(directory, &texts, overrides, Reach::Disk);
+        match judged.config {
+            Some(config) => Ok(Loaded { config, warnings: judged.problems }),
+            None => Err(Problems::new(judged.problems)),
+        }
+    }
+}
+
+/// Reads both files as texts.
+pub(crate) fn read_texts(directory: &Path) -> Result<Texts, Problems> {
+    let mut findings = Findings::default();
+    read(directory, &mut findings).ok_or_else(|| Problems::new(findings.into_problems()))
+}
+
+fn read(directory: &Path, findings: &mut Findings) -> Option<Texts> {
+    let mut one = |name: &str| -> Option<String> {
+        let path = directory.join(name);
+        let place = findings.source(&path.display().to_string(), "");
+        let help = "`portcullis init DIR` writes DIR/policy; --policy names another directory";
+        let content = match files::read(&path, files::POLICY_BYTES_MAX, Links::Refuse) {
+            Ok(content) => content,
+            Err(error) => {
+                findings.error(place, format!("cannot be read: {error}"), help);
+                return None;
+            }
+        };
+        let text = std::str::from_utf8(&content.bytes).map(str::to_owned);
+        if text.is_err() {
+            findings.error(place, "this is no UTF-8 text", "save the file as UTF-8");
+        }
+        text.ok()
+    };
+    let (server, users) = (one(SERVER_FILE), one(USERS_FILE));
+    Some(Texts { server: server?, users: users? })
+}
+
+/// Judges the texts of both files as of now.
+pub(crate) fn judge(directory: &Path, texts: &Texts, overrides: &[Override], reach: Reach) -> Judged {
+    judge_at(directory, texts, overrides, reach, Timestamp::now())
+}
+
+/// Judges the texts of both files as of some moment.
+pub(super) fn judge_at(
+    directory: &Path,
+    texts: &Texts,
+    overrides: &[Override],
+    reach: Reach,
+    now: Timestamp,
+) -> Judged {
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let mut findings = Findings::default();
+    let mut source = |name: &str, text: &str| findings.source(&directory.join(name).display().to_string(), text);
+    let (server_file, users_file) = (source(SERVER_FILE, &texts.server), source(USERS_FILE, &texts.users));
+    let mut server_table = tree::parse(&texts.server, server_file, &mut findings).unwrap_or_default();
+    for change in overrides {
+        change.apply(&mut server_table, &mut findings);
+    }
+    let users_table = tree::parse(&texts.users, users_file, &mut findings).unwrap_or_default();
+    let unparsed = findings.has_errors();
+
+    // Sections of a text that is no TOML would all be reported missing; only the password rules
+    // are read then, which have defaults.
+    let mut quiet = Findings::default();
+    let reported = if unparsed { &mut quiet } else { &mut findings };
+    let base = std::path::absolute(directory).unwrap_or_else(|_| PathBuf::from(directory));
+    let read = sections(&base, (&server_table, server_file), (&users_table, users_file), today, reported);
+    let run_as = read.process.run_as.clone();
+    let passwords = read.passwords.clone();
+    if reach == Reach::Disk {
+        let files = [(SERVER_FILE, Kind::Public, server_file), (USERS_FILE, Kind::Hashes, users_file)];
+        for (name, kind, place) in files {
+            trust(&directory.join(name), kind, run_as.as_ref(), place, &mut findings);
+        }
+        trust(directory, Kind::Directory, run_as.as_ref(), server_file, &mut findings);
+        if let (Some(tls), false) = (&read.tls, unparsed) {
+            let at = |key| server_table.place_at(&["tls", "identities", key]).unwrap_or(server_file);
+            let places = certificate::Places { certificate: at("certificate"), key: at("key"), names: at("names") };
+            certificate::judge(tls, places, run_as.as_ref(), now, &mut findings);
+        }
+        disk::judge(&base, &read, (&server_table, server_file), &users_table, &mut findings);
+    }
+    let config = if findings.has_errors() { None } else { read.into_config(base, fingerprint(texts, overrides)) };
+    Judged { config, passwords, run_as, problems: findings.into_problems() }
+}
+
+fn trust(path: &Path, kind: Kind, run_as: Option<&RunAs>, place: Place, findings: &mut Findings) {
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) => files::judge(path, &metadata, kind, run_as, place, findings),
+        Err(error) => findings.error(place, format!("cannot be looked at: {error}"), ""),
+    }
+}
+
+/// The sections of both files. Those with required keys are missing where they have errors.
+pub(super) struct Sections {
+    pub(super) listen: Option<super::Listen>,
+    pub(super) process: super::Process,
+    pub(super) tls: Option<super::Tls>,
+    pub(super) passive: Option<super::Passive>,
+    pub(super) active: bool,
+    pub(super) login: super::Login,
+    pub(super) passwords: Passwords,
+    pub(super) limits: super::Limits,
+    pub(super) storage: super::Storage,
+    pub(super) audit: Option<super::Audit>,
+    pub(super) log: super::Log,
+    pub(super) policy: Policy,
+}
+
+fn sections(
+    directory: &Path,
+    (server_table, server_file): (&Table, Place),
+    (users_table, users_file): (&Table, Place),
+    today: Date,
+    findings: &mut Findings,
+) -> Sections {
+    let root = Section::root(server_table, server_file, "server", findings);
+    let networks_section = root.open("networks", findings);
+    let networks = Networks::read(&networks_section, findings);
+    let allowed = networks.rules(&networks_section, ["allow", "deny"], findings);
+    if networks_section.get("allow").is_none() {
+        networks_section.missing("allow", "allow = [\"192.0.2.0/24\"]", findings);
+    }
+    let listen = server::listen(&root.open("listen", findings), findings);
+    let process = server::process(&root.open("process", findings), &system_accounts::find, findings);
+    let (passwords, password_days_max) = limits::passwords(&root.open("passwords", findings), findings);
+    let passive = server::passive(&root.open("passive", findings), listen.as_ref(), &networks, findings);
+    let tls = server::tls(&root.open("tls", findings), directory, findings);
+    let active = root.open("active", findings).boolean("enabled", false, findings);
+    let login = limits::login(&root.open("login", findings), findings);
+    let limits = limits::limits(&root.open("limits", findings), findings);
+    let storage = server::storage(&root.open("storage", findings), findings);
+    let audit = server::audit(&root.open("audit", findings), directory, findings);
+    let log = server::log(&root.open("log", findings), directory, findings);
+    let exceptions = exceptions::read(&root, Holder::Network, &networks, today, findings);
+
+    let root = Section::root(users_table, users_file, "users", findings);
+    let context = Context { networks: &networks, server: Some(&allowed), today };
+    let groups = users::groups(&root, &context, findings);
+    let users = users::users(&root, &groups, &context, findings);
+    let policy = Policy { networks: allowed, users, groups, exceptions, password_days_max };
+    Sections { listen, process, tls, passive, active, login, passwords, limits, storage, audit, log, policy }
+}
+
+impl Sections {
+    fn into_config(self, directory: PathBuf, fingerprint: Arc<str>) -> Option<Config> {
+        Some(Config {
+            directory,
+            fingerprint,
+            listen: self.listen?,
+            process: self.process,
+            tls: self.tls?,
+            passive: self.passive?,
+            active: self.active,
+            login: self.login,
+            passwords: self.passwords,
+            limits: self.limits,
+            storage: self.storage,
+            audit: self.audit?,
+            log: self.log,
+            policy: Arc::new(self.policy),
+        })
+    }
+}
+
+/// BLAKE3 over both texts and the overrides, each behind its length, so that no two different
+/// policies share it.
+fn fingerprint(texts: &Texts, overrides: &[Override]) -> Arc<str> {
+    let mut hasher = blake3::Hasher::new();
+    let parts = [texts.server.as_str(), texts.users.as_str()];
+    for part in parts.into_iter().chain(overrides.iter().map(Override::text)) {
+        hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().to_hex().as_str().into()
+}
+
+/// The metadata of a policy file's content, for those who write it anew with the same owner.
+pub(crate) fn read_users(directory: &Path) -> std::io::Result<(String, std::fs::Metadata)> {
+    let Content { bytes, metadata } = files::read(&directory.join(USERS_FILE), files::POLICY_BYTES_MAX, Links::Refuse)?;
+    let text = std::str::from_utf8(&bytes).map_err(std::io::Error::other)?;
+    Ok((text.to_owned(), metadata))
+}

@@ -1,0 +1,304 @@
+//! Tests of whole files: the examples that are shipped, everything that can be wrong, and noise.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::load::{Judged, Reach, Texts, judge_at};
+use super::*;
+use crate::policy::permission::PermissionSet;
+
+const SERVER: &str = r#"
+[listen]
+explicit = ["127.0.0.1:2121"]
+[tls]
+identities = [{ names = ["localhost"], certificate = "../certs/server.pem", key = "../certs/server.key" }]
+[passive]
+ports = "50000-50099"
+[networks]
+allow = ["127.0.0.0/8", "office"]
+named.office = ["10.0.0.0/8"]
+[audit]
+directory = "../audit"
+"#;
+
+const HASH: &str = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$5pv1TTFHP6Pdi4e2pN8nhQ2lJSk4a7bpYBFmCzL3Wr0";
+
+fn users(extra: &str) -> String {
+    format!("[user.alice]\nhome = \"/srv/alice\"\npassword = \"{HASH}\"\npassword-set = 2026-11-01\n{extra}")
+}
+
+fn judge(server: &str, users: &str, overrides: &[&str]) -> Judged {
+    let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().unwrap()).collect();
+    let texts = Texts { server: server.into(), users: users.into() };
+    let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+    judge_at(Path::new("/etc/portcullis/policy"), &texts, &overrides, Reach::Text, now)
+}
+
+fn config(server: &str, users: &str) -> Config {
+    let judged = judge(server, users, &[]);
+    judged.config.unwrap_or_else(|| panic!("{}", Problems::new(judged.problems)))
+}
+
+fn said(judged: &Judged) -> String {
+    Problems::new(judged.problems.clone()).to_string()
+}
+
+#[test]
+fn the_least_file_makes_a_config_with_safe_defaults() {
+    let config = config(SERVER, &users("permissions = \"read-only\"\n"));
+    assert_eq!(config.tls.key, PathBuf::from("/etc/portcullis/policy/../certs/server.key"));
+    assert_eq!(config.passive.ports, PortRange { first: 50000, last: 50099 });
+    assert_eq!(config.policy.networks.allow.len(), 2);
+    assert_eq!(config.policy.password_days_max, Some(180));
+    assert_eq!((config.passwords.characters_min, config.limits.sessions, config.active), (15, 1000, false));
+    let alice = config.policy.users.values().next().unwrap();
+    assert_eq!(alice.permissions.set, PermissionSet::READ_ONLY);
+    assert_eq!(alice.permissions.source.to_string(), "/etc/portcullis/policy/users.toml:5");
+    assert_eq!(alice.source.line, 1);
+    assert_eq!(config.fingerprint.len(), 64);
+}
+
+#[test]
+fn the_shipped_examples_are_valid() {
+    let judged = judge(include_str!("../../policy/server.toml"), include_str!("../../policy/users.toml"), &[]);
+    assert!(judged.problems.is_empty() && judged.config.is_some(), "{}", said(&judged));
+}
+
+#[test]
+fn the_shipped_examples_are_valid_with_their_comments_taken_as_keys() {
+    let uncomment = |text: &str| -> String {
+        let is_toml =
+            |line: &str| line.contains(" = ") || line.starts_with('[') || line.starts_with("    {") || line == "]";
+        let line = |line: &str| match line.strip_prefix("# ") {
+            Some(inside) if is_toml(inside) && !inside.contains('`') => format!("{inside}\n"),
+            _ => format!("{line}\n"),
+        };
+        text.lines().map(line).collect()
+    };
+    let server = uncomment(include_str!("../../policy/server.toml"));
+    let server = server.replace("advertise = []\n", "").replace("\"portcullis\"", "\"daemon\"");
+    let server = server.replace("allow = [", "allow = [\"192.0.2.0/24\", ");
+    let users = uncomment(include_str!("../../policy/users.toml")).replace("$argon2id$…", HASH);
+    let judged = judge(&server, &users, &[]);
+    let config = judged.config.as_ref().unwrap_or_else(|| panic!("{}\n{server}\n{users}", said(&judged)));
+    assert_eq!((config.passive.advertise.len(), config.policy.users.len()), (2, 1));
+    assert_eq!(config.policy.exceptions.len(), 1);
+}
+
+#[test]
+fn profiles_set_numbers_and_single_keys_override_them() {
+    let with = |passwords: &str| config(&format!("{SERVER}[passwords]\n{passwords}"), "");
+    let pci = with("profile = \"pci\"");
+    assert_eq!((pci.passwords.characters_min, pci.policy.password_days_max), (12, Some(90)));
+    assert_eq!(with("profile = \"nist\"").policy.password_days_max, None);
+    let own = with("profile = \"nist\"\nage-days-max = 30\ncharacters-min = 20");
+    assert_eq!((own.passwords.characters_min, own.policy.password_days_max), (20, Some(30)));
+}
+
+#[test]
+fn groups_lend_permissions_and_exceptions_hold_their_place() {
+    let text = "[group.partners]\npermissions = [\"list\", \"create\"]\n[[group.partners.exception]]\n\
+                data-binding = \"principal\"\nreason = \"parallel Go client\"\nuntil = 2027-03-31\nclients = \"office\"\n";
+    let text = users("groups = [\"partners\"]\nquota-bytes = 10_000\n") + text;
+    let config = config(SERVER, &text);
+    let alice = config.policy.users.values().next().unwrap();
+    assert_eq!(alice.permissions.set.to_string(), "list, create");
+    assert_eq!(alice.quota_bytes, Some(10_000));
+    let exception = &config.policy.groups["partners"].exceptions[0];
+    assert_eq!((exception.clients.unwrap().to_string(), exception.source.line), ("10.0.0.0/8".into(), 9));
+}
+
+#[test]
+fn overrides_change_the_file_and_are_named_where_they_are_wrong() {
+    let set = |overrides: &[&str]| judge(SERVER, "", overrides);
+    let changed = set(&["limits.idle-seconds=60", "passive.ports=50000-50010", "listen.explicit=[\"[::1]:21\"]"]);
+    let config = changed.config.unwrap();
+    assert_eq!((config.limits.idle_time.as_secs(), config.passive.ports.last), (60, 50010));
+    assert_ne!(config.fingerprint, set(&[]).config.unwrap().fingerprint);
+    let unknown = said(&set(&["limits.idle-second=60"]));
+    assert!(unknown.contains("--set:1:1: error: unknown key `idle-second` in [limits]"), "{unknown}");
+    assert!(unknown.contains("help: did you mean `idle-seconds`?") && unknown.contains("1 | limits.idle-second=60"));
+    assert!(said(&set(&["listen.explicit.x=1"])).contains("`explicit` is not a table with keys"));
+    assert!("limits".parse::<Override>().is_err() && "a b=1".parse::<Override>().is_err());
+}
+
+/// Each fixture names in its comments what has to be said of it: `#: server` or `#: users` says
+/// which file it stands for, each `#> text` is a part of the report.
+#[test]
+fn every_bad_file_is_refused_in_the_words_it_expects() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/policy/bad");
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let judged = match text.lines().next() {
+            Some("#: server") => judge(&text, "", &[]),
+            Some("#: users") => judge(SERVER, &text, &[]),
+            other => panic!("{}: begins with {other:?}", path.display()),
+        };
+        let said = said(&judged);
+        assert!(judged.config.is_none(), "{} was accepted", path.display());
+        for expected in text.lines().filter_map(|line| line.strip_prefix("#> ")) {
+            assert!(said.contains(expected), "{} does not say {expected:?}:\n{said}", path.display());
+        }
+        count += 1;
+    }
+    assert!(count >= 4, "only {count} fixtures");
+}
+
+#[test]
+fn past_and_distant_ends_are_warnings() {
+    let text = |until: &str| {
+        let exception =
+            format!("[[user.alice.exception]]\ndata-binding = \"address\"\nreason = \"r\"\nuntil = {until}\n");
+        users("permissions = \"full\"\n") + &exception
+    };
+    for (until, expected) in [("2026-11-21", "ended on 2026-11-21"), ("2027-11-24", "more than 366 days")] {
+        let judged = judge(SERVER, &text(until), &[]);
+        assert!(judged.config.is_some() && said(&judged).contains(expected), "{}", said(&judged));
+    }
+    assert_eq!(judge(SERVER, &text("2026-11-22"), &[]).problems, []);
+}
+
+#[test]
+fn a_missing_section_is_reported_once_each() {
+    let judged = judge("", "", &[]);
+    let said = said(&judged);
+    for section in
+        ["[listen] with `explicit`", "[tls] with `identities`", "[passive] with", "[networks] with", "[audit] with"]
+    {
+        assert_eq!(said.matches(section).count(), 1, "{section} in\n{said}");
+    }
+    assert_eq!(judged.problems.len(), 5, "{said}");
+}
+
+/// A directory with valid files, as `init` makes it.
+struct Deployment(tempfile::TempDir);
+
+impl Deployment {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["policy", "certs", "audit", "home"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let home = root.path().join("home");
+        let users = users("permissions = \"full\"\n").replace("/srv/alice", home.to_str().unwrap());
+        let deployment = Self(root);
+        deployment.write("policy/server.toml", SERVER, 0o644);
+        deployment.write("policy/users.toml", &users, 0o640);
+        deployment.write("certs/server.pem", &made.cert.pem(), 0o644);
+        deployment.write("certs/server.key", &made.signing_key.serialize_pem(), 0o600);
+        deployment
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) {
+        std::fs::write(self.path(name), text).unwrap();
+        self.mode(name, mode);
+    }
+
+    fn mode(&self, name: &str, mode: u32) {
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn load(&self) -> Result<Loaded, Problems> {
+        Config::load(&self.path("policy"), &[])
+    }
+
+    fn refusal(&self) -> String {
+        self.load().unwrap_err().to_string()
+    }
+}
+
+#[test]
+fn a_sound_deployment_loads_without_a_word() {
+    let loaded = Deployment::new().load().unwrap();
+    assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn modes_that_let_others_in_are_refused_with_the_command_to_type() {
+    for (name, mode, expected) in [
+        ("policy/server.toml", 0o664, "chmod go-w"),
+        ("policy/users.toml", 0o602, "chmod go-w"),
+        ("certs/server.key", 0o604, "can be read by everyone (mode 0604)"),
+        ("certs/server.pem", 0o666, "chmod go-w"),
+        ("policy", 0o777, "chmod go-w"),
+    ] {
+        let deployment = Deployment::new();
+        deployment.mode(name, mode);
+        let said = deployment.refusal();
+        assert!(said.contains(expected), "{name}: {said}");
+    }
+    let deployment = Deployment::new();
+    deployment.mode("policy/users.toml", 0o644);
+    let warnings = deployment.load().unwrap().warnings;
+    assert!(warnings[0].to_string().contains("password hashes"), "{warnings:?}");
+}
+
+#[test]
+fn links_and_missing_files_are_refused() {
+    let deployment = Deployment::new();
+    std::fs::rename(deployment.path("policy/users.toml"), deployment.path("elsewhere.toml")).unwrap();
+    assert!(deployment.refusal().contains("users.toml: error: cannot be read: No such file"));
+    std::os::unix::fs::symlink(deployment.path("elsewhere.toml"), deployment.path("policy/users.toml")).unwrap();
+    assert!(deployment.refusal().contains("symbolic links are not followed here"));
+}
+
+#[test]
+fn a_home_that_reaches_the_servers_own_files_is_refused() {
+    for home in ["", "audit", "policy", "policy/below"] {
+        let deployment = Deployment::new();
+        std::fs::create_dir(deployment.path("policy/below")).unwrap();
+        let users = users("permissions = \"full\"\n").replace("/srv/alice", deployment.path(home).to_str().unwrap());
+        deployment.write("policy/users.toml", users.trim_end_matches('/'), 0o640);
+        assert!(deployment.refusal().contains("the home of alice reaches"), "{home:?}");
+    }
+}
+
+#[test]
+fn certificates_out_of_date_and_for_other_names_are_refused() {
+    let deployment = Deployment::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(["files.example.org".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    deployment.write("certs/server.pem", &params.self_signed(&key).unwrap().pem(), 0o644);
+    deployment.write("certs/server.key", "no key", 0o600);
+    let said = deployment.refusal();
+    assert!(said.contains("expired on 2021-01-01"), "{said}");
+    assert!(said.contains("is not for `localhost`") && said.contains("it is for: files.example.org"), "{said}");
+    assert!(said.contains("no unencrypted private key"), "{said}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(server in "[\\PC\n]{0,200}", users in "[\\PC\n]{0,200}") {
+        let _ = said(&judge(&server, &users, &[]));
+    }
+
+    #[test]
+    fn no_mix_of_known_words_panics(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "[listen]\n", "explicit", "[tls]\n", "identities", "[networks]\n", "allow", "named", "[user.a]\n", "[user.A]\n",
+            "[[user.a.exception]]\n", "until", "permissions", "home", "password", "[group.g]\n", "groups", " = ", "[", "]",
+            "{", "}", "\"10.0.0.1/8\"", "\"\u{1b}é\"", "1", "-1", "9223372036854775807", "2026-02-31", "2026-11-22", "true",
+            "\n", ",", ".", "'", "[passive]\n", "ports", "\"9-1\"", "advertise", "[limits]\n", "sessions", "1e9",
+        ]), 0..60),
+    ) {
+        let text = parts.concat();
+        let _ = said(&judge(&text, &text, &[]));
+        let _ = text.parse::<Override>();
+        if let Ok(change) = format!("listen={text}").parse::<Override>() {
+            let texts = Texts { server: SERVER.into(), users: String::new() };
+            let _ = judge_at(Path::new("p"), &texts, &[change], Reach::Text, Timestamp::now());
+        }
+    }
+}

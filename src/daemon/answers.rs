@@ -1,0 +1,285 @@
+//! The answers to a session's questions: handshakes, passwords, ports, and the store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::{error, warn};
+
+use super::driver::Driver;
+use super::link::{Link, LinkNeeds};
+use super::mover::{Job, What, blocking, lines, store_fault};
+use crate::identity::{Secret, Username, is_anonymous};
+use crate::net::passive::ReserveFault;
+use crate::policy::Principal;
+use crate::policy::grant::Grant;
+use crate::session::World;
+use crate::session::effect::{
+    Input, PassiveFault, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared, Question, StoreAnswer,
+    StoreFault, StoreRequest, TransferOrder,
+};
+use crate::store::{EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
+
+impl Driver {
+    /// Answers a question. [`Question::Move`] is answered later, when the transfer has ended.
+    pub(super) async fn answer(&mut self, question: Question) -> Option<Input> {
+        Some(match question {
+            Question::StartTls => self.start_tls().await?,
+            Question::CheckPassword { claimed, secret } => Input::Password(self.check_password(&claimed, secret).await),
+            Question::CountFailure { claimed } => {
+                let penalty = self.shared.throttle.failed(self.client.ip(), &claimed);
+                Input::Penalty(Penalty { delay: penalty.delay, banned: penalty.banned })
+            }
+            Question::OpenHome(home) => Input::Home(self.open_home(&home).await),
+            Question::OpenPassive => Input::Passive(self.open_passive()),
+            Question::Store(request) => Input::Stored(self.store(request).await),
+            Question::Prepare(order) => Input::Prepared(self.prepare(*order).await),
+            Question::Move => {
+                self.flush().await;
+                self.start_moving();
+                return None;
+            }
+        })
+    }
+
+    /// Does the handshake. Bytes that came in clear behind `AUTH TLS` make it an attack.
+    async fn start_tls(&mut self) -> Option<Input> {
+        if self.has_unread_lines() {
+            self.replies.clear();
+            return Some(Input::PlaintextInjection);
+        }
+        self.flush().await;
+        self.forget_lines();
+        let stream = self.control.take_clear()?;
+        let Some(_permit) = self.shared.admission.handshake().await else {
+            return Some(Input::Tls(Err("stopping")));
+        };
+        let tls = match self.shared.tls.session() {
+            Ok(tls) => tls,
+            Err(fault) => {
+                error!(%fault, "no TLS session can be made");
+                return Some(Input::Tls(Err("no_randomness")));
+            }
+        };
+        match tls.accept_control(stream, self.shared.config.limits.handshake_time).await {
+            Ok((stream, facts)) => {
+                self.control = super::control::Control::Tls(Box::new(stream));
+                self.tls = Some(tls);
+                Some(Input::Tls(Ok(facts)))
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, client = %self.client, "TLS handshake failed");
+                Some(Input::Tls(Err(fault.reason())))
+            }
+        }
+    }
+
+    async fn check_password(&mut self, claimed: &str, secret: Secret) -> PasswordCheck {
+        use crate::auth::throttle::Attempt;
+        match self.shared.throttle.attempt(self.client.ip(), claimed) {
+            Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
+            Attempt::Check { not_before } => self.pause(not_before).await,
+        }
+        let policy = Arc::clone(&self.shared.config.policy);
+        let name = Username::parse(claimed).ok().filter(|_| !is_anonymous(claimed));
+        let account = name.as_ref().and_then(|name| policy.users.get(name));
+        let known = account.is_some();
+        let hash = account.map(|account| (&account.name, account.password.as_str()));
+        match self.shared.verifier.verify(hash, secret).await {
+            Ok(Some(verified)) => {
+                self.shared.throttle.succeeded(self.client.ip(), claimed);
+                PasswordCheck::Right(verified)
+            }
+            Ok(None) => PasswordCheck::Wrong { known },
+            Err(_) => PasswordCheck::Busy,
+        }
+    }
+
+    async fn open_home(&mut self, home: &Path) -> bool {
+        let homes = Arc::clone(&self.shared.homes);
+        let path = home.to_owned();
+        match blocking(move || homes.root(&path)).await {
+            Ok(Ok(root)) => {
+                self.root = Some(root);
+                true
+            }
+            Ok(Err(fault)) => {
+                warn!(home = %home.display(), %fault, "a user's home cannot be opened; the login is refused");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// What a data connection of this session must show, and how long it may take.
+    pub(super) fn link_needs(&self) -> Option<LinkNeeds> {
+        let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);
+        let config = &self.shared.config;
+        let world = World { policy: &config.policy, now: jiff::Timestamp::now() };
+        Some(LinkNeeds {
+            tls: Arc::clone(tls),
+            level: config.policy.binding(principal, world.today()).level,
+            connect_time: config.limits.data_connect_time,
+            handshake_time: config.limits.handshake_time,
+        })
+    }
+
+    fn open_passive(&mut self) -> Result<u16, PassiveFault> {
+        let needs = self.link_needs().ok_or(PassiveFault::Unbindable)?;
+        let local = self.server.ip().to_canonical();
+        let client = self.client.ip().to_canonical();
+        match self.shared.passive.reserve(local, client) {
+            Ok(reservation) => {
+                let port = reservation.port();
+                self.link = Link::passive(reservation, needs);
+                Ok(port)
+            }
+            Err(ReserveFault::Exhausted) => {
+                warn!(%client, "every passive port is taken by this client");
+                Err(PassiveFault::Exhausted)
+            }
+            Err(fault @ ReserveFault::Bind(_)) => {
+                error!(%fault, "no passive port can be bound");
+                Err(PassiveFault::Unbindable)
+            }
+        }
+    }
+
+    fn place(&self) -> Result<(Arc<Root>, Principal), StoreFault> {
+        match (&self.root, &self.principal) {
+            (Some(root), Some(principal)) => Ok((Arc::clone(root), principal.clone())),
+            _ => Err(StoreFault::Local),
+        }
+    }
+
+    fn uploader(&self, principal: &Principal) -> Uploader {
+        let account = self.shared.config.policy.users.get(principal.name());
+        Uploader {
+            name: principal.name().clone(),
+            quota_bytes: account.and_then(|account| account.quota_bytes),
+            quota_files: account.and_then(|account| account.quota_files),
+        }
+    }
+
+    async fn store(&mut self, request: StoreRequest) -> Result<StoreAnswer, StoreFault> {
+        let (root, principal) = self.place()?;
+        let user = principal.name().clone();
+        if let StoreRequest::Facts(grant) = request {
+            return facts(&root, grant, &user).await.map(StoreAnswer::Facts);
+        }
+        let uploader = self.uploader(&principal);
+        blocking(move || {
+            let done = match request {
+                StoreRequest::RemoveFile(grant) => root.remove_file(&grant, &user),
+                StoreRequest::MakeDirectory(grant) => root.make_directory(&grant, &uploader),
+                StoreRequest::RemoveDirectory(grant) => root.remove_directory(&grant),
+                StoreRequest::Rename(from, to) => root.rename(&from, &to, &user),
+                StoreRequest::SetTime(grant, seconds) => root.set_modified(&grant, &user, seconds),
+                StoreRequest::Lines { grant, form, lines_max } => {
+                    let (lines, cut) = lines(&root, &grant, &user, form, lines_max)?;
+                    return Ok(StoreAnswer::Lines { lines, cut });
+                }
+                StoreRequest::Facts(grant) => root.facts(&grant, &user, Lookup::Full).map(|_| ()),
+            };
+            done.map(|()| StoreAnswer::Done).map_err(store_fault)
+        })
+        .await?
+    }
+
+    /// Makes a transfer ready: whatever can refuse it before data flows is asked here.
+    async fn prepare(&mut self, order: TransferOrder) -> Result<Prepared, StoreFault> {
+        let (root, principal) = self.place()?;
+        let user = principal.name().clone();
+        let (what, prepared) = match order.what {
+            Payload::Retrieve { grant, offset } => {
+                let (size, grant) = readable(&root, grant, &user).await?;
+                if offset > size {
+                    return Err(StoreFault::OffsetBeyondEnd);
+                }
+                let prepared = Prepared { path: grant.path().to_string(), size: Some(size) };
+                (What::Retrieve(grant, offset), prepared)
+            }
+            Payload::Store { grant, placement, announced_bytes } => {
+                let uploader = self.uploader(&principal);
+                let at = Arc::clone(&root);
+                let mode = mode(placement);
+                let claim = blocking(move || at.claim_upload(grant, &uploader, mode, announced_bytes))
+                    .await?
+                    .map_err(store_fault)?;
+                let prepared = Prepared { path: claim.path().to_string(), size: None };
+                let whole = matches!(placement, Placement::Replace | Placement::Unique);
+                let resumable = placement != Placement::Unique;
+                (What::Store { claim: Box::new(claim), whole, resumable }, prepared)
+            }
+            Payload::List { grant, listing } => {
+                let (found, grant) = facts_and_grant(&root, grant, &user).await?;
+                if !found.directory && matches!(listing, crate::session::effect::Listing::Facts(_)) {
+                    return Err(StoreFault::NotADirectory);
+                }
+                let prepared = Prepared { path: grant.path().to_string(), size: None };
+                (What::List(grant, listing), prepared)
+            }
+        };
+        let config = &self.shared.config;
+        self.progress = Arc::new(AtomicU64::new(0));
+        self.progress.store(0, Ordering::Relaxed);
+        self.job = Some(Job {
+            what,
+            root,
+            user,
+            representation: order.representation,
+            binding: order.binding,
+            digest: config.storage.digest,
+            buffers: Arc::clone(&self.shared.buffers),
+            connect_time: config.limits.data_connect_time.saturating_add(config.limits.handshake_time),
+            stall_time: config.limits.stall_time,
+            progress: Arc::clone(&self.progress),
+        });
+        Ok(prepared)
+    }
+}
+
+fn mode(placement: Placement) -> UploadMode {
+    match placement {
+        Placement::Replace => UploadMode::Replace,
+        Placement::ResumeAt(offset) => UploadMode::ResumeAt(offset),
+        Placement::Append => UploadMode::Append,
+        Placement::Unique => UploadMode::Unique,
+    }
+}
+
+/// The size of a file that can be read; it is opened for good only behind the proof of the data
+/// connection.
+async fn readable(root: &Arc<Root>, grant: Grant, user: &Username) -> Result<(u64, Grant), StoreFault> {
+    match root.open_read(&grant, user, Lookup::Cached) {
+        Err(Fault::WouldBlock) => {
+            let (root, user) = (Arc::clone(root), user.clone());
+            let (opened, grant) = blocking(move || (root.open_read(&grant, &user, Lookup::Full), grant)).await?;
+            opened.map(|file| (file.size(), grant)).map_err(store_fault)
+        }
+        opened => opened.map(|file| (file.size(), grant)).map_err(store_fault),
+    }
+}
+
+async fn facts(root: &Arc<Root>, grant: Grant, user: &Username) -> Result<PathFacts, StoreFault> {
+    facts_and_grant(root, grant, user).await.map(|(facts, _)| facts)
+}
+
+async fn facts_and_grant(root: &Arc<Root>, grant: Grant, user: &Username) -> Result<(PathFacts, Grant), StoreFault> {
+    let (entry, grant) = match root.facts(&grant, user, Lookup::Cached) {
+        Err(Fault::WouldBlock) => {
+            let (root, user) = (Arc::clone(root), user.clone());
+            blocking(move || (root.facts(&grant, &user, Lookup::Full), grant)).await?
+        }
+        found => (found, grant),
+    };
+    let entry = entry.map_err(store_fault)?;
+    let facts = PathFacts {
+        directory: entry.kind == EntryKind::Directory,
+        size: entry.size,
+        modified_seconds: entry.modified_seconds,
+        mode: entry.mode,
+        unique: entry.unique,
+    };
+    Ok((facts, grant))
+}

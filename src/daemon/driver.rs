@@ -1,0 +1,338 @@
+//! One task per control connection: reads lines, hands them to the [`Session`], performs the
+//! effects it asks for in their order, and answers its questions.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::clock::DefaultClock;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+use jiff::Timestamp;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, error, warn};
+
+use super::control::Control;
+use super::link::Link;
+use super::mover::Job;
+use super::server::Shared;
+use super::stopping::Stop;
+use crate::audit::record::Record;
+use crate::policy::Principal;
+use crate::proto::line::LineBuffer;
+use crate::proto::reply::Code;
+use crate::rules::Stage;
+use crate::session::effect::{Effect, Input, MoveFault, Moved, Step};
+use crate::session::{Session, World};
+use crate::store::Root;
+use crate::tls::SessionTls;
+
+/// Commands a second before somebody has logged in: no honest client needs more.
+const COMMANDS_PER_SECOND_BEFORE_LOGIN: std::num::NonZeroU32 = std::num::NonZeroU32::new(20).unwrap();
+/// Bytes read at a time from the control connection.
+const READ_BYTES: usize = 1024;
+/// The first byte of a TLS handshake record: on a connection in clear, somebody took it for an
+/// implicit one.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+type CommandRate = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
+type Moving = Pin<Box<dyn Future<Output = Moved> + Send>>;
+
+/// What serves one control connection.
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) control: Control,
+    pub(super) session: Session,
+    pub(super) client: SocketAddr,
+    pub(super) server: SocketAddr,
+    pub(super) tls: Option<Arc<SessionTls>>,
+    pub(super) principal: Option<Principal>,
+    pub(super) root: Option<Arc<Root>>,
+    pub(super) link: Link,
+    pub(super) job: Option<Job>,
+    pub(super) progress: Arc<AtomicU64>,
+    lines: LineBuffer,
+    pub(super) replies: Vec<u8>,
+    rate: CommandRate,
+    moving: Option<Moving>,
+    stop_moving: Option<oneshot::Sender<MoveFault>>,
+    stop: watch::Receiver<Stop>,
+    patience: Instant,
+    ended: bool,
+}
+
+/// What came first.
+enum Happened {
+    Stop,
+    Moved(Box<Moved>),
+    Read(usize),
+    Broken,
+    Late,
+    LinkCame,
+}
+
+impl Driver {
+    /// A driver of a connection that was just accepted.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        stream: tokio::net::TcpStream,
+        client: SocketAddr,
+        server: SocketAddr,
+        session: Session,
+        stop: watch::Receiver<Stop>,
+    ) -> Self {
+        let limits = &shared.config.limits;
+        let lines = LineBuffer::new(limits.line_bytes);
+        let patience = after(limits.login_time);
+        Self {
+            control: Control::Clear(stream),
+            session,
+            client,
+            server,
+            tls: None,
+            principal: None,
+            root: None,
+            link: Link::None,
+            job: None,
+            progress: Arc::default(),
+            lines,
+            replies: Vec::new(),
+            rate: RateLimiter::direct(Quota::per_second(COMMANDS_PER_SECOND_BEFORE_LOGIN)),
+            moving: None,
+            stop_moving: None,
+            stop,
+            patience,
+            ended: false,
+            shared,
+        }
+    }
+
+    /// Serves the connection until it ends.
+    pub(super) async fn run(mut self) {
+        self.input(Input::Connected).await;
+        while !self.ended {
+            if self.serve_waiting_line().await {
+                continue;
+            }
+            let mut chunk = [0; READ_BYTES];
+            match self.next(&mut chunk).await {
+                Happened::Stop => self.stop_changed().await,
+                Happened::Moved(moved) => {
+                    self.moving = None;
+                    self.stop_moving = None;
+                    self.still_patient();
+                    self.input(Input::Moved(moved)).await;
+                    self.stop_changed().await;
+                }
+                Happened::Read(0) | Happened::Broken => {
+                    self.control = Control::Gone;
+                    self.input(Input::PeerGone).await;
+                    if self.moving.is_some() {
+                        self.finish_moving().await;
+                    }
+                }
+                Happened::Read(read) => {
+                    let bytes = chunk.get(..read).unwrap_or_default();
+                    self.lines.push(bytes);
+                    zeroize::Zeroize::zeroize(&mut chunk);
+                }
+                Happened::Late => self.input(Input::TimedOut).await,
+                Happened::LinkCame => {}
+            }
+        }
+        self.control.close().await;
+    }
+
+    /// Serves a line that is here already. False where there is none that may be served now.
+    async fn serve_waiting_line(&mut self) -> bool {
+        if !self.session.wants_line() {
+            return false;
+        }
+        if self.session.stage() == Some(Stage::Cleartext) && self.lines.first() == Some(TLS_HANDSHAKE) {
+            self.input(Input::TlsInClear).await;
+            return true;
+        }
+        let Some(line) = self.lines.next_line() else { return false };
+        self.rate.until_ready().await;
+        self.still_patient();
+        let moved_bytes = self.progress.load(Ordering::Relaxed);
+        self.input(Input::Line(line, moved_bytes)).await;
+        true
+    }
+
+    /// Waits for whatever comes first.
+    async fn next(&mut self, chunk: &mut [u8]) -> Happened {
+        let reading = self.session.wants_line() && self.lines.has_room() && !matches!(self.control, Control::Gone);
+        let moving = self.moving.is_some();
+        let Self { control, link, moving: transfer, stop, .. } = self;
+        tokio::select! {
+            biased;
+            _ = stop.changed() => Happened::Stop,
+            read = control.read(chunk), if reading => read.map_or(Happened::Broken, Happened::Read),
+            moved = run_transfer(transfer), if moving => Happened::Moved(Box::new(moved)),
+            () = link.progress(), if link.is_coming() => Happened::LinkCame,
+            () = sleep_until(self.patience), if !moving => Happened::Late,
+        }
+    }
+
+    /// A transfer whose control connection has ended is stopped; its end is waited for, so that it
+    /// is recorded.
+    async fn finish_moving(&mut self) {
+        if let Some(transfer) = &mut self.moving {
+            let moved = transfer.await;
+            self.moving = None;
+            self.input(Input::Moved(Box::new(moved))).await;
+        }
+    }
+
+    /// The server is being stopped: at once where no transfer runs or the time is over.
+    async fn stop_changed(&mut self) {
+        let stop = *self.stop.borrow();
+        if self.session.is_transferring() {
+            if stop == Stop::Now
+                && let Some(stop_moving) = self.stop_moving.take()
+            {
+                let _ = stop_moving.send(MoveFault::Stopping);
+            }
+        } else if stop > Stop::No && !self.ended {
+            self.input(Input::Drain).await;
+        }
+    }
+
+    /// The client did something, so its time starts anew; before the login it does not.
+    fn still_patient(&mut self) {
+        if self.session.stage() == Some(Stage::Files) {
+            self.patience = after(self.shared.config.limits.idle_time);
+        }
+    }
+
+    /// Hands an input to the session, performs what it asks for, and goes on with the answers to
+    /// its questions until there is none left.
+    async fn input(&mut self, input: Input) {
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let policy = Arc::clone(&self.shared.config.policy);
+            let world = World { policy: &policy, now: Timestamp::now() };
+            let Step { effects, question } = self.session.handle(input, world);
+            for effect in effects {
+                if !self.perform(effect).await {
+                    return;
+                }
+            }
+            next = match question {
+                Some(question) => self.answer(question).await,
+                None => None,
+            };
+        }
+        self.flush().await;
+    }
+
+    /// Performs one effect; false ends the connection.
+    async fn perform(&mut self, effect: Effect) -> bool {
+        match effect {
+            Effect::Audit(record) => return self.record(*record).await,
+            Effect::Reply(reply) => reply.write(&mut self.replies),
+            Effect::Delay(delay) => {
+                self.flush().await;
+                self.pause(delay).await;
+            }
+            Effect::LoggedIn(principal) => {
+                if let Some(tls) = &self.tls {
+                    tls.set_principal(&principal);
+                }
+                self.principal = Some(principal);
+                let quota = Quota::per_second(self.shared.config.limits.commands_per_second);
+                self.rate = RateLimiter::direct(quota);
+                self.patience = after(self.shared.config.limits.idle_time);
+            }
+            Effect::CloseData => self.link = Link::None,
+            Effect::UseActive(address) => self.link = Link::Active(address),
+            Effect::Abort => {
+                if let Some(stop) = self.stop_moving.take() {
+                    let gone = matches!(self.control, Control::Gone);
+                    let _ = stop.send(if gone { MoveFault::ControlGone } else { MoveFault::Aborted });
+                }
+            }
+            Effect::Close => {
+                self.flush().await;
+                self.ended = true;
+            }
+        }
+        true
+    }
+
+    /// Writes a record. Where it cannot be written, nothing is acknowledged any more: the client
+    /// hears that the server cannot go on, and the connection ends.
+    async fn record(&mut self, record: Record) -> bool {
+        let Err(fault) = self.shared.audit.record(record).await else { return true };
+        if !self.ended {
+            error!(%fault, client = %self.client, "a session ends because its audit record cannot be written");
+            self.replies.clear();
+            super::server::refusal(Code::Unavailable, "The audit log cannot be written; closing.")
+                .write(&mut self.replies);
+            self.flush().await;
+            self.ended = true;
+        }
+        false
+    }
+
+    /// Sends the replies that have gathered.
+    pub(super) async fn flush(&mut self) {
+        if self.replies.is_empty() {
+            return;
+        }
+        let replies = std::mem::take(&mut self.replies);
+        if let Err(failure) = self.control.write(&replies).await {
+            debug!(%failure, client = %self.client, "the client does not take its replies");
+            self.control = Control::Gone;
+        }
+    }
+
+    /// Whether bytes wait that nobody has looked at.
+    pub(super) fn has_unread_lines(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    /// Forgets what was collected of lines: nothing crosses the TLS boundary.
+    pub(super) fn forget_lines(&mut self) {
+        self.lines = LineBuffer::new(self.shared.config.limits.line_bytes);
+    }
+
+    /// Waits, but not longer than the server runs.
+    pub(super) async fn pause(&mut self, delay: Duration) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = sleep(delay) => {}
+            _ = stop.wait_for(|stop| *stop > Stop::No) => {}
+        }
+    }
+
+    /// Starts the transfer that was made ready.
+    pub(super) fn start_moving(&mut self) {
+        let Some(job) = self.job.take() else {
+            warn!(client = %self.client, "a transfer was to start that was not made ready");
+            self.ended = true;
+            return;
+        };
+        let (sender, receiver) = oneshot::channel();
+        let needs = self.link_needs();
+        let link = self.link.for_transfer(job.what.is_to_client(), needs);
+        self.stop_moving = Some(sender);
+        self.moving = Some(Box::pin(super::mover::run(job, link, receiver)));
+    }
+}
+
+async fn run_transfer(transfer: &mut Option<Moving>) -> Moved {
+    match transfer {
+        Some(transfer) => transfer.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now)
+}

@@ -1,0 +1,135 @@
+//! A listing to the client: read, written down and sent in batches, so that a directory of a
+//! million entries needs no more memory than one of a few hundred.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::io::AsyncWriteExt;
+use tokio::sync::oneshot;
+
+use super::{Job, PARTING_TIME, What, Yield, attend, blocking, broken, store_fault};
+use crate::identity::Username;
+use crate::policy::grant::Grant;
+use crate::proto::facts::{self, Kind};
+use crate::session::effect::{Listing, MoveFault, StoreFault};
+use crate::store::{self, EntryKind, Fault, Lookup, Root};
+use crate::tls::{self, DataConnection};
+
+/// Entries in a batch.
+const ENTRIES_BATCH: usize = 1024;
+/// Bytes set aside for an entry; a batch grows where they do not suffice.
+const ENTRY_BYTES: usize = 112;
+
+pub(super) async fn run(
+    job: Job,
+    mut connection: DataConnection,
+    stop: oneshot::Receiver<MoveFault>,
+) -> (Result<(), MoveFault>, Yield) {
+    let progress = Arc::clone(&job.progress);
+    let stall_time = job.stall_time;
+    let sent = attend(&progress, stall_time, stop, send(job, &mut connection)).await;
+    (sent, Yield::default())
+}
+
+async fn send(job: Job, connection: &mut DataConnection) -> Result<(), MoveFault> {
+    let Job { what, root, user, progress, .. } = job;
+    let What::List(grant, listing) = what else { return Ok(()) };
+    let fault = MoveFault::Store;
+    let mut reading = blocking(move || Reading::begin(&root, &grant, &user, listing)).await.map_err(fault)?;
+    loop {
+        let (more, batch) = reading.map_err(|refused| fault(store_fault(refused)))?;
+        connection.stream.write_all(&batch).await.map_err(|failure| broken(&failure))?;
+        progress.fetch_add(u64::try_from(batch.len()).unwrap_or(0), Ordering::Relaxed);
+        let Some(next) = more else { break };
+        reading = blocking(move || next.batch(batch)).await.map_err(fault)?;
+    }
+    tls::finish_sending(&mut connection.stream, PARTING_TIME).await.map_err(|failure| broken(&failure))?;
+    Ok(())
+}
+
+type Batch = Result<(Option<Reading>, Vec<u8>), Fault>;
+
+/// A directory that is being read.
+struct Reading {
+    entries: store::Listing,
+    form: Listing,
+}
+
+impl Reading {
+    /// Opens the directory and reads the first batch. A file is listed as its one line.
+    fn begin(root: &Arc<Root>, grant: &Grant, user: &Username, form: Listing) -> Batch {
+        let mut out = Vec::with_capacity(ENTRIES_BATCH.saturating_mul(ENTRY_BYTES));
+        let entries = match root.list(grant, user) {
+            Err(Fault::NotADirectory) if !matches!(form, Listing::Facts(_)) => {
+                let entry = root.facts(grant, user, Lookup::Full)?;
+                write_entry(&mut out, &form, &entry.as_ref());
+                return Ok((None, out));
+            }
+            opened => opened?,
+        };
+        if let Listing::Facts(form) = &form {
+            let current = root.facts(grant, user, Lookup::Full)?;
+            let mut shown = wire_entry(&current.as_ref());
+            (shown.kind, shown.name) = (Kind::Current, ".");
+            form.facts(&mut out, &shown);
+            out.extend_from_slice(b"\r\n");
+        }
+        let reading = Self { entries, form };
+        reading.fill(out)
+    }
+
+    fn batch(self, mut out: Vec<u8>) -> Batch {
+        out.clear();
+        self.fill(out)
+    }
+
+    fn fill(mut self, mut out: Vec<u8>) -> Batch {
+        let form = &self.form;
+        let more = self.entries.visit(ENTRIES_BATCH, &mut |entry| write_entry(&mut out, form, entry))?;
+        Ok((more.then_some(self), out))
+    }
+}
+
+fn write_entry(out: &mut Vec<u8>, form: &Listing, entry: &store::EntryRef<'_>) {
+    match form {
+        Listing::Long(form) => form.long(out, &wire_entry(entry)),
+        Listing::Facts(form) => form.facts(out, &wire_entry(entry)),
+        Listing::Names => out.extend_from_slice(entry.name.as_bytes()),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// An entry of the store as listings tell it.
+pub(in crate::daemon) fn wire_entry<'a>(entry: &store::EntryRef<'a>) -> facts::Entry<'a> {
+    facts::Entry {
+        name: entry.name,
+        kind: match entry.kind {
+            EntryKind::File => Kind::File,
+            EntryKind::Directory => Kind::Directory,
+        },
+        size: entry.size,
+        modified_seconds: entry.modified_seconds,
+        mode: entry.mode,
+        unique: entry.unique,
+    }
+}
+
+/// The lines of a listing for the control connection, and whether there were more of them.
+pub(in crate::daemon) fn lines(
+    root: &Arc<Root>,
+    grant: &Grant,
+    user: &Username,
+    form: Box<facts::Form>,
+    lines_max: usize,
+) -> Result<(Vec<String>, bool), StoreFault> {
+    let (mut more, mut text) = Reading::begin(root, grant, user, Listing::Long(form)).map_err(store_fault)?;
+    let mut lines = Vec::new();
+    loop {
+        let batch = String::from_utf8_lossy(&text);
+        lines.extend(batch.lines().take(lines_max.saturating_sub(lines.len())).map(str::to_owned));
+        let Some(next) = more.take().filter(|_| lines.len() < lines_max) else { break };
+        (more, text) = next.batch(Vec::new()).map_err(store_fault)?;
+    }
+    let cut = lines.len() >= lines_max;
+    Ok((lines, cut))
+}

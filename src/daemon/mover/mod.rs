@@ -1,0 +1,233 @@
+//! The server-DTP (RFC 959 §2.3): moves one transfer from its data connection to its end. It owns
+//! the data connection and the file, and comes back with one outcome.
+
+mod digest;
+mod list;
+mod receive;
+mod send;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, error};
+
+pub(super) use list::lines;
+
+use super::buffers::Buffers;
+use super::link::{Link, LinkFault};
+use crate::audit::record::{DataFacts, Digest};
+use crate::config::DigestKind;
+use crate::identity::Username;
+use crate::policy::BindingJudgement;
+use crate::policy::grant::Grant;
+use crate::proto::argument::Representation;
+use crate::session::effect::{Listing, MoveFault, Moved, StoreFault};
+use crate::store::{self, Root, UploadClaim};
+use crate::tls::DataConnection;
+
+/// How long the end of a data connection may take once everything was sent.
+const PARTING_TIME: Duration = Duration::from_secs(1);
+/// Bytes that must move within the stall time: a trickle below it is a stall.
+const STALL_BYTES: u64 = 1024;
+/// How often in a stall time it is looked whether something moved.
+const STALL_CHECKS: u32 = 4;
+
+/// A transfer that was made ready.
+pub(super) struct Job {
+    pub(super) what: What,
+    pub(super) root: Arc<Root>,
+    pub(super) user: Username,
+    pub(super) representation: Representation,
+    pub(super) binding: BindingJudgement,
+    pub(super) digest: DigestKind,
+    pub(super) buffers: Arc<Buffers>,
+    /// For the data connection to come up, handshake included.
+    pub(super) connect_time: Duration,
+    /// Without progress.
+    pub(super) stall_time: Duration,
+    /// Content bytes moved so far, for `STAT`.
+    pub(super) progress: Arc<AtomicU64>,
+}
+
+/// What moves.
+pub(super) enum What {
+    /// A file to the client, from this offset.
+    Retrieve(Grant, u64),
+    /// A file from the client; whether it begins at its beginning, and whether what came of it is
+    /// kept if it breaks off.
+    Store { claim: Box<UploadClaim>, whole: bool, resumable: bool },
+    /// A listing to the client.
+    List(Grant, Listing),
+}
+
+impl What {
+    /// Which way the payload goes.
+    pub(super) fn is_to_client(&self) -> bool {
+        !matches!(self, Self::Store { .. })
+    }
+}
+
+/// What came of the payload.
+#[derive(Default)]
+struct Yield {
+    size: Option<u64>,
+    digest: Option<Digest>,
+    replaced: bool,
+    kept_bytes: Option<u64>,
+}
+
+/// Moves the transfer. `stop` ends it early with the reason given.
+pub(super) async fn run(job: Job, link: Link, mut stop: oneshot::Receiver<MoveFault>) -> Moved {
+    let began = Instant::now();
+    let port = link.port();
+    let connected = tokio::select! {
+        biased;
+        reason = &mut stop => Err(reason.unwrap_or(MoveFault::ControlGone)),
+        connected = timeout(job.connect_time, link.connection()) => match connected {
+            Err(_) | Ok(Err(LinkFault::NoConnection)) => Err(MoveFault::NoConnection),
+            Ok(Err(LinkFault::Refused(fault))) => Err(refused(&fault)),
+            Ok(Ok(connection)) => Ok(connection),
+        },
+    };
+    let mut moved = Moved {
+        end: Ok(()),
+        bytes: 0,
+        size: None,
+        digest: None,
+        replaced: false,
+        kept_bytes: None,
+        data: None,
+        duration: Duration::ZERO,
+    };
+    let progress = Arc::clone(&job.progress);
+    match connected {
+        Ok(connection) => {
+            moved.data = Some(facts(&job, &connection, port));
+            let (end, yielded) = move_payload(job, connection, stop).await;
+            moved.end = end;
+            moved.size = yielded.size;
+            moved.digest = yielded.digest;
+            moved.replaced = yielded.replaced;
+            moved.kept_bytes = yielded.kept_bytes;
+        }
+        Err(fault) => moved.end = Err(fault),
+    }
+    moved.bytes = progress.load(Ordering::Relaxed);
+    moved.duration = began.elapsed();
+    moved
+}
+
+async fn move_payload(
+    job: Job,
+    connection: DataConnection,
+    stop: oneshot::Receiver<MoveFault>,
+) -> (Result<(), MoveFault>, Yield) {
+    // The policy may have become stricter since the connection was agreed upon.
+    if connection.bound.binding > job.binding.level {
+        let text = "The data connection is bound less strictly than the policy now asks; try again.";
+        return (Err(MoveFault::NotBound("binding_relaxed", text.to_owned())), Yield::default());
+    }
+    match &job.what {
+        What::Retrieve(..) => send::run(job, connection, stop).await,
+        What::Store { .. } => receive::run(job, connection, stop).await,
+        What::List(..) => list::run(job, connection, stop).await,
+    }
+}
+
+/// Runs the payload's way until it ends, is stopped, or stalls.
+async fn attend<T>(
+    progress: &AtomicU64,
+    stall_time: Duration,
+    stop: oneshot::Receiver<MoveFault>,
+    pump: impl Future<Output = Result<T, MoveFault>>,
+) -> Result<T, MoveFault> {
+    tokio::select! {
+        biased;
+        reason = stop => Err(reason.unwrap_or(MoveFault::ControlGone)),
+        result = pump => result,
+        () = stalled(progress, stall_time) => Err(MoveFault::Stalled),
+    }
+}
+
+/// Returns once too little has moved for the stall time.
+async fn stalled(progress: &AtomicU64, stall_time: Duration) {
+    let mut seen = progress.load(Ordering::Relaxed);
+    let mut quiet_checks = 0_u32;
+    loop {
+        tokio::time::sleep(stall_time.checked_div(STALL_CHECKS).unwrap_or(stall_time)).await;
+        let now = progress.load(Ordering::Relaxed);
+        if now.saturating_sub(seen) >= STALL_BYTES {
+            (seen, quiet_checks) = (now, 0);
+        } else {
+            quiet_checks = quiet_checks.saturating_add(1);
+        }
+        if quiet_checks >= STALL_CHECKS {
+            return;
+        }
+    }
+}
+
+fn facts(job: &Job, connection: &DataConnection, port: u16) -> DataFacts {
+    let relaxed = job.binding.exception.as_ref().filter(|_| connection.bound.binding > DEFAULT_BINDING);
+    DataFacts {
+        port,
+        binding: connection.bound.binding.word(),
+        exception: relaxed.map(|exception| format!("{} ({})", exception.reason, exception.source)),
+        resumed: connection.bound.resumed,
+        representation: job.representation.letter(),
+    }
+}
+
+const DEFAULT_BINDING: crate::policy::binding::DataBinding = crate::policy::binding::DataBinding::Session;
+
+fn refused(fault: &crate::tls::DataFault) -> MoveFault {
+    debug!(%fault, "data connection refused");
+    if fault.unbound() {
+        MoveFault::NotBound(fault.reason(), fault.to_string())
+    } else {
+        MoveFault::Handshake(fault.reason(), fault.to_string())
+    }
+}
+
+/// An error of the data connection while content moved.
+fn broken(failure: &io::Error) -> MoveFault {
+    debug!(%failure, "data connection broke");
+    MoveFault::ConnectionLost
+}
+
+/// A fault of the store as the session knows it; what the client must not learn goes to the
+/// operational log.
+pub(super) fn store_fault(fault: store::Fault) -> StoreFault {
+    use store::Fault;
+    match fault {
+        Fault::NotFound => StoreFault::NotFound,
+        Fault::NotADirectory => StoreFault::NotADirectory,
+        Fault::IsADirectory => StoreFault::IsADirectory,
+        Fault::NotAFile => StoreFault::NotAFile,
+        Fault::NotEmpty => StoreFault::NotEmpty,
+        Fault::Exists => StoreFault::Exists,
+        Fault::Denied => StoreFault::Denied,
+        Fault::Busy => StoreFault::Busy,
+        Fault::NameRefused | Fault::IntoItself => StoreFault::NameRefused,
+        Fault::OffsetBeyondEnd => StoreFault::OffsetBeyondEnd,
+        Fault::QuotaExceeded => StoreFault::Quota,
+        Fault::NoSpace => StoreFault::NoSpace,
+        Fault::CrossDevice => StoreFault::CrossDevice,
+        Fault::WouldBlock | Fault::Io(_) => {
+            error!(%fault, "the store failed");
+            StoreFault::Local
+        }
+    }
+}
+
+/// Runs work that may wait for a disk on the pool for it.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreFault> {
+    tokio::task::spawn_blocking(work).await.map_err(|failure| {
+        error!(%failure, "work on the store did not finish");
+        StoreFault::Local
+    })
+}

@@ -1,0 +1,67 @@
+//! How the server is told to stop: first gently, then at once.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// Whether the server goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stop {
+    /// It does.
+    No,
+    /// No new sessions; running transfers may finish.
+    Draining,
+    /// Whatever still runs ends now.
+    Now,
+}
+
+/// The signals that concern the server.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Catches the signals.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the server is asked to stop.
+    async fn stop_asked(&mut self) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => {
+                    warn!("SIGHUP: this version reads the policy at start only; restart to apply changes");
+                }
+            }
+        }
+    }
+
+    /// Waits until the server is asked to stop, lets transfers finish for `drain`, then ends what
+    /// still runs. A second request ends it at once.
+    pub(super) async fn conduct(mut self, stop: watch::Sender<Stop>, drain: Duration) {
+        let asked = self.stop_asked().await;
+        info!(signal = asked, seconds = drain.as_secs(), "stopping: no new sessions, running transfers may finish");
+        stop.send_replace(Stop::Draining);
+        tokio::select! {
+            () = tokio::time::sleep(drain) => info!("the time for finishing is over"),
+            again = self.stop_asked() => info!(signal = again, "asked again: stopping at once"),
+            () = stop.closed() => {}
+        }
+        stop.send_replace(Stop::Now);
+        stop.closed().await;
+    }
+}

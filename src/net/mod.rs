@@ -1,0 +1,5 @@
+//! Sockets: where connections arrive, how many may, and the ports of passive data connections.
+
+pub mod admission;
+pub mod listener;
+pub mod passive;

@@ -1,0 +1,338 @@
+//! Passive ports, shared: a port is reserved for a client address, so that many clients get by
+//! with the few ports that a firewall lets through.
+//!
+//! The listener of a port is opened by its first reservation, and one task hands each connection
+//! to the reservation of the address it comes from. A connection from elsewhere is closed at once
+//! and takes nothing from anybody. The listener stays a while after its last reservation, so that
+//! a busy port is not bound for each transfer, and a client that connects late hears an end and
+//! no reset.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use rand::RngExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::listener;
+use crate::config::PortRange;
+
+/// How long a listener stays after its last reservation.
+const STAY: Duration = Duration::from_secs(5);
+/// Connections that the kernel keeps for a port until they are handed on.
+const BACKLOG: i32 = 64;
+/// Ports tried in one call that turn out to be taken by other programs.
+const TAKEN_MAX: usize = 256;
+/// Random picks before the free ports are listed; few are held by one client.
+const PICKS_MAX: usize = 16;
+/// Clients whose late connections are no strangers', for each port.
+const FORMER_MAX: usize = 16;
+/// Strangers reported that nobody has read yet.
+const REPORTS_MAX: usize = 64;
+/// Strangers reported a second; any more are counted in the next report.
+const REPORTS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+
+/// The passive ports of the server and who holds them.
+pub struct PassivePorts {
+    range: PortRange,
+    stay: Duration,
+    state: Mutex<State>,
+    reports: mpsc::Sender<Stranger>,
+    unread: Mutex<Option<mpsc::Receiver<Stranger>>>,
+    report_rate: DefaultDirectRateLimiter,
+}
+
+/// A connection to a passive port from an address that holds no reservation of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// Where it came from.
+    pub peer: SocketAddr,
+    /// The port it came to, on this machine's address.
+    pub local: SocketAddr,
+    /// Reservations that waited on the port at the time.
+    pub waiting: usize,
+    /// Strangers since the last report that were too many to report one by one.
+    pub unreported: u64,
+}
+
+/// Why no port could be reserved.
+#[derive(Debug)]
+pub enum ReserveFault {
+    /// The client holds every port of the range, or other programs do.
+    Exhausted,
+    /// The system opens no port on the address.
+    Bind(io::Error),
+}
+
+impl fmt::Display for ReserveFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exhausted => f.write_str("No passive port is free for your address, try again later"),
+            Self::Bind(error) => write!(f, "No passive port can be opened: {error}"),
+        }
+    }
+}
+
+/// A port that awaits one connection from one client. Dropping it releases the port.
+pub struct Reservation {
+    ports: Arc<PassivePorts>,
+    local: SocketAddr,
+    client: IpAddr,
+    id: u64,
+    arrival: oneshot::Receiver<TcpStream>,
+}
+
+#[derive(Default)]
+struct State {
+    doors: HashMap<SocketAddr, Door>,
+    held: HashMap<(IpAddr, IpAddr), HashSet<u16>>,
+    last_id: u64,
+    unreported: u64,
+}
+
+/// An open port.
+struct Door {
+    waiting: HashMap<IpAddr, Waiting>,
+    former: VecDeque<IpAddr>,
+    used: Instant,
+}
+
+struct Waiting {
+    id: u64,
+    deliver: oneshot::Sender<TcpStream>,
+}
+
+impl PassivePorts {
+    /// Ports of the range, none open yet.
+    pub fn new(range: PortRange) -> Arc<Self> {
+        Self::with_stay(range, STAY)
+    }
+
+    fn with_stay(range: PortRange, stay: Duration) -> Arc<Self> {
+        let (reports, unread) = mpsc::channel(REPORTS_MAX);
+        Arc::new(Self {
+            range,
+            stay,
+            state: Mutex::default(),
+            reports,
+            unread: Mutex::new(Some(unread)),
+            report_rate: RateLimiter::direct(Quota::per_second(REPORTS_PER_SECOND)),
+        })
+    }
+
+    /// The reports of strangers, for the audit log; there is one reader, so only the first call
+    /// gets them.
+    pub fn strangers(&self) -> Option<mpsc::Receiver<Stranger>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Reserves a port on `local`, the address of this machine that the control connection uses,
+    /// for one connection from `client`: any port that this client does not hold, each as likely
+    /// as the other. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// [`ReserveFault`]; never a port outside the range.
+    pub fn reserve(self: &Arc<Self>, local: IpAddr, client: IpAddr) -> Result<Reservation, ReserveFault> {
+        let (local, client) = (local.to_canonical(), client.to_canonical());
+        let mut state = self.lock();
+        let mut taken = HashSet::new();
+        loop {
+            let held = state.held.get(&(local, client));
+            let free = |port: u16| !taken.contains(&port) && !held.is_some_and(|held| held.contains(&port));
+            let port = self.pick(free).ok_or(ReserveFault::Exhausted)?;
+            let address = SocketAddr::new(local, port);
+            if let Entry::Vacant(place) = state.doors.entry(address) {
+                match self.open(address) {
+                    Ok(door) => {
+                        place.insert(door);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse && taken.len() < TAKEN_MAX => {
+                        taken.insert(port);
+                        continue;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(ReserveFault::Exhausted),
+                    Err(error) => return Err(ReserveFault::Bind(error)),
+                }
+            }
+            let id = state.last_id.wrapping_add(1);
+            state.last_id = id;
+            let (deliver, arrival) = oneshot::channel();
+            if let Some(door) = state.doors.get_mut(&address) {
+                door.waiting.insert(client, Waiting { id, deliver });
+            }
+            state.held.entry((local, client)).or_default().insert(port);
+            drop(state);
+            return Ok(Reservation { ports: Arc::clone(self), local: address, client, id, arrival });
+        }
+    }
+
+    /// Reservations at this moment.
+    pub fn in_use(&self) -> usize {
+        self.lock().doors.values().map(|door| door.waiting.len()).sum()
+    }
+
+    /// Ports open at this moment.
+    pub fn open_ports(&self) -> usize {
+        self.lock().doors.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pick(&self, free: impl Fn(u16) -> bool) -> Option<u16> {
+        let mut random = rand::rng();
+        for _ in 0..PICKS_MAX {
+            let port = random.random_range(self.range.first..=self.range.last);
+            if free(port) {
+                return Some(port);
+            }
+        }
+        let rest: Vec<u16> = (self.range.first..=self.range.last).filter(|port| free(*port)).collect();
+        let last = rest.len().checked_sub(1)?;
+        rest.get(random.random_range(0..=last)).copied()
+    }
+
+    fn open(self: &Arc<Self>, address: SocketAddr) -> io::Result<Door> {
+        let socket = TcpListener::from_std(listener::open(address, BACKLOG)?)?;
+        tokio::spawn(attend(Arc::downgrade(self), address, socket, self.stay));
+        Ok(Door { waiting: HashMap::new(), former: VecDeque::new(), used: Instant::now() })
+    }
+
+    /// Hands a connection to whom it is for; gives it back where it is for nobody.
+    fn deliver(&self, local: SocketAddr, peer: SocketAddr, stream: TcpStream) -> Option<TcpStream> {
+        let client = peer.ip();
+        let mut state = self.lock();
+        if let Some(waiting) = state.remove(local, client, None) {
+            drop(state);
+            return waiting.deliver.send(stream).err();
+        }
+        let (waiting, former) =
+            state.doors.get(&local).map_or((0, false), |door| (door.waiting.len(), door.former.contains(&client)));
+        if !former {
+            let reported = self.report_rate.check().is_ok()
+                && self.reports.try_send(Stranger { peer, local, waiting, unreported: state.unreported }).is_ok();
+            state.unreported = if reported { 0 } else { state.unreported.saturating_add(1) };
+        }
+        Some(stream)
+    }
+
+    /// Closes a port that nobody has used for a while, and gives back any other. The socket is
+    /// gone before the next reservation can look for the port.
+    fn close_unused(&self, local: SocketAddr, socket: TcpListener) -> Option<TcpListener> {
+        let mut state = self.lock();
+        if state.doors.get(&local).is_some_and(|door| !door.waiting.is_empty() || door.used.elapsed() < self.stay) {
+            return Some(socket);
+        }
+        state.doors.remove(&local);
+        drop(socket);
+        None
+    }
+}
+
+impl State {
+    /// Takes a client's reservation of a port away; with an id, only that one.
+    fn remove(&mut self, local: SocketAddr, client: IpAddr, id: Option<u64>) -> Option<Waiting> {
+        let door = self.doors.get_mut(&local)?;
+        if id.is_some_and(|id| door.waiting.get(&client).is_none_or(|waiting| waiting.id != id)) {
+            return None;
+        }
+        let waiting = door.waiting.remove(&client)?;
+        door.used = Instant::now();
+        if !door.former.contains(&client) {
+            door.former.truncate(FORMER_MAX.saturating_sub(1));
+            door.former.push_front(client);
+        }
+        if let Some(held) = self.held.get_mut(&(local.ip(), client)) {
+            held.remove(&local.port());
+            if held.is_empty() {
+                self.held.remove(&(local.ip(), client));
+            }
+        }
+        Some(waiting)
+    }
+}
+
+/// Accepts on one open port until nobody needs it.
+async fn attend(ports: Weak<PassivePorts>, local: SocketAddr, mut socket: TcpListener, stay: Duration) {
+    let mut failures = 0_u32;
+    loop {
+        let accepted = timeout(stay, socket.accept()).await;
+        let Some(ports) = ports.upgrade() else { return };
+        match accepted {
+            Ok(Ok((stream, peer))) => {
+                failures = 0;
+                if let Some(unwanted) = ports.deliver(local, listener::canonical(peer), stream) {
+                    turn_away(&unwanted);
+                }
+            }
+            Ok(Err(error)) => {
+                drop(ports);
+                failures = failures.saturating_add(1);
+                if let Some(pause) = listener::pause(&error, failures) {
+                    sleep(pause).await;
+                }
+            }
+            Err(_) => match ports.close_unused(local, socket) {
+                Some(still_used) => socket = still_used,
+                None => return,
+            },
+        }
+    }
+}
+
+/// Closes a connection with an end rather than a reset, as far as that needs no waiting: what it
+/// has sent already must be read for that.
+fn turn_away(stream: &TcpStream) {
+    let mut unread = [0; 2048];
+    let _ = stream.try_read(&mut unread);
+}
+
+impl Reservation {
+    /// The port, to be announced to the client.
+    pub fn port(&self) -> u16 {
+        self.local.port()
+    }
+
+    /// The client's connection, once it is here. May be called again after it was cancelled.
+    ///
+    /// # Errors
+    /// The connection was taken by an earlier call, or the server ends.
+    pub async fn accept(&mut self) -> io::Result<TcpStream> {
+        if self.arrival.is_terminated() {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        let stream = (&mut self.arrival).await.map_err(|_| io::Error::from(io::ErrorKind::NotConnected))?;
+        listener::prepare(&stream)?;
+        Ok(stream)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.ports.lock().remove(self.local, self.client, Some(self.id));
+    }
+}
+
+impl fmt::Debug for PassivePorts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PassivePorts").field("range", &self.range).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation").field("local", &self.local).field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use socket2::{Domain, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const SOON: Duration = Duration::from_secs(5);
+
+fn loopback(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
+}
+
+/// A range of ports that nobody listens on at this moment. Each test looks in a region of its own.
+fn range(first: u16, length: u16) -> PortRange {
+    let candidate = |first: u16| PortRange { first, last: first.saturating_add(length).saturating_sub(1) };
+    let free =
+        |range: &PortRange| (range.first..=range.last).all(|port| std::net::TcpListener::bind((LOCAL, port)).is_ok());
+    (first..).step_by(usize::from(length)).map(candidate).find(free).unwrap()
+}
+
+async fn connect(from: IpAddr, port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let socket = tokio::net::TcpSocket::from_std_stream(socket.into());
+    socket.connect(SocketAddr::new(LOCAL, port)).await.unwrap()
+}
+
+async fn arrives(reservation: &mut Reservation) -> TcpStream {
+    timeout(SOON, reservation.accept()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn two_clients_share_the_only_port() {
+    let range = range(21_000, 1);
+    let ports = PassivePorts::new(range);
+    let mut one = ports.reserve(LOCAL, loopback(1)).unwrap();
+    let mut two = ports.reserve(LOCAL, "::ffff:127.0.0.2".parse().unwrap()).unwrap();
+    assert_eq!((one.port(), two.port()), (range.first, range.first));
+    assert!(matches!(ports.reserve(LOCAL, loopback(1)), Err(ReserveFault::Exhausted)));
+    assert_eq!((ports.in_use(), ports.open_ports()), (2, 1));
+
+    let mut second = connect(loopback(2), two.port()).await;
+    let mut first = connect(loopback(1), one.port()).await;
+    second.write_all(b"2").await.unwrap();
+    first.write_all(b"1").await.unwrap();
+    for (reservation, expected) in [(&mut one, b'1'), (&mut two, b'2')] {
+        assert_eq!(arrives(reservation).await.read_u8().await.unwrap(), expected);
+        assert!(reservation.accept().await.is_err(), "used up");
+    }
+    assert_eq!(ports.in_use(), 0);
+    let again = ports.reserve(LOCAL, loopback(1)).unwrap();
+    drop(one);
+    assert_eq!(ports.in_use(), 1, "an old reservation releases nothing of a new one");
+    drop(again);
+    assert_eq!(ports.in_use(), 0);
+}
+
+#[tokio::test]
+async fn a_stranger_is_turned_away_and_the_rightful_client_still_served() {
+    let ports = PassivePorts::new(range(21_100, 1));
+    let mut reports = ports.strangers().unwrap();
+    assert!(ports.strangers().is_none());
+    let mut reservation = ports.reserve(LOCAL, loopback(1)).unwrap();
+    let mut stranger = connect(loopback(3), reservation.port()).await;
+    assert_eq!(timeout(SOON, stranger.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+    let report = timeout(SOON, reports.recv()).await.unwrap().unwrap();
+    assert_eq!(report.peer, stranger.local_addr().unwrap());
+    assert_eq!((report.local.port(), report.waiting), (reservation.port(), 1));
+
+    let _client = connect(loopback(1), reservation.port()).await;
+    arrives(&mut reservation).await;
+    let mut late = connect(loopback(1), reservation.port()).await;
+    assert_eq!(timeout(SOON, late.read(&mut [0; 1])).await.unwrap().unwrap(), 0, "an end, no reset");
+    assert!(reports.try_recv().is_err(), "a late client is no stranger");
+}
+
+#[tokio::test]
+async fn reports_are_bounded_and_the_rest_counted() {
+    let ports = PassivePorts::new(range(21_200, 1));
+    let mut reports = ports.strangers().unwrap();
+    let reservation = ports.reserve(LOCAL, loopback(1)).unwrap();
+    for _ in 0..50 {
+        let mut stranger = connect(loopback(4), reservation.port()).await;
+        let _ = timeout(SOON, stranger.read(&mut [0; 1])).await.unwrap();
+    }
+    let mut seen = 0;
+    while reports.try_recv().is_ok() {
+        seen += 1;
+    }
+    assert!((1..50).contains(&seen), "{seen}");
+    assert_eq!(seen + ports.lock().unreported, 50);
+}
+
+#[tokio::test]
+async fn ports_are_spread_evenly_and_stay_in_the_range() {
+    let range = range(22_000, 10);
+    let ports = PassivePorts::new(range);
+    let mut counts: BTreeMap<u16, f64> = BTreeMap::new();
+    let rounds = 5_000;
+    for _ in 0..rounds {
+        *counts.entry(ports.reserve(LOCAL, loopback(1)).unwrap().port()).or_default() += 1.0;
+    }
+    assert!(counts.keys().all(|port| range.contains(*port)));
+    let expected = f64::from(rounds) / 10.0;
+    let chi_squared: f64 = counts.values().map(|count| (count - expected).powi(2) / expected).sum();
+    // Nine degrees of freedom: exceeded by chance once in ten million runs.
+    assert!(counts.len() == 10 && chi_squared < 50.0, "{chi_squared} {counts:?}");
+}
+
+#[tokio::test]
+async fn five_hundred_reservations() {
+    let ports = PassivePorts::new(range(23_000, 50));
+    let mut held = Vec::new();
+    for client in 1..=10 {
+        let of_client: Vec<_> = (0..50).map(|_| ports.reserve(LOCAL, loopback(client)).unwrap()).collect();
+        let distinct: HashSet<_> = of_client.iter().map(Reservation::port).collect();
+        assert_eq!(distinct.len(), 50);
+        assert!(matches!(ports.reserve(LOCAL, loopback(client)), Err(ReserveFault::Exhausted)));
+        held.extend((0..50).map(|_| client).zip(of_client));
+    }
+    assert_eq!((ports.in_use(), ports.open_ports()), (500, 50));
+    for (client, reservation) in &mut held {
+        let _client = connect(loopback(*client), reservation.port()).await;
+        assert_eq!(arrives(reservation).await.peer_addr().unwrap().ip(), loopback(*client));
+    }
+    drop(held);
+    assert_eq!(ports.in_use(), 0);
+    assert!(ports.lock().held.is_empty());
+}
+
+#[tokio::test]
+async fn taken_ports_are_skipped_and_errors_told_apart() {
+    let range = range(24_000, 3);
+    let _taken: Vec<_> =
+        (range.first..range.last).map(|port| std::net::TcpListener::bind((LOCAL, port)).unwrap()).collect();
+    let ports = PassivePorts::new(range);
+    let only = ports.reserve(LOCAL, loopback(1)).unwrap();
+    assert_eq!(only.port(), range.last);
+    assert!(matches!(ports.reserve(LOCAL, loopback(1)), Err(ReserveFault::Exhausted)));
+    let elsewhere = "192.0.2.1".parse().unwrap();
+    assert!(matches!(ports.reserve(elsewhere, loopback(1)), Err(ReserveFault::Bind(_))));
+}
+
+#[tokio::test]
+async fn an_unused_port_is_closed_after_a_while() {
+    let ports = PassivePorts::with_stay(range(24_100, 1), Duration::from_millis(30));
+    let mut reservation = ports.reserve(LOCAL, loopback(1)).unwrap();
+    sleep(Duration::from_millis(150)).await;
+    assert_eq!(ports.open_ports(), 1, "not while somebody waits");
+    let _client = connect(loopback(1), reservation.port()).await;
+    arrives(&mut reservation).await;
+    for _ in 0..100 {
+        if ports.open_ports() == 0 {
+            break;
+        }
+        sleep(Duration::from_millis(30)).await;
+    }
+    assert_eq!(ports.open_ports(), 0);
+    let mut reopened = ports.reserve(LOCAL, loopback(1)).unwrap();
+    let _client = connect(loopback(1), reopened.port()).await;
+    arrives(&mut reopened).await;
+}

@@ -1,0 +1,91 @@
+//! Line ends of the ASCII type (RFC 959 §3.1.1.1): CRLF on the wire, LF in the store. Both ways
+//! stream in constant memory, whatever the pieces, and going there and back changes nothing.
+
+/// Turns LF into CRLF; a CRLF that is there already stays one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ToWire {
+    after_cr: bool,
+}
+
+impl ToWire {
+    /// Appends the next piece of a file as it goes over the wire.
+    pub fn convert(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        for byte in piece {
+            if *byte == b'\n' && !self.after_cr {
+                out.push(b'\r');
+            }
+            out.push(*byte);
+            self.after_cr = *byte == b'\r';
+        }
+    }
+}
+
+/// Turns CRLF into LF; a CR that ends no line stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FromWire {
+    held_cr: bool,
+}
+
+impl FromWire {
+    /// Appends the next piece from the wire as it goes into the file.
+    pub fn convert(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        for byte in piece {
+            if std::mem::take(&mut self.held_cr) && *byte != b'\n' {
+                out.push(b'\r');
+            }
+            if *byte == b'\r' {
+                self.held_cr = true;
+            } else {
+                out.push(*byte);
+            }
+        }
+    }
+
+    /// Appends what was held back at the end.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.held_cr) {
+            out.push(b'\r');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn to_wire(pieces: &[&[u8]]) -> Vec<u8> {
+        let (mut convert, mut out) = (ToWire::default(), Vec::new());
+        pieces.iter().for_each(|piece| convert.convert(piece, &mut out));
+        out
+    }
+
+    fn from_wire(pieces: &[&[u8]]) -> Vec<u8> {
+        let (mut convert, mut out) = (FromWire::default(), Vec::new());
+        pieces.iter().for_each(|piece| convert.convert(piece, &mut out));
+        convert.finish(&mut out);
+        out
+    }
+
+    #[test]
+    fn line_ends_change_and_nothing_else() {
+        assert_eq!(to_wire(&[b"a\nb\r\nc\rd"]), b"a\r\nb\r\nc\rd");
+        assert_eq!(from_wire(&[b"a\r\nb\nc\rd\r"]), b"a\nb\nc\rd\r");
+        assert_eq!(from_wire(&[b"a\r", b"\nb\r", b"\r\n"]), b"a\nb\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_do_not_matter_and_unix_text_comes_back(
+            text in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), any::<u8>()], 0..100),
+            cut in 0usize..100,
+        ) {
+            let (head, tail) = text.split_at(cut.min(text.len()));
+            prop_assert_eq!(to_wire(&[head, tail]), to_wire(&[&text]));
+            prop_assert_eq!(from_wire(&[head, tail]), from_wire(&[&text]));
+            let unix: Vec<u8> = text.iter().copied().filter(|byte| *byte != b'\r').collect();
+            prop_assert_eq!(from_wire(&[&to_wire(&[&unix])]), unix);
+        }
+    }
+}

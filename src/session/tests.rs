@@ -1,0 +1,481 @@
+//! The whole protocol without a socket: dialogues, the table walked, and random commands.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use zeroize::Zeroizing;
+
+use super::effect::{
+    MoveFault, Moved, PasswordCheck, PathFacts, Payload, Penalty, Prepared, StoreAnswer, StoreFault, StoreRequest,
+};
+use super::*;
+use crate::identity::{Username, Verified};
+use crate::policy::account::{Account, Permissions};
+use crate::policy::grant::RuleSource;
+use crate::policy::network::AddressRules;
+use crate::policy::permission::PermissionSet;
+use crate::rules::{Data, RULES, Service, Takes};
+
+/// A session with a world around it that says yes.
+struct Dialogue {
+    session: Session,
+    policy: Policy,
+    /// The question that was left open.
+    open: Option<Question>,
+    /// Everything that was recorded.
+    records: Vec<Record>,
+    aborted: bool,
+}
+
+fn policy(set: PermissionSet) -> Policy {
+    let source = RuleSource { file: "users.toml".into(), line: 1 };
+    let name = Username::parse("alice").unwrap();
+    let account = Account {
+        name: name.clone(),
+        home: "/srv/alice".into(),
+        password: String::new(),
+        password_set: "2026-11-01".parse().unwrap(),
+        expires: None,
+        enabled: true,
+        permissions: Permissions { set, source: source.clone() },
+        addresses: AddressRules::default(),
+        groups: vec![],
+        quota_bytes: None,
+        quota_files: None,
+        exceptions: vec![],
+        source,
+    };
+    Policy {
+        networks: AddressRules::default(),
+        users: BTreeMap::from([(name, account)]),
+        groups: BTreeMap::new(),
+        exceptions: vec![],
+        password_days_max: None,
+    }
+}
+
+fn tls_facts() -> TlsFacts {
+    TlsFacts {
+        version: "1.3",
+        cipher: "TLS_AES_256_GCM_SHA384".into(),
+        group: None,
+        server_name: None,
+        alpn: None,
+        resumed: false,
+    }
+}
+
+impl Dialogue {
+    fn new() -> Self {
+        Self::with(PermissionSet::ALL, true)
+    }
+
+    fn with(permissions: PermissionSet, active: bool) -> Self {
+        let settings = Settings {
+            implicit: false,
+            passive_address: Some(Ipv4Addr::LOCALHOST),
+            active,
+            failed_commands_max: 10,
+            attempts_max: 3,
+        };
+        let facts = SessionFacts {
+            id: "01".into(),
+            created_micros: 0,
+            client: "192.0.2.7:4000".parse().unwrap(),
+            server: "192.0.2.1:21".parse().unwrap(),
+            policy: "0".into(),
+        };
+        let session = Session::new(settings, Arc::new(facts));
+        let policy = policy(permissions);
+        let mut dialogue = Self { session, policy, open: None, records: vec![], aborted: false };
+        assert_eq!(dialogue.input(Input::Connected), [220]);
+        dialogue
+    }
+
+    /// Gives one input and returns the codes that the client hears.
+    fn input(&mut self, input: Input) -> Vec<u16> {
+        let world = World { policy: &self.policy, now: Timestamp::from_second(1_795_328_102).unwrap() };
+        let step = self.session.handle(input, world);
+        let mut codes = Vec::new();
+        for effect in step.effects {
+            match effect {
+                Effect::Reply(reply) => codes.push(reply.code().number()),
+                Effect::Audit(record) => self.records.push(*record),
+                Effect::Abort => self.aborted = true,
+                _ => {}
+            }
+        }
+        self.open = step.question;
+        codes
+    }
+
+    /// Sends a line and answers every question but that of a transfer's end.
+    fn say(&mut self, line: &str) -> Vec<u16> {
+        self.say_bytes(line.as_bytes())
+    }
+
+    fn say_bytes(&mut self, line: &[u8]) -> Vec<u16> {
+        let mut codes = self.input(Input::Line(Ok(Zeroizing::new(line.to_vec())), 7));
+        while let Some(answer) = self.answer() {
+            codes.extend(self.input(answer));
+        }
+        codes
+    }
+
+    fn answer(&mut self) -> Option<Input> {
+        Some(match self.open.take()? {
+            Question::StartTls => Input::Tls(Ok(tls_facts())),
+            Question::CheckPassword { claimed, secret } => Input::Password(match secret.expose() {
+                b"right" => PasswordCheck::Right(Verified::assertion(Username::parse(&claimed).unwrap())),
+                b"limited" => PasswordCheck::Limited { scope: "address" },
+                _ => PasswordCheck::Wrong { known: true },
+            }),
+            Question::CountFailure { .. } => Input::Penalty(Penalty { delay: Duration::ZERO, banned: None }),
+            Question::OpenHome(_) => Input::Home(true),
+            Question::OpenPassive => Input::Passive(Ok(50_000)),
+            Question::Store(StoreRequest::Facts(grant)) => Input::Stored(match grant.path().as_str() {
+                "/missing" => Err(StoreFault::NotFound),
+                path => Ok(StoreAnswer::Facts(PathFacts {
+                    directory: path == "/" || path == "/dir",
+                    size: 5,
+                    modified_seconds: 0,
+                    mode: 0o640,
+                    unique: (1, 2),
+                })),
+            }),
+            Question::Store(StoreRequest::Lines { .. }) => {
+                Input::Stored(Ok(StoreAnswer::Lines { lines: vec!["a".into()], cut: false }))
+            }
+            Question::Store(_) => Input::Stored(Ok(StoreAnswer::Done)),
+            Question::Prepare(order) => {
+                let path = match &order.what {
+                    Payload::Retrieve { grant, .. } | Payload::Store { grant, .. } | Payload::List { grant, .. } => {
+                        grant.path().to_string()
+                    }
+                };
+                Input::Prepared(if path == "/missing" {
+                    Err(StoreFault::NotFound)
+                } else {
+                    Ok(Prepared { path, size: None })
+                })
+            }
+            question @ Question::Move => {
+                self.open = Some(question);
+                return None;
+            }
+        })
+    }
+
+    /// Ends the running transfer.
+    fn end(&mut self, end: Result<(), MoveFault>) -> Vec<u16> {
+        let moved = Moved {
+            end,
+            bytes: 5,
+            size: Some(5),
+            digest: None,
+            replaced: false,
+            kept_bytes: None,
+            data: None,
+            duration: Duration::ZERO,
+        };
+        let mut codes = self.input(Input::Moved(Box::new(moved)));
+        while let Some(answer) = self.answer() {
+            codes.extend(self.input(answer));
+        }
+        codes
+    }
+
+    /// Goes as far as a stage.
+    fn at(mut self, stage: Stage) -> Self {
+        if stage != Stage::Cleartext {
+            assert_eq!(self.say("AUTH TLS"), [234]);
+        }
+        if stage == Stage::Files {
+            assert_eq!(self.say("USER alice"), [331]);
+            assert_eq!(self.say("PASS right"), [230]);
+        }
+        self
+    }
+
+    /// Logged in, protected, and in the middle of a download.
+    fn moving(self) -> Self {
+        let mut dialogue = self.at(Stage::Files);
+        for (line, code) in [("PBSZ 0", 200), ("PROT P", 200), ("TYPE I", 200), ("EPSV", 229), ("RETR a", 150)] {
+            assert_eq!(dialogue.say(line), [code], "{line}");
+        }
+        dialogue
+    }
+
+    fn recorded(&self, event: Event) -> usize {
+        self.records.iter().filter(|record| record.event == event).count()
+    }
+}
+
+/// A command with an argument that the verb accepts.
+fn command(verb: Verb, takes: Takes) -> String {
+    let argument = match verb {
+        Verb::Auth => "TLS",
+        Verb::Allo | Verb::Pbsz | Verb::Rest => "0",
+        Verb::Eprt => "|1|192.0.2.7|5000|",
+        Verb::Port => "192,0,2,7,19,136",
+        Verb::Mfmt => "20260101000000 a",
+        Verb::Mode => "S",
+        Verb::Opts => "UTF8 ON",
+        Verb::Prot => "P",
+        Verb::Stru => "F",
+        Verb::Type => "I",
+        Verb::Cwd => "/dir",
+        _ if takes == Takes::One => "a",
+        _ => "",
+    };
+    if argument.is_empty() { verb.to_string() } else { format!("{verb} {argument}") }
+}
+
+#[test]
+fn every_verb_in_every_stage_is_admitted_or_refused_as_its_row_says() {
+    for rule in &RULES {
+        for stage in Stage::ALL {
+            let mut dialogue = Dialogue::new().at(stage);
+            if stage == Stage::Files {
+                dialogue.say("TYPE I");
+            }
+            let before = dialogue.records.len();
+            let codes = dialogue.say(&command(rule.verb, rule.takes));
+            let first = *codes.first().unwrap_or_else(|| panic!("{} in {stage:?} is answered", rule.verb));
+            let served = matches!(rule.service, Service::Served(_)) && rule.stages.contain(stage);
+            if served {
+                // Behind the gate, order and protection may still be missing.
+                let missing = [425, 504, 521, 503].contains(&first);
+                assert!(first < 400 || missing, "{} in {stage:?}: {codes:?}", rule.verb);
+            } else {
+                let refused = rules::admit(rule.verb, rule.takes != Takes::Nothing, stage).unwrap_err();
+                assert_eq!(first, refused.code.number(), "{} in {stage:?}", rule.verb);
+                assert!(dialogue.open.is_none(), "{} in {stage:?} asked for something", rule.verb);
+                let recorded = dialogue.records.len() - before;
+                assert!(recorded <= 1, "{} in {stage:?} recorded {recorded}", rule.verb);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_verb_during_a_transfer_is_answered_or_waits_as_its_row_says() {
+    for rule in &RULES {
+        let mut dialogue = Dialogue::new().moving();
+        let codes = dialogue.say(&command(rule.verb, rule.takes));
+        match rule.during {
+            During::Answer if rule.verb == Verb::Abor => assert!(codes.is_empty() && dialogue.aborted),
+            During::Answer => assert_eq!(codes.len(), 1, "{}", rule.verb),
+            During::Wait => {
+                assert!(codes.is_empty(), "{} is not answered during a transfer", rule.verb);
+                assert!(!dialogue.session.wants_line(), "{} holds further lines back", rule.verb);
+                let codes = dialogue.end(Ok(()));
+                assert_eq!(codes.first(), Some(&226), "{}: the transfer's reply comes first", rule.verb);
+                assert!(codes.len() >= 2, "{}: then its own: {codes:?}", rule.verb);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_transfer_needs_protection_then_a_data_connection() {
+    for rule in RULES.iter().filter(|rule| rule.data == Data::Needed) {
+        let mut dialogue = Dialogue::new().at(Stage::Files);
+        let line = command(rule.verb, rule.takes);
+        assert_eq!(dialogue.say("EPSV"), [229]);
+        assert_eq!(dialogue.say(&line), [521], "{line}");
+        assert_eq!(dialogue.say("PROT P"), [503]);
+        assert_eq!(dialogue.say("PBSZ 0"), [200]);
+        assert_eq!(dialogue.say("PROT P"), [200]);
+        assert_eq!(dialogue.say(&line), [425], "{line}: the refused command let its data connection go");
+        assert_eq!(dialogue.say("EPSV"), [229]);
+        assert_eq!(dialogue.say(&line), [150], "{line}");
+        assert_eq!(dialogue.end(Ok(())), [226]);
+    }
+}
+
+#[test]
+fn nothing_said_in_clear_crosses_into_tls() {
+    let mut dialogue = Dialogue::new();
+    assert_eq!(dialogue.say("USER alice"), [530]);
+    assert_eq!(dialogue.say("AUTH TLS"), [234]);
+    assert_eq!(dialogue.say("PASS right"), [503]);
+    assert_eq!(dialogue.recorded(Event::LoginInClear), 1);
+}
+
+#[test]
+fn logins_in_clear_end_the_session() {
+    let mut dialogue = Dialogue::new();
+    assert_eq!(dialogue.say("USER alice"), [530]);
+    assert_eq!(dialogue.say("PASS hunter2"), [530]);
+    assert_eq!(dialogue.say("USER alice"), [530, 421]);
+    assert!(dialogue.session.stage().is_none());
+    assert!(!format!("{:?}", dialogue.records).contains("hunter2"));
+}
+
+#[test]
+fn clear_text_behind_auth_is_an_attack() {
+    let mut dialogue = Dialogue::new();
+    assert_eq!(dialogue.input(Input::Line(Ok(Zeroizing::new(b"AUTH TLS".to_vec())), 0)), [234]);
+    assert_eq!(dialogue.input(Input::PlaintextInjection), [421]);
+    assert_eq!(dialogue.recorded(Event::TlsPlaintextInjection), 1);
+    assert!(dialogue.session.stage().is_none());
+}
+
+#[test]
+fn failed_logins_say_the_same_and_end_the_session() {
+    let mut dialogue = Dialogue::new().at(Stage::Login);
+    for (user, password, reason) in
+        [("alice", "wrong", "bad_password"), ("anonymous", "right", "anonymous"), ("alice", "limited", "address_limit")]
+    {
+        assert_eq!(dialogue.say(&format!("USER {user}")), [331]);
+        // An anonymous name is no user name, so nobody can vouch for it.
+        let password = if user == "anonymous" { "x" } else { password };
+        let codes = dialogue.say(&format!("PASS {password}"));
+        assert_eq!(codes[0], 530);
+        let last = dialogue.records.iter().rev().find(|r| r.command == Some("PASS")).unwrap();
+        assert_eq!(last.outcome, crate::audit::record::Outcome::Failure(reason));
+    }
+    assert!(dialogue.session.stage().is_none(), "three failures end the session");
+}
+
+#[test]
+fn abor_is_answered_behind_the_transfer_it_ends() {
+    let mut dialogue = Dialogue::new().moving();
+    assert_eq!(dialogue.say("ABOR"), [0u16; 0]);
+    assert!(dialogue.aborted);
+    assert_eq!(dialogue.end(Err(MoveFault::Aborted)), [426, 226]);
+    assert_eq!(dialogue.say("ABOR"), [225]);
+    assert_eq!(dialogue.recorded(Event::FileDownloadIncomplete), 1);
+}
+
+#[test]
+fn quit_waits_for_the_transfer() {
+    let mut dialogue = Dialogue::new().moving();
+    assert_eq!(dialogue.say("QUIT"), [0u16; 0]);
+    assert_eq!(dialogue.end(Ok(())), [226, 221]);
+    assert_eq!(dialogue.recorded(Event::FileDownload), 1);
+    assert_eq!(dialogue.recorded(Event::SessionClosed), 1);
+}
+
+#[test]
+fn rename_needs_its_two_halves_in_a_row() {
+    let mut dialogue = Dialogue::new().at(Stage::Files);
+    assert_eq!(dialogue.say("RNTO b"), [503]);
+    assert_eq!(dialogue.say("RNFR missing"), [550]);
+    assert_eq!(dialogue.say("RNFR a"), [350]);
+    assert_eq!(dialogue.say("NOOP"), [200]);
+    assert_eq!(dialogue.say("RNTO b"), [503]);
+    assert_eq!(dialogue.say("RNFR a"), [350]);
+    assert_eq!(dialogue.say("RNTO b"), [250]);
+    assert_eq!(dialogue.recorded(Event::FileRename), 1);
+}
+
+#[test]
+fn read_only_users_change_nothing() {
+    for line in ["STOR a", "APPE a", "STOU", "DELE a", "MKD d", "RMD dir", "RNFR a", "MFMT 20260101000000 a"] {
+        let mut dialogue = Dialogue::with(PermissionSet::READ_ONLY, false).at(Stage::Files);
+        for ready in ["PBSZ 0", "PROT P", "EPSV"] {
+            dialogue.say(ready);
+        }
+        assert_eq!(dialogue.say(line), [550], "{line}");
+        assert_eq!(dialogue.recorded(Event::AccessDenied), 1, "{line}");
+    }
+}
+
+#[test]
+fn active_mode_is_refused_where_it_is_off_and_bounces_nothing_where_it_is_on() {
+    let mut off = Dialogue::with(PermissionSet::ALL, false).at(Stage::Files);
+    assert_eq!(off.say("PORT 192,0,2,7,19,136"), [502]);
+    let mut on = Dialogue::new().at(Stage::Files);
+    assert_eq!(on.say("PORT 192,0,2,7,19,136"), [200]);
+    for line in ["PORT 192,0,2,8,19,136", "PORT 192,0,2,7,0,25", "EPRT |1|127.0.0.1|5000|", "EPRT |2|::1|5000|"] {
+        assert_eq!(on.say(line), [504], "{line}");
+    }
+    assert_eq!(on.say("EPRT |3|x|1|"), [522]);
+    assert_eq!(on.say("EPSV ALL"), [200]);
+    assert_eq!(on.say("PORT 192,0,2,7,19,136"), [503]);
+}
+
+#[test]
+fn foreign_protocols_and_babble_end_the_session() {
+    for line in ["GET / HTTP/1.1", "EHLO x", "SSH-2.0-x", "PROXY TCP4 1.2.3.4 1.2.3.4 1 2"] {
+        let mut dialogue = Dialogue::new();
+        assert_eq!(dialogue.say(line), [421], "{line}");
+        assert_eq!(dialogue.recorded(Event::ProtocolViolation), 1);
+    }
+    let mut dialogue = Dialogue::new();
+    assert_eq!(dialogue.say("BOGUS"), [500]);
+    assert_eq!(dialogue.say("BOGUS"), [500]);
+    assert_eq!(dialogue.say("BOGUS"), [500, 421]);
+}
+
+#[test]
+fn commands_have_a_budget() {
+    let mut before_login = Dialogue::new();
+    let answered = (0..60).take_while(|_| before_login.say("NOOP") == [200]).count();
+    assert_eq!(answered, 50);
+    let mut after_login = Dialogue::new().at(Stage::Files);
+    let refused = (0..20).take_while(|_| after_login.say("CCC") == [534]).count();
+    assert_eq!(refused, 9, "the tenth in a row ends the session");
+}
+
+#[test]
+fn ordinary_failures_cost_no_budget() {
+    let mut dialogue = Dialogue::new().at(Stage::Files);
+    dialogue.say("TYPE I");
+    for _ in 0..100 {
+        assert_eq!(dialogue.say("SIZE missing"), [550]);
+    }
+}
+
+#[test]
+fn a_silent_client_is_let_go() {
+    let mut dialogue = Dialogue::new();
+    assert_eq!(dialogue.input(Input::TimedOut), [421]);
+    assert!(dialogue.session.stage().is_none());
+}
+
+proptest! {
+    /// Whatever is said: one final reply for each command, never a store or a transfer before the
+    /// login, never a panic.
+    #[test]
+    fn random_commands_keep_the_session_in_order(
+        lines in prop::collection::vec(
+            prop_oneof![
+                (0..RULES.len(), prop::option::of("[ -~]{0,12}")).prop_map(|(row, argument)| {
+                    let rule = &RULES[row];
+                    match argument {
+                        Some(argument) => format!("{} {argument}", rule.verb).into_bytes(),
+                        None => command(rule.verb, rule.takes).into_bytes(),
+                    }
+                }),
+                prop::collection::vec(any::<u8>(), 0..20),
+            ],
+            1..40,
+        ),
+    ) {
+        let mut dialogue = Dialogue::new();
+        let mut logged_in = false;
+        for line in lines {
+            if !dialogue.session.wants_line() {
+                if dialogue.session.stage().is_none() {
+                    break;
+                }
+                dialogue.end(Ok(()));
+            }
+            let moving = dialogue.session.is_transferring();
+            let codes = dialogue.say_bytes(&line);
+            logged_in |= codes.contains(&230);
+            if dialogue.session.is_transferring() {
+                prop_assert!(logged_in);
+            }
+            let finals = codes.iter().filter(|code| **code >= 200 && **code != 421).count();
+            prop_assert!(finals <= 1, "{:?} to {:?}", codes, String::from_utf8_lossy(&line));
+            if !moving && dialogue.session.wants_line() && !dialogue.session.is_transferring() {
+                prop_assert_eq!(finals, 1, "{:?} to {:?}", codes, String::from_utf8_lossy(&line));
+            }
+        }
+    }
+}

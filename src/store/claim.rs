@@ -1,0 +1,236 @@
+//! An upload before its first byte: everything that can refuse it is asked while nothing is on
+//! disk yet.
+
+use std::sync::Arc;
+
+use rustix::fd::{AsFd, OwnedFd};
+
+use super::entry::{Identity, Status};
+use super::fault::Fault;
+use super::held::Held;
+use super::ledger::{Charge, Quota};
+use super::partial::{Owner, Partial};
+use super::resolve;
+use super::root::Root;
+use super::upload::Upload;
+use crate::identity::Username;
+use crate::policy::grant::Grant;
+use crate::policy::permission::Permission;
+use crate::proto::path::VirtualPath;
+
+/// How often a name is drawn for [`UploadMode::Unique`] before giving up.
+const UNIQUE_ATTEMPTS: u32 = 8;
+
+/// Who uploads, and how much the home may hold for that.
+#[derive(Clone, Debug)]
+pub struct Uploader {
+    /// The account.
+    pub name: Username,
+    /// Bytes that the home may hold; none is no limit.
+    pub quota_bytes: Option<u64>,
+    /// Files and directories that the home may hold; none is no limit.
+    pub quota_files: Option<u64>,
+}
+
+/// Where an upload begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadMode {
+    /// At the start of a new content (`STOR`).
+    Replace,
+    /// At this offset of what is there: the uploader's interrupted upload, or else the file
+    /// (`REST` and `STOR`). Offset 0 is [`UploadMode::Replace`].
+    ResumeAt(u64),
+    /// At the end of what is there (`APPE`).
+    Append,
+    /// In a new file with a name of the server's choice, in the directory that the grant names (`STOU`).
+    Unique,
+}
+
+/// A name claimed for an upload; dropping it lets the name go.
+#[derive(Debug)]
+#[must_use]
+pub struct UploadClaim {
+    pub(super) root: Arc<Root>,
+    pub(super) plan: Plan,
+    pub(super) grant: Grant,
+    /// Whether the name was chosen here, and so is nobody's yet.
+    pub(super) unique: bool,
+    pub(super) user: Username,
+    pub(super) charge: Charge,
+    pub(super) held: Held,
+}
+
+/// What an upload starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// Nothing.
+    Fresh,
+    /// The first bytes of the uploader's interrupted upload.
+    Continue {
+        /// How many.
+        keep: u64,
+        /// The content it continues, if that still stands under the final name.
+        base: Option<Identity>,
+    },
+    /// A copy of the first bytes of the file under the final name.
+    Extend {
+        /// How many.
+        keep: u64,
+        /// That file's content.
+        base: Identity,
+    },
+}
+
+impl Uploader {
+    pub(super) fn quota(&self) -> Quota {
+        Quota { bytes: self.quota_bytes, files: self.quota_files }
+    }
+}
+
+impl Root {
+    /// Claims a name for an upload: name and permission, directory there, target not a directory,
+    /// quota, floor, announced size and offset are checked, and a second upload to the name gets
+    /// [`Fault::Busy`] from now on. Creates nothing on disk. `announced_bytes` is what the client
+    /// said it would send (`ALLO`, RFC 959 §4.1.3).
+    ///
+    /// A new name needs [`Permission::Create`], a file that is there [`Permission::Overwrite`], or
+    /// [`Permission::Append`] where all of its bytes stay. The uploader's own interrupted upload is
+    /// continued with what its final name needs.
+    ///
+    /// # Errors
+    /// [`Fault::Exists`] where a file is there and may not be replaced, [`Fault::Denied`] where
+    /// there is none and none may be made; the others as they are named.
+    pub fn claim_upload(
+        self: &Arc<Self>,
+        grant: Grant,
+        uploader: &Uploader,
+        mode: UploadMode,
+        announced_bytes: Option<u64>,
+    ) -> Result<UploadClaim, Fault> {
+        let of_interest = [Permission::Create, Permission::Overwrite, Permission::Append];
+        if !of_interest.into_iter().any(|permission| grant.allows(permission)) {
+            return Err(Fault::Denied);
+        }
+        self.discard_expired();
+        let held = match mode {
+            UploadMode::Unique => self.hold_unique_name(&grant)?,
+            _ if grant.path().is_root() => return Err(Fault::IsADirectory),
+            _ => self.held.hold(grant.path())?,
+        };
+        let (parent, name) = resolve::parent(self.as_ref(), held.path())?;
+        let existing = find_target(&parent, name)?;
+        let partial = self.partials.find(&uploader.name, held.path());
+        let plan = plan(&grant, mode, existing.as_ref(), partial.as_deref())?;
+        self.count_for(uploader)?;
+        let mut charge = Charge::new(&self.ledger, uploader.quota());
+        if existing.is_none() && !matches!(plan, Plan::Continue { .. }) {
+            charge.reserve_file()?;
+        }
+        let expected = match (plan, announced_bytes) {
+            // A new content has at least one byte, or nothing would be lost by refusing it.
+            (Plan::Fresh, announced) => announced.unwrap_or(1),
+            // Clients announce the size of the whole file.
+            (Plan::Continue { keep, .. } | Plan::Extend { keep, .. }, announced) => {
+                announced.unwrap_or(0).saturating_sub(keep)
+            }
+        };
+        if !charge.has_room_for(expected) {
+            return Err(Fault::QuotaExceeded);
+        }
+        self.leave_floor(&parent, expected)?;
+        let (root, user) = (Arc::clone(self), uploader.name.clone());
+        Ok(UploadClaim { root, plan, grant, unique: mode == UploadMode::Unique, user, charge, held })
+    }
+
+    /// Draws a name in the grant's directory that nothing has.
+    fn hold_unique_name(&self, grant: &Grant) -> Result<Held, Fault> {
+        let directory = resolve::open_directory(self, grant.path())?;
+        for _ in 0..UNIQUE_ATTEMPTS {
+            let name = format!("upload-{:016x}", rand::random::<u64>());
+            let path = grant.path().join(name.as_bytes()).map_err(|_| Fault::NameRefused)?;
+            if Status::find(&directory, &name)?.is_none()
+                && let Ok(held) = self.held.hold(&path)
+            {
+                return Ok(held);
+            }
+        }
+        Err(Fault::Busy)
+    }
+}
+
+impl UploadClaim {
+    /// The name claimed; for [`UploadMode::Unique`] the one that was chosen.
+    pub fn path(&self) -> &VirtualPath {
+        self.held.path()
+    }
+
+    /// Whether the final name may be taken from a file that has it.
+    pub(super) fn may_replace(&self) -> bool {
+        !self.unique && self.grant.allows(Permission::Overwrite)
+    }
+
+    /// Whose upload it is, and what it is to become.
+    pub(super) fn owner(&self) -> Owner {
+        Owner { user: self.user.clone(), path: self.held.path().clone() }
+    }
+
+    /// Makes the staged file, and copies into it what the upload continues.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] where the file to be continued changed since the claim; [`Fault::NoSpace`].
+    pub fn begin(self) -> Result<Upload, Fault> {
+        Upload::begin(self)
+    }
+}
+
+/// The regular file under the final name, if there is one, or why none can be put there.
+pub(super) fn find_target(parent: &OwnedFd, name: &str) -> Result<Option<Status>, Fault> {
+    let existing = Status::find(parent.as_fd(), name).map_err(super::change::new_name_fault)?;
+    match &existing {
+        Some(status) => status.replaceable()?,
+        None => resolve::acceptable_new_name(name)?,
+    }
+    Ok(existing)
+}
+
+/// What the upload starts from, if the grant covers that.
+fn plan(grant: &Grant, mode: UploadMode, existing: Option<&Status>, partial: Option<&Partial>) -> Result<Plan, Fault> {
+    let offset = match mode {
+        UploadMode::Replace | UploadMode::Unique | UploadMode::ResumeAt(0) => {
+            return permit(grant, existing, None).map(|()| Plan::Fresh);
+        }
+        UploadMode::ResumeAt(offset) => Some(offset),
+        UploadMode::Append => None,
+    };
+    let end = partial.map(|partial| partial.status.size).or(existing.map(|status| status.size));
+    let Some(end) = end else {
+        permit(grant, existing, None)?;
+        return if offset.is_some() { Err(Fault::OffsetBeyondEnd) } else { Ok(Plan::Fresh) };
+    };
+    let keep = offset.unwrap_or(end);
+    let base = match partial {
+        // Goes on from the file that is there only if that is still the one it began from.
+        Some(partial) => partial.origin.base.filter(|base| existing.is_some_and(|e| e.identity() == *base)),
+        None => existing.map(Status::identity),
+    };
+    let base = base.filter(|base| keep >= base.size || partial.is_none());
+    permit(grant, existing, base.filter(|base| keep >= base.size))?;
+    if keep > end {
+        return Err(Fault::OffsetBeyondEnd);
+    }
+    match (partial, base) {
+        (None, Some(base)) => Ok(Plan::Extend { keep, base }),
+        (_, base) => Ok(Plan::Continue { keep, base }),
+    }
+}
+
+/// Whether the grant lets the final name have a new content, of which `base` is the beginning.
+fn permit(grant: &Grant, existing: Option<&Status>, base: Option<Identity>) -> Result<(), Fault> {
+    match existing {
+        None if grant.allows(Permission::Create) => Ok(()),
+        None => Err(Fault::Denied),
+        Some(_) if grant.allows(Permission::Overwrite) => Ok(()),
+        Some(_) if base.is_some() && grant.allows(Permission::Append) => Ok(()),
+        Some(_) => Err(Fault::Exists),
+    }
+}

@@ -1,0 +1,295 @@
+//! An upload from its first byte to its end. The content grows in a staged file; the final name
+//! keeps what it has until [`Upload::commit`].
+
+use std::sync::Arc;
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, copy_file_range, fchmod, fsync, ftruncate, ioctl_ficlone, openat, renameat};
+use rustix::io::{Errno, pread};
+
+use super::change::{new_name_fault, rename_to_free_name};
+use super::claim::{Plan, UploadClaim, find_target};
+use super::entry::{Identity, Status};
+use super::fault::{Fault, uninterrupted};
+use super::ledger::{Amount, Charge};
+use super::partial::{Origin, Partial, Record, now_seconds};
+use super::resolve;
+use super::root::{Root, discard};
+use super::staging::{Staged, write_all};
+use crate::proto::path::VirtualPath;
+
+/// Bytes written between two looks at the free space.
+const FLOOR_CHECK_BYTES: u64 = 4 << 20;
+/// Bytes copied at a time where the file system cannot share them.
+const COPY_STEP_BYTES: u64 = 8 << 20;
+/// Bytes of the buffer where it cannot even copy them itself.
+const COPY_BUFFER_BYTES: usize = 256 << 10;
+/// The permission bits that a replacing file takes over.
+const MODE_BITS: u32 = 0o777;
+
+/// An upload under way. Dropped without [`Self::commit`] or [`Self::interrupt`], it leaves nothing
+/// behind.
+#[derive(Debug)]
+#[must_use]
+pub struct Upload {
+    file: OwnedFd,
+    staged: Staged,
+    /// Where the first byte of this upload goes.
+    offset: u64,
+    /// Size of the staged file so far.
+    size: u64,
+    /// How many of its first bytes are copies of the final file's.
+    copied: u64,
+    /// The content that must still stand under the final name at the end.
+    base: Option<Identity>,
+    /// Whether it continues an interrupted upload, which is then worth keeping as it is.
+    continues: bool,
+    /// Bytes that may be written before the free space is looked at again.
+    unchecked_bytes: u64,
+    /// Last, so that the name is let go after everything else.
+    claim: UploadClaim,
+}
+
+/// A finished upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The file's size in bytes.
+    pub size: u64,
+    /// Whether a file with that name was there before.
+    pub replaced: bool,
+}
+
+/// An interrupted upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Bytes kept for the uploader to resume; 0 where nothing was.
+    pub size: u64,
+}
+
+impl Upload {
+    pub(super) fn begin(mut claim: UploadClaim) -> Result<Self, Fault> {
+        let root = Arc::clone(&claim.root);
+        let (parent, name) = resolve::parent(root.as_ref(), claim.held.path())?;
+        let (file, staged, copied) = match claim.plan {
+            Plan::Continue { keep, .. } => {
+                let change = root.ledger.change();
+                let partial = root.partials.take(&claim.user, claim.held.path()).ok_or(Fault::Busy)?;
+                take_up(&partial, keep, &mut claim.charge, &change)?
+            }
+            Plan::Fresh | Plan::Extend { .. } => {
+                let directory = Status::of(&parent)?;
+                let place = claim.held.path().parent();
+                let staging = root.places.for_directory(root.as_fd(), &place, &directory)?;
+                let (file, staged) = staging.stage()?;
+                (file, staged, 0)
+            }
+        };
+        let (offset, copied, base) = match claim.plan {
+            Plan::Fresh => (0, 0, None),
+            Plan::Continue { keep, base } => (keep, copied, base),
+            Plan::Extend { keep, base } => {
+                copy_beginning(&root, &parent, name, &file, keep, base)?;
+                (keep, keep, Some(base))
+            }
+        };
+        let continues = matches!(claim.plan, Plan::Continue { .. });
+        Ok(Self {
+            file,
+            staged,
+            offset,
+            size: offset,
+            copied,
+            base,
+            continues,
+            unchecked_bytes: FLOOR_CHECK_BYTES,
+            claim,
+        })
+    }
+
+    /// Where the first byte of this upload goes in the file.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The size of the content so far, in bytes, with what it continues.
+    pub fn bytes(&self) -> u64 {
+        self.size
+    }
+
+    /// The final name.
+    pub fn path(&self) -> &VirtualPath {
+        self.claim.held.path()
+    }
+
+    /// Adds bytes at the end. After a failure the upload is as it was before the call.
+    ///
+    /// # Errors
+    /// [`Fault::QuotaExceeded`]; [`Fault::NoSpace`] where the file system is full or at its floor.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let length = u64::try_from(bytes.len()).map_err(|_| Fault::NoSpace)?;
+        if length > self.unchecked_bytes {
+            let ahead = length.max(FLOOR_CHECK_BYTES);
+            // Near the floor the look ahead is as short as it can be.
+            let checked = self.claim.root.leave_floor(&self.file, ahead).map(|()| ahead);
+            self.unchecked_bytes =
+                checked.or_else(|_| self.claim.root.leave_floor(&self.file, length).map(|()| length))?;
+        }
+        self.claim.charge.reserve_bytes(length)?;
+        if let Err(fault) = write_all(&self.file, bytes, self.size) {
+            self.claim.charge.return_bytes(length);
+            // What was written of a chunk that does not fit as a whole is no part of the upload.
+            ftruncate(&self.file, self.size)?;
+            return Err(fault);
+        }
+        self.unchecked_bytes = self.unchecked_bytes.saturating_sub(length);
+        self.size = self.size.saturating_add(length);
+        Ok(())
+    }
+
+    /// Puts the content under its final name: when this returns, it is there for good, and no
+    /// earlier is anything of it.
+    ///
+    /// # Errors
+    /// [`Fault::Exists`] where a file came to stand there that may not be replaced; [`Fault::Busy`]
+    /// where the file that was continued changed meanwhile; others as the system reports them. The
+    /// final name then has what it had, and the staged content is gone; only where the very last
+    /// step fails, writing the directory to disk, may the new content be there all the same.
+    pub fn commit(mut self) -> Result<Stored, Fault> {
+        let root = Arc::clone(&self.claim.root);
+        let path = self.claim.held.path().clone();
+        let directory = resolve::open_directory(root.as_ref(), &path.parent())?;
+        let name = path.name().ok_or(Fault::IsADirectory)?;
+        if let Some(former) = self.replaced(&directory, name)? {
+            let mode = former.mode & MODE_BITS;
+            if Status::of(&self.file)?.mode != mode {
+                fchmod(&self.file, Mode::from_raw_mode(mode))?;
+            }
+        }
+        fsync(&self.file)?;
+        let replaced = {
+            let change = root.ledger.change();
+            let former = self.replaced(&directory, name)?;
+            let (staging, staged) = (self.staged.staging().directory(), self.staged.name());
+            if former.is_some() {
+                renameat(staging, staged, &directory, name).map_err(new_name_fault)?;
+            } else {
+                rename_to_free_name(staging, &staged, &directory, name)?;
+            }
+            self.staged.left();
+            let less = former.map_or(Amount::default(), |former| Amount { bytes: former.size, files: 1 });
+            self.claim.charge.settle(&change, Amount { bytes: self.size, files: 1 }, less);
+            discard(&root.partials.take(&self.claim.user, &path), &change);
+            former.is_some()
+        };
+        fsync(&directory)?;
+        Ok(Stored { size: self.size, replaced })
+    }
+
+    /// Keeps what came so far for the uploader to resume, in place of what was kept before.
+    /// Nothing is kept of an upload of which nothing came.
+    ///
+    /// # Errors
+    /// What the system reports; then nothing is kept.
+    pub fn interrupt(mut self) -> Result<Kept, Fault> {
+        let root = Arc::clone(&self.claim.root);
+        let something_new = self.continues || self.size > self.offset;
+        root.discard_expired();
+        if self.size == 0 || !something_new || !root.partials.has_room() {
+            return Ok(Kept { size: 0 });
+        }
+        fsync(&self.file)?;
+        let status = Status::of(&self.file)?;
+        let owner = self.claim.owner();
+        let origin = Origin { kept_at: now_seconds(), base: self.base, copied: self.copied };
+        let change = root.ledger.change();
+        let id = self.staged.keep(&Record::new(&owner, origin))?;
+        let partial = Partial { staging: Arc::clone(self.staged.staging()), id, status, owner, origin };
+        self.claim.charge.settle(&change, partial.amount(), Amount::default());
+        discard(&root.partials.put(partial), &change);
+        Ok(Kept { size: self.size })
+    }
+
+    /// The file that the upload is about to replace, if there is one and it may be.
+    fn replaced(&self, directory: &OwnedFd, name: &str) -> Result<Option<Status>, Fault> {
+        let existing = find_target(directory, name)?;
+        match (&existing, self.base) {
+            (Some(status), Some(base)) if status.identity() == base => {}
+            (_, Some(_)) => return Err(Fault::Busy),
+            (Some(_), None) if !self.claim.may_replace() => return Err(Fault::Exists),
+            _ => {}
+        }
+        Ok(existing)
+    }
+}
+
+/// Takes an interrupted upload up again, cut to its first `keep` bytes. The third value says how
+/// many of these are copies of the final file's.
+fn take_up(
+    partial: &Arc<Partial>,
+    keep: u64,
+    charge: &mut Charge,
+    books: &super::ledger::Change<'_>,
+) -> Result<(OwnedFd, Staged, u64), Fault> {
+    charge.take_over(partial.amount(), books);
+    let (file, staged) = partial.staging.restage(&partial.id)?;
+    let found = Status::of(&file)?;
+    if found.size < keep {
+        return Err(Fault::OffsetBeyondEnd);
+    }
+    let copied = partial.origin.copied.min(keep);
+    if found.size > keep {
+        ftruncate(&file, keep)?;
+        let counted = partial.amount().bytes;
+        charge.return_bytes(counted.saturating_sub(keep.saturating_sub(copied)));
+    }
+    Ok((file, staged, copied))
+}
+
+/// Fills a staged file with the first bytes of the file under the final name: shared where the
+/// file system can, copied otherwise.
+fn copy_beginning(
+    root: &Root,
+    parent: &OwnedFd,
+    name: &str,
+    staged: &OwnedFd,
+    length: u64,
+    expected: Identity,
+) -> Result<(), Fault> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let source = openat(parent, name, flags, Mode::empty())?;
+    if Status::of(&source)?.identity() != expected {
+        return Err(Fault::Busy);
+    }
+    if length == 0 {
+        return Ok(());
+    }
+    if ioctl_ficlone(staged, &source).is_ok() {
+        return Ok(ftruncate(staged, length)?);
+    }
+    root.leave_floor(staged, length)?;
+    let mut done: u64 = 0;
+    while done < length {
+        let step = length.saturating_sub(done).min(COPY_STEP_BYTES);
+        let copied = match copy_step(&source, staged, done, step)? {
+            0 => return Err(Fault::Busy),
+            copied => copied,
+        };
+        done = done.saturating_add(copied);
+        root.leave_floor(staged, 0)?;
+    }
+    Ok(())
+}
+
+/// Copies up to `step` bytes at an offset; returns how many.
+fn copy_step(source: &OwnedFd, staged: &OwnedFd, at: u64, step: u64) -> Result<u64, Fault> {
+    let count = usize::try_from(step).unwrap_or(COPY_BUFFER_BYTES);
+    let (mut from, mut to) = (at, at);
+    match uninterrupted(|| copy_file_range(source, Some(&mut from), staged, Some(&mut to), count)) {
+        Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {}
+        copied => return Ok(u64::try_from(copied?).unwrap_or(step)),
+    }
+    let mut buffer = vec![0; COPY_BUFFER_BYTES.min(count)];
+    let read = uninterrupted(|| pread(source, &mut buffer[..], at))?;
+    write_all(staged, buffer.get(..read).unwrap_or_default(), at)?;
+    Ok(u64::try_from(read).unwrap_or(step))
+}

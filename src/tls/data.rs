@@ -1,0 +1,161 @@
+//! The acceptor of data connections: the handshake, and the proof of belonging (RFC 4217 §10.2
+//! leaves its kind to the server).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use rustls::HandshakeKind;
+use rustls::server::Acceptor;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::fault::{DataFault, HandshakeFault};
+use super::parting;
+use super::session::SessionTls;
+use super::tickets::{DataResumption, Offer};
+use crate::policy::binding::DataBinding;
+
+/// Which way a data connection's payload goes, once the transfer command says so.
+///
+/// Some clients finish the handshake before they send the command. Tickets are renewed only where
+/// the payload is known to go to the client: a client that sends and never reads would answer an
+/// unread ticket with a reset when it closes, and lose the end of its upload.
+#[derive(Debug, Default)]
+pub struct Flow(AtomicU8);
+
+const UNKNOWN: u8 = 0;
+const TO_CLIENT: u8 = 1;
+const FROM_CLIENT: u8 = 2;
+
+impl Flow {
+    /// A flow of unknown direction.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self(AtomicU8::new(UNKNOWN)))
+    }
+
+    /// The payload goes to the client (`RETR`, listings).
+    pub fn set_to_client(&self) {
+        self.0.store(TO_CLIENT, Ordering::Release);
+    }
+
+    /// The payload comes from the client (`STOR`, `APPE`, `STOU`).
+    pub fn set_from_client(&self) {
+        self.0.store(FROM_CLIENT, Ordering::Release);
+    }
+
+    fn tickets(&self) -> usize {
+        usize::from(self.0.load(Ordering::Acquire) == TO_CLIENT)
+    }
+}
+
+/// How a data connection was bound in fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The strongest level that the connection satisfies; never weaker than the one asked for.
+    pub binding: DataBinding,
+    /// Whether its handshake resumed a session.
+    pub resumed: bool,
+}
+
+/// A data connection that belongs to its control connection.
+pub struct DataConnection {
+    /// The connection; TLS is established.
+    pub stream: TlsStream<TcpStream>,
+    /// How it was bound.
+    pub bound: Bound,
+}
+
+impl fmt::Debug for DataConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataConnection").field("bound", &self.bound).finish_non_exhaustive()
+    }
+}
+
+impl SessionTls {
+    /// Does the handshake of a data connection within `limit` as a whole, and checks that it
+    /// belongs to this control connection as `level` demands. The caller has checked the peer's
+    /// address. The flow's direction counts at the moment the `ClientHello` is here.
+    ///
+    /// # Errors
+    /// [`DataFault`]; the connection is closed without a reset, in the background where it takes
+    /// longer.
+    pub async fn accept_data(
+        self: &Arc<Self>,
+        tcp: TcpStream,
+        flow: &Flow,
+        level: DataBinding,
+        limit: Duration,
+    ) -> Result<DataConnection, DataFault> {
+        let began = Instant::now();
+        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), tcp);
+        let hello = match timeout(limit, &mut acceptor).await {
+            Ok(Ok(hello)) => hello,
+            failed => {
+                let fault = failed.map_or(HandshakeFault::Timeout, |result| fault_of(result.err()));
+                if let Some(tcp) = acceptor.take_io() {
+                    parting::linger(&self.server.lingering, tcp);
+                }
+                return Err(fault.into());
+            }
+        };
+
+        let resumption = Arc::new(DataResumption::new(Arc::clone(&self.keys), level >= DataBinding::Principal));
+        let mut config = self.server.base.clone();
+        config.ticketer = Arc::<DataResumption>::clone(&resumption);
+        config.session_storage = Arc::<DataResumption>::clone(&resumption);
+        config.send_tls13_tickets = flow.tickets();
+        let handshake = hello
+            .into_stream_with(Arc::new(config), |connection| resumption.settle(connection.handshake_kind()))
+            .into_fallible();
+
+        let stream = match timeout(limit.saturating_sub(began.elapsed()), handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err((error, tcp))) => {
+                parting::linger(&self.server.lingering, tcp);
+                return Err(HandshakeFault::from_io(&error).into());
+            }
+            Err(_) => return Err(DataFault::Timeout),
+        };
+        match self.judge(&stream, &resumption, level) {
+            Ok(bound) => Ok(DataConnection { stream, bound }),
+            Err(fault) => {
+                parting::refuse(&self.server.lingering, stream).await;
+                Err(fault)
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        stream: &TlsStream<TcpStream>,
+        resumption: &DataResumption,
+        level: DataBinding,
+    ) -> Result<Bound, DataFault> {
+        let connection = stream.get_ref().1;
+        let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let same_version = connection.protocol_version().is_some_and(|version| self.version.get() == Some(&version));
+        let shown = match resumption.offer() {
+            Offer::Own if resumed && same_version => DataBinding::Session,
+            Offer::Sibling if resumed && same_version => DataBinding::Principal,
+            _ => DataBinding::Address,
+        };
+        // The levels are ordered from the strictest to the most relaxed.
+        if shown <= level {
+            return Ok(Bound { binding: shown, resumed });
+        }
+        Err(match resumption.offer() {
+            _ if !same_version => DataFault::Version,
+            Offer::Nothing => DataFault::NotResumed,
+            Offer::Foreign | Offer::Sibling => DataFault::ForeignSession,
+            Offer::Own => DataFault::SessionChanged,
+        })
+    }
+}
+
+fn fault_of(error: Option<std::io::Error>) -> HandshakeFault {
+    error.map_or(HandshakeFault::ClientGaveUp, |error| HandshakeFault::from_io(&error))
+}

@@ -1,0 +1,178 @@
+//! The certificate chain and its key: read, checked against each other and against the clock.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::client::verify_server_name;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
+
+use super::pem;
+use crate::config;
+
+/// Largest certificate or key file read, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Why the server's certificate or key cannot be used.
+#[derive(Debug)]
+pub struct LoadError {
+    /// The file concerned.
+    pub file: PathBuf,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a certificate or key file.
+#[derive(Debug)]
+pub enum Problem {
+    /// It cannot be read.
+    Unreadable(io::Error),
+    /// It is larger than any chain or key.
+    TooLarge,
+    /// It is not PEM, or holds no section of the wanted kind; says which.
+    NotPem(String),
+    /// The certificate at this place of the chain (from 1) cannot be parsed.
+    NotCertificate(usize),
+    /// The certificate at this place of the chain (from 1) is not issued by the one behind it.
+    ChainOrder(usize),
+    /// A certificate of the chain expired at that time.
+    Expired(Timestamp),
+    /// A certificate of the chain is valid only from that time on.
+    NotYetValid(Timestamp),
+    /// The certificate does not carry this name of `tls.names`.
+    NameMissing(String),
+    /// The private key is of a kind that cannot sign here; says why.
+    UnusableKey(String),
+    /// The private key is not the one of the certificate.
+    KeyMismatch,
+    /// The TLS library does not take the settings; says why.
+    Rejected(String),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.file.display())?;
+        match &self.problem {
+            Problem::Unreadable(error) => {
+                write!(f, "cannot be read ({error}): check the path and that the server's account may read it")
+            }
+            Problem::TooLarge => write!(f, "larger than {FILE_BYTES_MAX} bytes: not a certificate chain or key"),
+            Problem::NotPem(what) => {
+                write!(
+                    f,
+                    "{what}: the file must be PEM, as in -----BEGIN CERTIFICATE----- or -----BEGIN PRIVATE KEY-----"
+                )
+            }
+            Problem::NotCertificate(place) => {
+                write!(f, "certificate {place} in the file is damaged: get the chain again from its issuer")
+            }
+            Problem::ChainOrder(place) => write!(
+                f,
+                "certificate {place} is not issued by the one behind it: put the server's certificate first, \
+                 then each issuer in turn"
+            ),
+            Problem::Expired(time) => write!(f, "expired at {time}: renew the certificate"),
+            Problem::NotYetValid(time) => write!(f, "valid only from {time} on: check the clock, or wait"),
+            Problem::NameMissing(name) => {
+                write!(f, "not valid for \"{name}\": get a certificate for it, or correct tls.names")
+            }
+            Problem::UnusableKey(why) => {
+                write!(
+                    f,
+                    "the private key cannot be used ({why}): use ECDSA P-256, P-384, Ed25519 or RSA of 2048 bits or more"
+                )
+            }
+            Problem::KeyMismatch => {
+                f.write_str("not the private key of the certificate: install the pair that belongs together")
+            }
+            Problem::Rejected(why) => write!(f, "not accepted by the TLS library: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// A chain and its key, checked, with the end of the first validity to end.
+pub(super) struct Loaded {
+    pub(super) certified: Arc<CertifiedKey>,
+    pub(super) expires: Timestamp,
+}
+
+/// Reads and checks the files that the settings name.
+pub(super) fn load(settings: &config::Tls, provider: &CryptoProvider, now: Timestamp) -> Result<Loaded, LoadError> {
+    let of_chain = |problem| LoadError { file: settings.certificate.clone(), problem };
+    let of_key = |problem| LoadError { file: settings.key.clone(), problem };
+
+    let pem_text = read(&settings.certificate).map_err(of_chain)?;
+    let chain = pem::certificates(&pem_text).map_err(|e| of_chain(Problem::NotPem(e.to_string())))?;
+    let expires = check_chain(&chain, now).map_err(of_chain)?;
+    check_names(&chain, &settings.names).map_err(of_chain)?;
+
+    let pem_text = read(&settings.key).map_err(of_key)?;
+    let key = pem::private_key(&pem_text).map_err(|e| of_key(Problem::NotPem(e.to_string())))?;
+    let key =
+        provider.key_provider.load_private_key(key).map_err(|error| of_key(Problem::UnusableKey(error.to_string())))?;
+    let certified = CertifiedKey::new(chain, key);
+    certified.keys_match().map_err(|error| match error {
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => of_key(Problem::KeyMismatch),
+        other => of_key(Problem::UnusableKey(other.to_string())),
+    })?;
+    Ok(Loaded { certified: Arc::new(certified), expires })
+}
+
+fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let file = File::open(path).map_err(Problem::Unreadable)?;
+    file.take(FILE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes).map_err(Problem::Unreadable)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= FILE_BYTES_MAX) {
+        Ok(bytes)
+    } else {
+        Err(Problem::TooLarge)
+    }
+}
+
+/// Each certificate must be valid now and be issued by the next. A client checks the signatures;
+/// what is caught here are the mistakes of installing.
+fn check_chain(chain: &[CertificateDer<'static>], now: Timestamp) -> Result<Timestamp, Problem> {
+    let mut expires = Timestamp::MAX;
+    let mut issuer_wanted: Option<Vec<u8>> = None;
+    for (place, der) in (1_usize..).zip(chain) {
+        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Problem::NotCertificate(place))?;
+        if issuer_wanted.is_some_and(|wanted| wanted != certificate.subject().as_raw()) {
+            return Err(Problem::ChainOrder(place.saturating_sub(1)));
+        }
+        issuer_wanted = Some(certificate.issuer().as_raw().to_vec());
+        let validity = certificate.validity();
+        // "No expiration" is written as the last second of the year 9999 (RFC 5280 §4.1.2.5).
+        let first = Timestamp::from_second(validity.not_before.timestamp()).unwrap_or(Timestamp::MIN);
+        let last = Timestamp::from_second(validity.not_after.timestamp()).unwrap_or(Timestamp::MAX);
+        if now > last {
+            return Err(Problem::Expired(last));
+        }
+        if now < first {
+            return Err(Problem::NotYetValid(first));
+        }
+        expires = expires.min(last);
+    }
+    Ok(expires)
+}
+
+fn check_names(chain: &[CertificateDer<'static>], names: &[String]) -> Result<(), Problem> {
+    let leaf = chain.first().ok_or(Problem::NotCertificate(1))?;
+    let leaf = ParsedCertificate::try_from(leaf).map_err(|_| Problem::NotCertificate(1))?;
+    for name in names {
+        let missing = || Problem::NameMissing(name.clone());
+        let wanted = ServerName::try_from(name.as_str()).map_err(|_| missing())?;
+        verify_server_name(&leaf, &wanted).map_err(|_| missing())?;
+    }
+    Ok(())
+}

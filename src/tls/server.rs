@@ -1,0 +1,126 @@
+//! What the TLS of all sessions has in common: certificate, versions, suites, groups.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::crypto::aws_lc_rs::{self, cipher_suite as suite, kx_group as group};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
+use tokio::sync::Semaphore;
+
+use super::load::{self, LoadError, Problem};
+use super::parting::LINGERING_MAX;
+use super::session::SessionTls;
+use super::tickets::Registry;
+use crate::config::{self, TlsVersion};
+
+/// The suites accepted, best first: AEAD with forward secrecy. Written out, so that a library
+/// update cannot widen the list.
+pub(super) const SUITES: [SupportedCipherSuite; 9] = [
+    suite::TLS13_AES_256_GCM_SHA384,
+    suite::TLS13_AES_128_GCM_SHA256,
+    suite::TLS13_CHACHA20_POLY1305_SHA256,
+    suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
+
+/// The key exchange groups accepted, best first.
+pub(super) const GROUPS: [&dyn SupportedKxGroup; 4] =
+    [group::X25519MLKEM768, group::X25519, group::SECP256R1, group::SECP384R1];
+
+/// The protocol name that clients may ask for by ALPN (RFC 7301); a client that asks for others
+/// alone is refused (ALPACA, CVE-2021-3618).
+pub(super) const ALPN: &[u8] = b"ftp";
+
+/// The system's random number generator failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRandomness;
+
+impl fmt::Display for NoRandomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the system's random number generator failed: no TLS session can begin")
+    }
+}
+
+impl std::error::Error for NoRandomness {}
+
+/// What all sessions begun under one reading of the certificate share.
+pub struct ServerTls {
+    pub(super) base: ServerConfig,
+    pub(super) registry: Arc<Registry>,
+    /// One permit for each refused data connection that is being closed gently.
+    pub(super) lingering: Arc<Semaphore>,
+    expires: Timestamp,
+}
+
+impl ServerTls {
+    /// Reads certificate and key and checks that a client could accept them.
+    ///
+    /// # Errors
+    /// [`LoadError`] says which file, what is wrong with it, and what to do.
+    pub fn load(settings: &config::Tls) -> Result<Self, LoadError> {
+        let provider = provider();
+        let loaded = load::load(settings, &provider, Timestamp::now())?;
+        let mut base = ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions(settings.minimum))
+            .map_err(|error| LoadError {
+                file: settings.certificate.clone(),
+                problem: Problem::Rejected(error.to_string()),
+            })?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(loaded.certified)));
+        base.alpn_protocols = vec![ALPN.to_vec()];
+        base.max_early_data_size = 0;
+        base.send_half_rtt_data = false;
+        base.require_ems = true;
+        base.session_storage = Arc::new(NoServerSessionStorage {});
+        base.send_tls13_tickets = 0;
+        base.max_tls13_tickets = 0;
+        Ok(Self {
+            base,
+            registry: Arc::new(Registry::default()),
+            lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
+            expires: loaded.expires,
+        })
+    }
+
+    /// When the first certificate of the chain expires.
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    /// Begins the TLS of one control connection, with a ticket key of its own.
+    ///
+    /// # Errors
+    /// [`NoRandomness`] where no key can be made.
+    pub fn session(self: &Arc<Self>) -> Result<Arc<SessionTls>, NoRandomness> {
+        SessionTls::new(Arc::clone(self)).map(Arc::new)
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").field("expires", &self.expires).finish_non_exhaustive()
+    }
+}
+
+pub(super) fn provider() -> CryptoProvider {
+    CryptoProvider { cipher_suites: SUITES.to_vec(), kx_groups: GROUPS.to_vec(), ..aws_lc_rs::default_provider() }
+}
+
+static FROM_TLS12: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+static FROM_TLS13: [&SupportedProtocolVersion; 1] = [&version::TLS13];
+
+fn versions(minimum: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match minimum {
+        TlsVersion::Tls12 => &FROM_TLS12,
+        TlsVersion::Tls13 => &FROM_TLS13,
+    }
+}

@@ -1,0 +1,123 @@
+//! The TLS of one control connection and of the data connections that belong to it.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion, ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::fault::HandshakeFault;
+use super::parting;
+use super::server::{NoRandomness, ServerTls};
+use super::tickets::{ControlResumption, SessionKeys};
+use crate::audit::record::TlsFacts;
+use crate::policy::Principal;
+
+/// Tickets handed out on the control connection: enough for a client that uses each only once.
+const CONTROL_TICKETS: usize = 4;
+
+/// The TLS of one control connection. When it is dropped, every ticket made under it is dead.
+pub struct SessionTls {
+    pub(super) server: Arc<ServerTls>,
+    pub(super) keys: Arc<SessionKeys>,
+    pub(super) version: OnceLock<ProtocolVersion>,
+}
+
+impl SessionTls {
+    pub(super) fn new(server: Arc<ServerTls>) -> Result<Self, NoRandomness> {
+        let keys = SessionKeys::new(&server.registry)?;
+        Ok(Self { server, keys, version: OnceLock::new() })
+    }
+
+    /// Does the handshake of the control connection (RFC 4217 §4), within `limit` as a whole.
+    ///
+    /// # Errors
+    /// [`HandshakeFault`]; the alert was sent and the connection closed.
+    pub async fn accept_control<IO>(&self, io: IO, limit: Duration) -> Result<(TlsStream<IO>, TlsFacts), HandshakeFault>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        let accept = TlsAcceptor::from(self.control_config()).accept(io).into_fallible();
+        match timeout(limit, accept).await {
+            Err(_) => Err(HandshakeFault::Timeout),
+            Ok(Err((error, io))) => {
+                parting::part(io).await;
+                Err(HandshakeFault::from_io(&error))
+            }
+            Ok(Ok(stream)) => {
+                let connection = stream.get_ref().1;
+                if let Some(version) = connection.protocol_version() {
+                    // A session has one control connection, so the first version is the only one.
+                    self.version.get_or_init(|| version);
+                }
+                let facts = facts(connection);
+                Ok((stream, facts))
+            }
+        }
+    }
+
+    /// States who logged in, so that at level `principal` the user's live sessions from the same
+    /// address stand in for each other.
+    pub fn set_principal(&self, principal: &Principal) {
+        self.keys.set_principal(principal);
+    }
+
+    fn control_config(&self) -> Arc<ServerConfig> {
+        let resumption = Arc::new(ControlResumption(Arc::clone(&self.keys)));
+        let mut config = self.server.base.clone();
+        config.ticketer = Arc::<ControlResumption>::clone(&resumption);
+        config.session_storage = resumption;
+        config.send_tls13_tickets = CONTROL_TICKETS;
+        Arc::new(config)
+    }
+}
+
+impl Drop for SessionTls {
+    fn drop(&mut self) {
+        self.keys.end();
+    }
+}
+
+impl fmt::Debug for SessionTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionTls").field("version", &self.version.get()).finish_non_exhaustive()
+    }
+}
+
+/// What was negotiated, in registered names.
+fn facts(connection: &ServerConnection) -> TlsFacts {
+    let group = connection.negotiated_key_exchange_group().map(|group| group_name(group.name()));
+    TlsFacts {
+        version: connection.protocol_version().map_or("unknown", version_name),
+        cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |suite| suite_name(suite.suite())),
+        group,
+        server_name: connection.server_name().map(str::to_owned),
+        alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
+        resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+    }
+}
+
+fn version_name(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLSv1_2 => "1.2",
+        ProtocolVersion::TLSv1_3 => "1.3",
+        _ => "unknown",
+    }
+}
+
+/// The library marks TLS 1.3 suites in their names; the registry does not.
+fn suite_name(suite: CipherSuite) -> String {
+    let name = suite.as_str().unwrap_or("unknown");
+    name.strip_prefix("TLS13_").map_or_else(|| name.to_owned(), |rest| format!("TLS_{rest}"))
+}
+
+fn group_name(group: NamedGroup) -> String {
+    match group {
+        NamedGroup::X25519 => "x25519".to_owned(),
+        other => other.as_str().unwrap_or("unknown").to_owned(),
+    }
+}
