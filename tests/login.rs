@@ -141,6 +141,7 @@ fn a_session_ends_after_three_failed_logins() {
 fn an_address_that_guesses_is_banned_and_others_are_not() {
     let server = Server::builder()
         .set("login.failures-per-address", "3")
+        .set("login.failures-per-user-network", "1000")
         .set("login.failure-forgiven-seconds", "3600")
         .set("login.delay-longest-seconds", "1")
         .start();

@@ -13,13 +13,10 @@
 mod support;
 
 mod active;
-mod audit_log;
 mod binding;
 mod files;
-mod limits;
 mod listings;
 mod login;
 mod refusals;
-mod tidy;
 mod transfers;
 mod verbs;

@@ -57,6 +57,12 @@ impl Data {
         let _ = io::copy(&mut self.stream.sock, &mut io::sink());
     }
 
+    /// Sends `close_notify` and closes the socket, whatever the server may still say.
+    pub fn close_without_reading(mut self) {
+        self.stream.conn.send_close_notify();
+        self.stream.conn.complete_io(&mut self.stream.sock).unwrap();
+    }
+
     /// Ends it by FIN alone, as a cut connection looks.
     pub fn cut(self) {
         self.stream.sock.shutdown(Shutdown::Write).unwrap();
