@@ -13,10 +13,13 @@
 mod support;
 
 mod active;
+mod audit_log;
 mod binding;
 mod files;
+mod limits;
 mod listings;
 mod login;
 mod refusals;
+mod tidy;
 mod transfers;
 mod verbs;
