@@ -20,9 +20,10 @@ use crate::config::{PortRange, server};
 #[command(after_help = "\
 Examples:
   portcullis init ./site
-  portcullis init /etc/portcullis --hostname files.example.org --allow-from 192.0.2.0/24
+  portcullis init /etc/portcullis --hostname files.example.org \\
+      --allow-from 192.0.2.0/24
   portcullis init ./site --listen 127.0.0.1:2121 --passive-ports 50000-50009
-  portcullis init ./site --advertise 10.0.0.0/8=10.0.0.5 --advertise 203.0.113.7   (behind NAT)")]
+  portcullis init ./site --advertise 10.0.0.0/8=10.0.0.5 --advertise 203.0.113.7")]
 pub(super) struct Arguments {
     /// Where to write; made if it is not there.
     #[arg(value_name = "DIR")]

@@ -38,8 +38,9 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis quickstart                                     try it: serves ./portcullis-demo
-  portcullis init /etc/portcullis --hostname files.example.org --allow-from 192.0.2.0/24
+  portcullis quickstart
+  portcullis init /etc/portcullis --hostname files.example.org \\
+      --allow-from 192.0.2.0/24
   portcullis user add alice --home /srv/files/alice
   portcullis policy check
   portcullis serve";
@@ -156,6 +157,9 @@ mod tests {
         fn check(command: &clap::Command) {
             let help = command.clone().render_help().to_string();
             assert!(help.contains("Example"), "{} --help has no examples", command.get_name());
+            let examples = command.get_after_help().unwrap().to_string();
+            let too_wide = examples.lines().find(|line| line.chars().count() > 80);
+            assert_eq!(too_wide, None, "a terminal would break this line of {} --help", command.get_name());
             command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(check);
         }
         Cli::command().debug_assert();

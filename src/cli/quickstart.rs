@@ -128,15 +128,17 @@ impl Words<'_> {
         format!("{before}curl --ssl-reqd --cacert {ca} -u {user} {option}{url}")
     }
 
+    /// The settings come before the connection, so that they hold for it.
     fn lftp(&self) -> String {
         let ca = self.ca.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+        let user = self.password.map_or_else(|| DEMO_USER.to_owned(), |password| format!("{DEMO_USER},{password}"));
         let commands = format!(
             "set ftp:ssl-force true; set ftp:ssl-protect-data true; set ssl:ca-file \"{ca}\"; \
-             set ssl:check-hostname true; ls; bye"
+             set ssl:check-hostname true; open -u {user} ftp://{}:{}; ls",
+            self.host(),
+            self.address.port()
         );
-        let user = self.password.map_or_else(|| DEMO_USER.to_owned(), |password| format!("{DEMO_USER},{password}"));
-        let url = word(&format!("ftp://{}:{}", self.host(), self.address.port()));
-        format!("lftp -u {user} -e {} {url}", word(&commands))
+        format!("lftp -c {}", word(&commands))
     }
 
     /// Python's ftplib opens a new TLS session for each data connection, which proves nothing about
@@ -188,7 +190,7 @@ mod tests {
         let root = Path::new("/tmp/demo");
         let text = words(root, "127.0.0.1:2121", Some("Ab2-Cd3")).text();
         assert!(text.contains("-u demo:Ab2-Cd3 -T - ftp://localhost:2121/hello.txt"), "{text}");
-        assert!(text.contains("lftp -u demo,Ab2-Cd3 -e 'set ftp:ssl-force true;"), "{text}");
+        assert!(text.contains("; open -u demo,Ab2-Cd3 ftp://localhost:2121; ls'"), "{text}");
         assert!(words(root, "192.0.2.7:21", None).text().contains("-u demo ftp://192.0.2.7:21/"));
         assert!(words(root, "[2001:db8::7]:21", None).text().contains("'ftp://[2001:db8::7]:21/'"));
         assert_eq!(settings("192.0.2.7:21".parse().unwrap()).names, ["localhost", "192.0.2.7"]);

@@ -12,7 +12,7 @@ use crate::daemon::{self, Notice};
 Examples:
   portcullis serve
   portcullis --policy ./policy serve --set limits.idle-seconds=60
-  portcullis serve --set 'listen.explicit=[\"127.0.0.1:2121\"]' --set passive.ports=50000-50010
+  portcullis serve --set 'listen.explicit=[\"127.0.0.1:2121\"]'
 
 SIGTERM finishes running transfers, then stops; a second one stops at once.")]
 pub(super) struct Arguments {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::findings::{Findings, Place};
 use super::load::Sections;
-use super::tree::Table;
+use super::tree::{Table, Value};
+use crate::identity::Username;
 
 /// Judges homes and directories.
 pub(super) fn judge(
@@ -32,8 +33,14 @@ pub(super) fn judge(
     .into_iter()
     .filter_map(|(what, path)| Some((what, resolved(path?))))
     .collect();
-    for account in read.policy.users.values() {
-        let Some(place) = users.place_at(&["user", account.name.as_str(), "home"]) else { continue };
+    let Some(Value::Table(table)) = users.get("user").map(|entry| &entry.node.value) else { return };
+    for entry in &table.entries {
+        let account = Username::parse(&entry.key).ok().and_then(|name| read.policy.users.get(&name));
+        let Some(account) = account else { continue };
+        let place = match &entry.node.value {
+            Value::Table(user) => user.place_at(&["home"]).unwrap_or(entry.place),
+            _ => entry.place,
+        };
         let home = resolved(&account.home);
         existing_directory(&account.home, "the home", place, findings);
         for (what, path) in &guarded {

@@ -33,7 +33,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::policy::Policy;
-pub use load::{Loaded, SERVER_FILE, USERS_FILE};
+pub use load::{Loaded, SERVER_FILE, USERS_FILE, check_texts};
 pub use overrides::Override;
 pub use problem::{Problem, Problems, Severity};
 

@@ -17,9 +17,11 @@ const PORT_UNPRIVILEGED: u16 = 1024;
 /// `[listen]`: at least one socket.
 pub(super) fn listen(section: &Section<'_>, findings: &mut Findings) -> Option<Listen> {
     let mut seen: Vec<SocketAddr> = Vec::new();
+    let mut given: usize = 0;
     let mut sockets = |key: &str, findings: &mut Findings| -> Vec<SocketAddr> {
         let mut list = Vec::new();
         for text in section.texts(key, findings).unwrap_or_default() {
+            given = given.saturating_add(1);
             let Ok(address) = text.text.parse::<SocketAddr>() else {
                 let message = format!("`{}` is no address with a port", shown(text.text));
                 findings.error(text.place, message, "write it as \"192.0.2.1:21\", \"0.0.0.0:21\" or \"[::]:21\"");
@@ -38,7 +40,7 @@ pub(super) fn listen(section: &Section<'_>, findings: &mut Findings) -> Option<L
     if seen.is_empty() {
         if section.get("explicit").is_none() && section.get("implicit").is_none() {
             section.missing("explicit", "explicit = [\"0.0.0.0:21\", \"[::]:21\"]", findings);
-        } else if !findings.has_errors() {
+        } else if given == 0 {
             let help = "for example: explicit = [\"0.0.0.0:21\", \"[::]:21\"]";
             findings.error(section.place_of("explicit"), "the server listens nowhere", help);
         }

@@ -193,7 +193,7 @@ fn permissions(section: &Section<'_>, findings: &mut Findings) -> Option<Permiss
     let mut set = PermissionSet::NONE;
     for text in texts {
         if let Some(found) = permission(text.text) {
-            set = set.union(found)
+            set = set.union(found);
         } else {
             let known = || Permission::ALL.into_iter().map(Permission::word).chain(["read-only", "full"]);
             let otherwise = format!("known are: {}", known().collect::<Vec<_>>().join(", "));

@@ -51,9 +51,8 @@ impl Driver {
         self.flush().await;
         self.forget_lines();
         let stream = self.control.take_clear()?;
-        let Some(_permit) = self.shared.admission.handshake().await else {
-            return Some(Input::Tls(Err("stopping")));
-        };
+        let waited = tokio::time::timeout_at(self.patience, self.shared.admission.handshake()).await;
+        let Ok(Some(_permit)) = waited else { return Some(Input::Tls(Err("too_many_handshakes"))) };
         let tls = match self.shared.tls.session() {
             Ok(tls) => tls,
             Err(fault) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use governor::clock::DefaultClock;
+use governor::clock::{Clock, DefaultClock};
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use jiff::Timestamp;
@@ -60,7 +60,7 @@ pub(super) struct Driver {
     moving: Option<Moving>,
     stop_moving: Option<oneshot::Sender<MoveFault>>,
     stop: watch::Receiver<Stop>,
-    patience: Instant,
+    pub(super) patience: Instant,
     ended: bool,
 }
 
@@ -156,17 +156,32 @@ impl Driver {
             return true;
         }
         let Some(line) = self.lines.next_line() else { return false };
-        self.rate.until_ready().await;
+        self.keep_rate().await;
         self.still_patient();
         let moved_bytes = self.progress.load(Ordering::Relaxed);
         self.input(Input::Line(line, moved_bytes)).await;
         true
     }
 
+    /// Makes a client wait that sends commands faster than it may.
+    async fn keep_rate(&mut self) {
+        while let Err(early) = self.rate.check() {
+            let wait = early.wait_time_from(DefaultClock::default().now());
+            self.pause(wait).await;
+            if self.is_stopping() {
+                return;
+            }
+        }
+    }
+
     /// Waits for whatever comes first.
     async fn next(&mut self, chunk: &mut [u8]) -> Happened {
-        let reading = self.session.wants_line() && self.lines.has_room() && !matches!(self.control, Control::Gone);
         let moving = self.moving.is_some();
+        let gone = matches!(self.control, Control::Gone);
+        if gone && !moving {
+            return Happened::Broken;
+        }
+        let reading = self.session.wants_line() && self.lines.has_room() && !gone;
         let Self { control, link, moving: transfer, stop, .. } = self;
         tokio::select! {
             biased;
@@ -248,7 +263,7 @@ impl Driver {
                 self.rate = RateLimiter::direct(quota);
                 self.patience = after(self.shared.config.limits.idle_time);
             }
-            Effect::CloseData => self.link = Link::None,
+            Effect::CloseData => self.link.let_go(),
             Effect::UseActive(address) => self.link = Link::Active(address),
             Effect::Abort => {
                 if let Some(stop) = self.stop_moving.take() {
@@ -299,6 +314,10 @@ impl Driver {
     /// Forgets what was collected of lines: nothing crosses the TLS boundary.
     pub(super) fn forget_lines(&mut self) {
         self.lines = LineBuffer::new(self.shared.config.limits.line_bytes);
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.stop.borrow() > Stop::No
     }
 
     /// Waits, but not longer than the server runs.

@@ -13,7 +13,10 @@ use tokio::time::timeout;
 
 use crate::net::passive::Reservation;
 use crate::policy::binding::DataBinding;
-use crate::tls::{DataConnection, DataFault, Flow, SessionTls};
+use crate::tls::{self, DataConnection, DataFault, Flow, SessionTls};
+
+/// How long a data connection that is let go may take to end.
+const PARTING_TIME: Duration = Duration::from_secs(2);
 
 /// Why there is no data connection.
 #[derive(Debug)]
@@ -116,6 +119,16 @@ impl Link {
         link
     }
 
+    /// Lets the data connection go that no transfer will use. One that is up already hears the end
+    /// of TLS first: some clients take a reset for a failure of the whole session.
+    pub(super) fn let_go(&mut self) {
+        if let Self::Came(came, _) = std::mem::replace(self, Self::None)
+            && let Ok(connection) = *came
+        {
+            part(connection);
+        }
+    }
+
     /// The port, where one is agreed upon.
     pub(super) fn port(&self) -> u16 {
         match self {
@@ -139,4 +152,13 @@ async fn protect(stream: TcpStream, flow: &Flow, needs: &LinkNeeds) -> Result<Da
     // The client may connect long before it sends the transfer command and only then greet.
     let limit = needs.connect_time.saturating_add(needs.handshake_time);
     needs.tls.accept_data(stream, flow, needs.level, limit).await.map_err(LinkFault::Refused)
+}
+
+/// Ends a data connection in the background: `close_notify`, FIN, and what the client still sends
+/// is discarded for a while.
+pub(super) fn part(mut connection: DataConnection) {
+    tokio::spawn(async move {
+        // Whatever comes of it, the connection ends.
+        let _ = tls::finish_sending(&mut connection.stream, PARTING_TIME).await;
+    });
 }

@@ -57,13 +57,17 @@ mod tests {
 
     fn to_wire(pieces: &[&[u8]]) -> Vec<u8> {
         let (mut convert, mut out) = (ToWire::default(), Vec::new());
-        pieces.iter().for_each(|piece| convert.convert(piece, &mut out));
+        for piece in pieces {
+            convert.convert(piece, &mut out);
+        }
         out
     }
 
     fn from_wire(pieces: &[&[u8]]) -> Vec<u8> {
         let (mut convert, mut out) = (FromWire::default(), Vec::new());
-        pieces.iter().for_each(|piece| convert.convert(piece, &mut out));
+        for piece in pieces {
+            convert.convert(piece, &mut out);
+        }
         convert.finish(&mut out);
         out
     }

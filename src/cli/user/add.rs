@@ -20,11 +20,13 @@ use crate::identity::Username;
 #[command(after_help = "\
 Examples:
   portcullis user add alice --home /srv/files/alice
-  portcullis user add partner --home /srv/files/in --generate --permissions list,create --expires 2027-06-30
-  printf '%s\\n' \"$PASSWORD\" | portcullis user add backup --home /srv/backup --password-stdin --allow-from 192.0.2.7
+  portcullis user add bob --home /srv/in --generate --permissions list,create
+  portcullis user add guest --home /srv/g --read-only --expires 2027-06-30
+  portcullis user add nas --home /srv/nas --password-stdin < password-file
 
-Permissions: list, read, create, overwrite, append, delete, rename, mkdir, rmdir, set-time, read-only, full.
-Without any, a user may do what its groups may, and everything if they do not say.")]
+Permissions: list, read, create, overwrite, append, delete, rename, mkdir,
+rmdir, set-time; read-only and full stand for several. Without any, a user may
+do what its groups may, and everything if they do not say.")]
 pub(super) struct Arguments {
     /// The name that logs in.
     #[arg(value_name = "NAME", value_parser = username)]

@@ -150,7 +150,9 @@ fn users_added_at_the_same_time_are_all_there() {
     std::thread::scope(|scope| {
         let add = |n: usize| scope.spawn(move || site.run(&format!("add user{n} --home HOMES/u{n} --generate")));
         let threads: Vec<_> = (0..12).map(add).collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        for thread in threads {
+            thread.join().unwrap().unwrap();
+        }
     });
     assert_eq!(site.config().policy.users.len(), 12);
     assert!(site.users().starts_with("# Who may log in."));

@@ -14,6 +14,7 @@ use super::{Job, PARTING_TIME, What, Yield, attend, blocking, broken, store_faul
 use crate::audit::record::Digest;
 use crate::config::DigestKind;
 use crate::daemon::buffers::{BUFFER_BYTES, Buffer};
+use crate::daemon::link;
 use crate::proto::argument::Representation;
 use crate::proto::ascii::FromWire;
 use crate::session::effect::{MoveFault, StoreFault};
@@ -58,7 +59,11 @@ pub(super) async fn run(
     let sink = writing.settle().await;
     let ended = match (received, sink) {
         (Ok(()), Ok(sink)) => blocking(move || sink.commit(&buffer, filled)).await.map_err(MoveFault::Store),
-        (Err(fault @ MoveFault::Store(_)), _) | (Ok(()) | Err(_), Err(fault)) => Err(fault),
+        (Err(fault @ MoveFault::Store(_)), _) | (Ok(()) | Err(_), Err(fault)) => {
+            // The client may be in the middle of sending and must live to read the reply.
+            link::part(connection);
+            return (Err(fault), Yield::default());
+        }
         (Err(fault), Ok(sink)) => {
             let kept = blocking(move || sink.keep(&buffer, filled, resumable && !ascii)).await.ok().flatten();
             return (Err(fault), Yield { kept_bytes: kept, ..Yield::default() });
