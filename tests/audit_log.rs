@@ -152,7 +152,7 @@ fn no_password_is_kept_anywhere() {
 #[test]
 fn a_record_is_there_before_its_reply() {
     let server = Server::running();
-    let mut wire = Wire::login(&server, "alice");
+    let mut wire = Dial::to(&server).tls(Version::Tls12).login("alice");
     assert_eq!(server.records_of("auth.success").len(), 1);
     for round in 1..=20 {
         wire.ask(&format!("MKD d{round}"), 257);
@@ -170,7 +170,7 @@ fn a_record_is_there_before_its_reply() {
 fn hostile_names_of_files_stay_one_line() {
     let server = Server::running();
     let mut wire = Wire::login(&server, "alice");
-    let names = ["say \"hi\"", "back\\slash", "{\"status_id\":1}", "a', 'b", "\u{feff}bom", "\u{200b}zero", "${jndi:ldap://x}"];
+    let names = ["say \"hi\"", "back\\slash", "{\"status_id\":1}", "a', 'b", "\u{feff}bom", "\u{200b}zero", "${jndi:x}"];
     for name in names {
         let made = {
             wire.send(&format!("MKD {name}"));

@@ -3,8 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::support::tls::Version;
 use crate::support::wire::try_connect;
-use crate::support::{Data, Server, Wire, eventually};
+use crate::support::{Data, Dial, Server, Wire, eventually};
 
 /// Uploads what is to be refused, before or while it moves, and wants this code.
 fn refused_upload(wire: &mut Wire, command: &str, content: &[u8], code: u16) {
@@ -14,7 +15,7 @@ fn refused_upload(wire: &mut Wire, command: &str, content: &[u8], code: u16) {
     if reply.code == 150 {
         // The server may stop reading at any point.
         let _ = data.try_send(content);
-        data.cut();
+        let _ = data.try_finish();
         reply = wire.reply();
     }
     assert_eq!(reply.code, code, "{command}: {reply:?}");
@@ -390,7 +391,8 @@ fn a_transfer_that_stalls_is_ended() {
     assert_eq!(server.content("f").unwrap(), b"old");
     assert_eq!(server.wait_for_record("file.upload_incomplete", |_| true).detail(), "stalled");
     drop(data);
-    let data = wire.begin("RETR large");
+    let mut data = wire.begin("RETR large");
+    data.read(1);
     wire.expect(426);
     assert!(!data.drain().1);
 }
@@ -401,7 +403,7 @@ fn a_quota_is_kept_before_anything_is_lost() {
     let mut server = server;
     server.put("f", &[b'o'; 600]);
     server.start();
-    let mut wire = Wire::login(&server, "alice");
+    let mut wire = Dial::to(&server).tls(Version::Tls12).login("alice");
     refused_upload(&mut wire, "STOR g", &[b'x'; 100_000], 552);
     refused_upload(&mut wire, "STOR f", &[b'x'; 100_000], 552);
     refused_upload(&mut wire, "APPE f", &[b'x'; 500], 552);
@@ -419,9 +421,8 @@ fn a_quota_is_kept_before_anything_is_lost() {
     let mut second = other.begin("STOR j");
     let _ = first.try_send(&[b'x'; 90]);
     let _ = second.try_send(&[b'x'; 90]);
-    first.finish();
-    let _ = second.handshake();
-    second.finish();
+    let _ = first.try_finish();
+    let _ = second.try_finish();
     let codes = [wire.reply().code, other.reply().code];
     assert!(codes.contains(&226) && codes.contains(&552), "{codes:?}");
 }

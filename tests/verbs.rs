@@ -38,7 +38,7 @@ fn said(verb: Verb, server: &Server) -> (&'static str, String, u16) {
         Verb::Auth => ("", "TLS".into(), 234),
         Verb::Clnt => ("", "a client".into(), 200),
         Verb::Cdup | Verb::Rein => ("", String::new(), 250),
-        Verb::Cwd => ("", "directory".into(), 250),
+        Verb::Cwd => ("", "/".into(), 250),
         Verb::Dele => ("", "small".into(), 250),
         Verb::Eprt => ("", format!("|1|127.0.0.1|{port}|"), 200),
         Verb::Epsv => ("", String::new(), 229),
@@ -175,6 +175,7 @@ fn every_x_form_is_the_verb_it_stands_for() {
 
 /// A transfer that runs until its data is read.
 fn transfer(wire: &mut Wire) -> Data {
+    wire.ask("REST 0", 350);
     let mut data = wire.begin("RETR large");
     data.read(1);
     data
@@ -251,7 +252,7 @@ fn feat_and_help_tell_what_the_table_serves() {
         {
             assert!(feat.contains(&format!(" {feature}")), "{feature}: {feat:?}");
         }
-        assert!(feat.iter().any(|line| line.starts_with(" MLST ") && line.contains("size*;")), "{feat:?}");
+        assert!(feat.iter().any(|line| line.starts_with(" MLST ") && line.contains("Size*;")), "{feat:?}");
     }
 }
 
