@@ -97,7 +97,10 @@ fn every_record_of_a_session_names_it_and_its_client() {
     }
     assert_eq!(sessions.len(), 3);
     for codes in sessions.values() {
-        assert_eq!((codes.first().unwrap().as_str(), codes.last().unwrap().as_str()), ("conn.accepted", "session.closed"));
+        assert_eq!(
+            (codes.first().unwrap().as_str(), codes.last().unwrap().as_str()),
+            ("conn.accepted", "session.closed")
+        );
     }
 }
 
@@ -105,7 +108,8 @@ fn every_record_of_a_session_names_it_and_its_client() {
 fn records_have_the_fields_of_their_schema() {
     let server = busy();
     for record in server.audit() {
-        for pointer in ["/class_uid", "/activity_id", "/type_uid", "/category_uid", "/severity_id", "/status_id", "/time"]
+        for pointer in
+            ["/class_uid", "/activity_id", "/type_uid", "/category_uid", "/severity_id", "/status_id", "/time"]
         {
             assert!(record.number(pointer).is_some(), "no {pointer}: {record:?}");
         }
@@ -170,7 +174,8 @@ fn a_record_is_there_before_its_reply() {
 fn hostile_names_of_files_stay_one_line() {
     let server = Server::running();
     let mut wire = Wire::login(&server, "alice");
-    let names = ["say \"hi\"", "back\\slash", "{\"status_id\":1}", "a', 'b", "\u{feff}bom", "\u{200b}zero", "${jndi:x}"];
+    let names =
+        ["say \"hi\"", "back\\slash", "{\"status_id\":1}", "a', 'b", "\u{feff}bom", "\u{200b}zero", "${jndi:x}"];
     for name in names {
         let made = {
             wire.send(&format!("MKD {name}"));
@@ -206,8 +211,10 @@ fn a_line_that_a_crash_cut_short_is_told_and_survived() {
     fs::write(server.audit_file(), text).unwrap();
     server.start();
     let text = fs::read_to_string(server.audit_file()).unwrap();
-    let records: Vec<_> = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).collect();
-    let codes: Vec<&str> = records.iter().filter_map(|record| record.pointer("/metadata/event_code")?.as_str()).collect();
+    let records: Vec<_> =
+        text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()).collect();
+    let codes: Vec<&str> =
+        records.iter().filter_map(|record| record.pointer("/metadata/event_code")?.as_str()).collect();
     assert!(codes.contains(&"audit.gap"), "{codes:?}");
     assert!(records.iter().any(|record| record["seq"].as_u64() == Some(last + 1)));
     Wire::login(&server, "alice");

@@ -213,10 +213,8 @@ fn a_stranger_at_the_port_is_sent_away_and_recorded_and_the_owner_still_served()
 
 #[test]
 fn an_exception_lets_a_user_in_who_cannot_resume_and_says_so_in_every_record() {
-    let server = Server::builder()
-        .user("bob", &[])
-        .users_toml(&exception("bob", "address", "an old client", 30))
-        .start();
+    let server =
+        Server::builder().user("bob", &[]).users_toml(&exception("bob", "address", "an old client", 30)).start();
     let mut wire = Wire::login(&server, "bob");
     let address = wire.passive();
     let mut data = Data::new(connect(Ipv4Addr::LOCALHOST, address), &wire.fresh_config());
@@ -266,9 +264,7 @@ fn the_level_principal_takes_the_tickets_of_the_same_user_only() {
 
 #[test]
 fn an_exception_ends_with_its_day() {
-    let server = Server::builder()
-        .users_toml(&exception("alice", "address", "an old client", -1))
-        .start();
+    let server = Server::builder().users_toml(&exception("alice", "address", "an old client", -1)).start();
     let mut wire = Wire::login(&server, "alice");
     let address = wire.passive();
     let data = Data::new(connect(Ipv4Addr::LOCALHOST, address), &wire.fresh_config());
@@ -380,8 +376,7 @@ fn a_data_connection_that_never_comes_is_not_waited_for() {
 
 #[test]
 fn a_data_connection_that_says_nothing_is_not_waited_for() {
-    let server =
-        Server::builder().set("limits.data-connect-seconds", "1").set("limits.handshake-seconds", "1").start();
+    let server = Server::builder().set("limits.data-connect-seconds", "1").set("limits.handshake-seconds", "1").start();
     let mut wire = Wire::login(&server, "alice");
     let address = wire.passive();
     let _mute = connect(Ipv4Addr::LOCALHOST, address);

@@ -192,7 +192,6 @@ fn symbolic_links_lead_nowhere() {
     assert!(!outside.join("planted").exists());
 }
 
-
 #[test]
 fn fifos_and_sockets_are_no_files_and_hang_nobody() {
     let server = Server::running();

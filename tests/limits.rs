@@ -82,7 +82,8 @@ fn the_line_bound_is_the_policys() {
 #[test]
 fn connections_that_do_nothing_take_nothing_from_others() {
     let server = Server::running();
-    let idle: Vec<Wire> = (2..12).flat_map(|last| (0..4).map(move |_| last)).map(|last| Dial::to(&server).from(last).greeted()).collect();
+    let idle: Vec<Wire> =
+        (2..12).flat_map(|last| (0..4).map(move |_| last)).map(|last| Dial::to(&server).from(last).greeted()).collect();
     let mut wire = Wire::login(&server, "alice");
     wire.store("STOR f", b"content");
     assert_eq!(wire.fetch("RETR f"), b"content");

@@ -35,7 +35,10 @@ fn mlsd_tells_the_facts_of_every_entry() {
     assert!(of(".").contains("type=cdir;"), "{text}");
     for line in &entries {
         let (facts, _) = line.split_once("; ").unwrap();
-        assert!(facts.split(';').all(|fact| fact.split_once('=').is_some_and(|(_, value)| !value.is_empty())), "{line}");
+        assert!(
+            facts.split(';').all(|fact| fact.split_once('=').is_some_and(|(_, value)| !value.is_empty())),
+            "{line}"
+        );
     }
     assert!(lines(&wire.list("MLSD d")).iter().any(|line| line.ends_with("; g")));
 }

@@ -114,9 +114,23 @@ fn nothing_is_left_for_later() {
 #[test]
 fn the_session_is_pure() {
     let words = [
-        "crate::store", "crate::daemon", "crate::net", "crate::tls", "crate::cli", "crate::config", "std::fs",
-        "std::io", "std::net::Tcp", "std::net::Udp", "std::thread", "tokio", "Instant", "SystemTime", "Timestamp::now",
-        "rand::", "rustls",
+        "crate::store",
+        "crate::daemon",
+        "crate::net",
+        "crate::tls",
+        "crate::cli",
+        "crate::config",
+        "std::fs",
+        "std::io",
+        "std::net::Tcp",
+        "std::net::Udp",
+        "std::thread",
+        "tokio",
+        "Instant",
+        "SystemTime",
+        "Timestamp::now",
+        "rand::",
+        "rustls",
     ];
     nothing(&uses("src/session/", &words), "the session does no I/O and has neither clock nor chance");
     nothing(&uses("src/rules.rs", &words), "the table of verbs is data");
@@ -134,8 +148,19 @@ fn the_wire_language_knows_nothing_above_it() {
 #[test]
 fn the_policy_is_pure() {
     let words = [
-        "crate::store", "crate::daemon", "crate::net", "crate::tls", "crate::cli", "crate::session", "crate::auth",
-        "crate::audit", "std::fs", "tokio", "Timestamp::now", "Instant", "SystemTime",
+        "crate::store",
+        "crate::daemon",
+        "crate::net",
+        "crate::tls",
+        "crate::cli",
+        "crate::session",
+        "crate::auth",
+        "crate::audit",
+        "std::fs",
+        "tokio",
+        "Timestamp::now",
+        "Instant",
+        "SystemTime",
     ];
     nothing(&uses("src/policy/", &words), "decisions depend on what they are given alone");
 }
@@ -143,7 +168,10 @@ fn the_policy_is_pure() {
 #[test]
 fn modules_know_only_what_lies_below_them() {
     for (module, above) in [
-        ("src/audit/", &["crate::session", "crate::store", "crate::daemon", "crate::cli", "crate::tls", "crate::net::"][..]),
+        (
+            "src/audit/",
+            &["crate::session", "crate::store", "crate::daemon", "crate::cli", "crate::tls", "crate::net::"][..],
+        ),
         ("src/auth/", &["crate::session", "crate::store", "crate::daemon", "crate::cli", "crate::tls", "crate::net::"]),
         ("src/config/", &["crate::session", "crate::store", "crate::daemon", "crate::cli", "crate::net::"]),
         ("src/tls/", &["crate::session", "crate::store", "crate::daemon", "crate::cli", "crate::net::"]),
@@ -191,7 +219,8 @@ fn only_the_replies_know_their_numbers() {
         ["src/session/", "src/daemon/", "src/rules.rs"].iter().any(|below| source.name.starts_with(below))
     }) {
         for (number, line) in source.code() {
-            let words = line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| numbers.iter().any(|n| n == word));
+            let words =
+                line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| numbers.iter().any(|n| n == word));
             found.extend(words.map(|_| format!("{}:{number}: {}", source.name, line.trim())));
         }
     }
@@ -212,7 +241,9 @@ fn every_exception_to_a_lint_has_its_reason() {
     let mut found = Vec::new();
     for source in all() {
         let text = source.text.as_str();
-        for (at, _) in text.match_indices("#[allow(").chain(text.match_indices("#[expect(")).chain(text.match_indices("#![allow(")) {
+        for (at, _) in
+            text.match_indices("#[allow(").chain(text.match_indices("#[expect(")).chain(text.match_indices("#![allow("))
+        {
             let attribute = &text[at..text[at..].find(")]").map_or(text.len(), |end| at + end)];
             if !attribute.contains("reason = ") && !source.name.ends_with("tests/tidy.rs") {
                 found.push(format!("{}: {attribute}", source.name));

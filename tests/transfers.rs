@@ -404,8 +404,8 @@ fn a_quota_is_kept_before_anything_is_lost() {
     server.put("f", &[b'o'; 600]);
     server.start();
     let mut wire = Dial::to(&server).tls(Version::Tls12).login("alice");
-    refused_upload(&mut wire, "STOR g", &[b'x'; 100_000], 552);
-    refused_upload(&mut wire, "STOR f", &[b'x'; 100_000], 552);
+    refused_upload(&mut wire, "STOR g", &vec![b'x'; 100_000], 552);
+    refused_upload(&mut wire, "STOR f", &vec![b'x'; 100_000], 552);
     refused_upload(&mut wire, "APPE f", &[b'x'; 500], 552);
     assert_eq!(server.content("f").unwrap(), [b'o'; 600]);
     assert_eq!(server.names(), ["f"]);

@@ -37,19 +37,18 @@ fn said(verb: Verb, server: &Server) -> (&'static str, String, u16) {
         Verb::Appe | Verb::Stor => ("EPSV", "new".into(), 150),
         Verb::Auth => ("", "TLS".into(), 234),
         Verb::Clnt => ("", "a client".into(), 200),
-        Verb::Cdup | Verb::Rein => ("", String::new(), 250),
+        Verb::Cdup => ("", String::new(), 250),
         Verb::Cwd => ("", "/".into(), 250),
-        Verb::Dele => ("", "small".into(), 250),
+        Verb::Dele | Verb::Mlst => ("", "small".into(), 250),
         Verb::Eprt => ("", format!("|1|127.0.0.1|{port}|"), 200),
         Verb::Epsv => ("", String::new(), 229),
-        Verb::Feat => ("", String::new(), 211),
+        Verb::Feat | Verb::Stat => ("", String::new(), 211),
         Verb::Help => ("", String::new(), 214),
         Verb::Host => ("", "files.example.org".into(), 504),
         Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Stou => ("EPSV", String::new(), 150),
         Verb::Mdtm | Verb::Size => ("", "small".into(), 213),
         Verb::Mfmt => ("", "20200101000000 small".into(), 213),
         Verb::Mkd => ("", "made".into(), 257),
-        Verb::Mlst => ("", "small".into(), 250),
         Verb::Mode => ("", "S".into(), 200),
         Verb::Noop => ("", String::new(), 200),
         Verb::Opts => ("", "UTF8 ON".into(), 200),
@@ -65,15 +64,20 @@ fn said(verb: Verb, server: &Server) -> (&'static str, String, u16) {
         Verb::Rmd => ("", "directory".into(), 250),
         Verb::Rnfr => ("", "small".into(), 350),
         Verb::Rnto => ("RNFR small", "renamed".into(), 250),
-        Verb::Stat => ("", String::new(), 211),
         Verb::Stru => ("", "F".into(), 200),
         Verb::Syst => ("", String::new(), 215),
         Verb::Type => ("", "I".into(), 200),
         Verb::User => ("", "alice".into(), 331),
         // Never served: any argument will do.
-        Verb::Acct | Verb::Adat | Verb::Ccc | Verb::Conf | Verb::Enc | Verb::Mic | Verb::Site | Verb::Smnt => {
-            ("", "x".into(), 0)
-        }
+        Verb::Acct
+        | Verb::Adat
+        | Verb::Ccc
+        | Verb::Conf
+        | Verb::Enc
+        | Verb::Mic
+        | Verb::Rein
+        | Verb::Site
+        | Verb::Smnt => ("", "x".into(), 0),
     };
     (before, argument, code)
 }
@@ -247,9 +251,7 @@ fn feat_and_help_tell_what_the_table_serves() {
     for stage in Stage::ALL {
         let mut wire = at_stage(&server, stage);
         let feat = wire.ask("FEAT", 211).lines;
-        for feature in
-            ["AUTH TLS", "PBSZ", "PROT", "EPSV", "MDTM", "MFMT", "REST STREAM", "SIZE", "TVFS", "UTF8"]
-        {
+        for feature in ["AUTH TLS", "PBSZ", "PROT", "EPSV", "MDTM", "MFMT", "REST STREAM", "SIZE", "TVFS", "UTF8"] {
             assert!(feat.contains(&format!(" {feature}")), "{feature}: {feat:?}");
         }
         assert!(feat.iter().any(|line| line.starts_with(" MLST ") && line.contains("Size*;")), "{feat:?}");

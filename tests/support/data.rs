@@ -29,13 +29,11 @@ impl Data {
     }
 
     fn tls(&mut self) -> &mut Tls {
-        if matches!(self.stream, Stream::Connected(..)) {
-            let Stream::Connected(stream, config) = std::mem::replace(&mut self.stream, Stream::Changing) else {
-                unreachable!("it was looked at");
-            };
-            self.stream = Stream::Tls(Box::new(StreamOwned::new(tls::begin(&config), stream)));
-        }
-        let Stream::Tls(stream) = &mut self.stream else { unreachable!("it was made above") };
+        self.stream = match std::mem::replace(&mut self.stream, Stream::Changing) {
+            Stream::Connected(stream, config) => Stream::Tls(Box::new(StreamOwned::new(tls::begin(&config), stream))),
+            other => other,
+        };
+        let Stream::Tls(stream) = &mut self.stream else { panic!("it was made above") };
         stream
     }
 
