@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::deferred::DataStream;
 use super::fault::{DataFault, HandshakeFault};
 use super::parting;
 use super::session::SessionTls;
@@ -21,9 +22,10 @@ use crate::policy::binding::DataBinding;
 
 /// Which way a data connection's payload goes, once the transfer command says so.
 ///
-/// Some clients finish the handshake before they send the command. Tickets are renewed only where
-/// the payload is known to go to the client: a client that sends and never reads would answer an
-/// unread ticket with a reset when it closes, and lose the end of its upload.
+/// A client that resumed gets a new ticket, for the next connection. Where the payload goes to the
+/// client, it comes with the handshake; where it comes from the client, with the end of the
+/// connection ([`DataStream`] tells why). Some clients finish the handshake before they send the
+/// command; while the direction is unknown, there is none.
 #[derive(Debug, Default)]
 pub struct Flow(AtomicU8);
 
@@ -47,8 +49,13 @@ impl Flow {
         self.0.store(FROM_CLIENT, Ordering::Release);
     }
 
-    fn tickets(&self) -> usize {
-        usize::from(self.0.load(Ordering::Acquire) == TO_CLIENT)
+    /// Tickets to send, and whether they are held back until the end.
+    fn tickets(&self) -> (usize, bool) {
+        match self.0.load(Ordering::Acquire) {
+            TO_CLIENT => (1, false),
+            FROM_CLIENT => (1, true),
+            _ => (0, false),
+        }
     }
 }
 
@@ -64,7 +71,7 @@ pub struct Bound {
 /// A data connection that belongs to its control connection.
 pub struct DataConnection {
     /// The connection; TLS is established.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream<DataStream>,
     /// How it was bound.
     pub bound: Bound,
 }
@@ -91,13 +98,13 @@ impl SessionTls {
         limit: Duration,
     ) -> Result<DataConnection, DataFault> {
         let began = Instant::now();
-        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), tcp);
-        let hello = match timeout(limit, &mut acceptor).await {
+        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), DataStream::new(tcp));
+        let mut hello = match timeout(limit, &mut acceptor).await {
             Ok(Ok(hello)) => hello,
             failed => {
                 let fault = failed.map_or(HandshakeFault::Timeout, |result| fault_of(result.err()));
-                if let Some(tcp) = acceptor.take_io() {
-                    parting::linger(&self.server.lingering, tcp);
+                if let Some(stream) = acceptor.take_io() {
+                    parting::linger(&self.server.lingering, stream.into_tcp());
                 }
                 return Err(fault.into());
             }
@@ -107,15 +114,19 @@ impl SessionTls {
         let mut config = self.server.base.clone();
         config.ticketer = Arc::<DataResumption>::clone(&resumption);
         config.session_storage = Arc::<DataResumption>::clone(&resumption);
-        config.send_tls13_tickets = flow.tickets();
+        let (tickets, held_back) = flow.tickets();
+        config.send_tls13_tickets = tickets;
+        if held_back {
+            hello.io.hold_tickets();
+        }
         let handshake = hello
             .into_stream_with(Arc::new(config), |connection| resumption.settle(connection.handshake_kind()))
             .into_fallible();
 
         let stream = match timeout(limit.saturating_sub(began.elapsed()), handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err((error, tcp))) => {
-                parting::linger(&self.server.lingering, tcp);
+            Ok(Err((error, stream))) => {
+                parting::linger(&self.server.lingering, stream.into_tcp());
                 return Err(HandshakeFault::from_io(&error).into());
             }
             Err(_) => return Err(DataFault::Timeout),
@@ -131,7 +142,7 @@ impl SessionTls {
 
     fn judge(
         &self,
-        stream: &TlsStream<TcpStream>,
+        stream: &TlsStream<DataStream>,
         resumption: &DataResumption,
         level: DataBinding,
     ) -> Result<Bound, DataFault> {
