@@ -15,6 +15,7 @@ mod support;
 mod active;
 mod audit_log;
 mod binding;
+mod commands;
 mod files;
 mod limits;
 mod listings;
