@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::HandshakeKind;
 use rustls::server::Acceptor;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -19,36 +20,48 @@ use super::session::SessionTls;
 use super::tickets::{DataResumption, Offer};
 use crate::policy::binding::DataBinding;
 
+/// How long a `ClientHello` that is ahead of its transfer command waits for it.
+const COMMAND_TIME: Duration = Duration::from_secs(1);
+
 /// Which way a data connection's payload goes, once the transfer command says so.
 ///
-/// Some clients finish the handshake before they send the command. Tickets are renewed only where
-/// the payload is known to go to the client: a client that sends and never reads would answer an
-/// unread ticket with a reset when it closes, and lose the end of its upload.
-#[derive(Debug, Default)]
-pub struct Flow(AtomicU8);
+/// Tickets are renewed only where the payload goes to the client: a client that sends and never
+/// reads would answer an unread ticket with a reset when it closes, and lose the end of its upload.
+/// Some clients greet before they send the command, and use each ticket once, so the greeting waits
+/// for the command; but not for long, since others finish the handshake before they send it.
+#[derive(Debug)]
+pub struct Flow(watch::Sender<Direction>);
 
-const UNKNOWN: u8 = 0;
-const TO_CLIENT: u8 = 1;
-const FROM_CLIENT: u8 = 2;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Unknown,
+    ToClient,
+    FromClient,
+}
 
 impl Flow {
     /// A flow of unknown direction.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU8::new(UNKNOWN)))
+        Arc::new(Self(watch::Sender::new(Direction::Unknown)))
     }
 
     /// The payload goes to the client (`RETR`, listings).
     pub fn set_to_client(&self) {
-        self.0.store(TO_CLIENT, Ordering::Release);
+        self.0.send_replace(Direction::ToClient);
     }
 
     /// The payload comes from the client (`STOR`, `APPE`, `STOU`).
     pub fn set_from_client(&self) {
-        self.0.store(FROM_CLIENT, Ordering::Release);
+        self.0.send_replace(Direction::FromClient);
+    }
+
+    async fn known(&self) {
+        // The sender is here, so this cannot fail.
+        let _ = self.0.subscribe().wait_for(|direction| *direction != Direction::Unknown).await;
     }
 
     fn tickets(&self) -> usize {
-        usize::from(self.0.load(Ordering::Acquire) == TO_CLIENT)
+        usize::from(*self.0.borrow() == Direction::ToClient)
     }
 }
 
@@ -78,7 +91,8 @@ impl fmt::Debug for DataConnection {
 impl SessionTls {
     /// Does the handshake of a data connection within `limit` as a whole, and checks that it
     /// belongs to this control connection as `level` demands. The caller has checked the peer's
-    /// address. The flow's direction counts at the moment the `ClientHello` is here.
+    /// address. The flow's direction counts when the server answers the `ClientHello`, which waits for
+    /// it for a moment.
     ///
     /// # Errors
     /// [`DataFault`]; the connection is closed without a reset, in the background where it takes
@@ -102,6 +116,11 @@ impl SessionTls {
                 return Err(fault.into());
             }
         };
+
+        // Who finished one handshake ahead of its command does so always: it is not made to wait again.
+        if !self.hasty.load(Ordering::Relaxed) && timeout(COMMAND_TIME, flow.known()).await.is_err() {
+            self.hasty.store(true, Ordering::Relaxed);
+        }
 
         let resumption = Arc::new(DataResumption::new(Arc::clone(&self.keys), level >= DataBinding::Principal));
         let mut config = self.server.base.clone();

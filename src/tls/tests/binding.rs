@@ -47,6 +47,27 @@ async fn tickets_are_renewed_only_where_the_payload_goes_to_the_client() {
 }
 
 #[tokio::test]
+async fn a_greeting_ahead_of_its_command_waits_for_it_but_not_for_long() {
+    let world = world();
+    let client = world.client(&version::TLS13);
+    let control = world.control(&client).await;
+    let flow = Flow::new();
+    let before = client.given();
+    let (connected, ()) = tokio::join!(data(&control, &client, &flow, DataBinding::Session), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        flow.set_to_client();
+    });
+    assert_eq!((connected.0, client.given() - before), (Ok(SESSION), 1));
+    // Without any command the handshake is over after a moment, and the next one at once.
+    let began = Instant::now();
+    for _ in 0..20 {
+        let (bound, _) = data(&control, &client, &Flow::new(), DataBinding::Session).await;
+        assert_eq!(bound, Ok(SESSION));
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_stranger_is_refused_and_leaves_with_nothing() {
     let world = world();
     for version in BOTH {
