@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use argon2::password_hash::PasswordHasher;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use zeroize::Zeroize;
 
 use crate::config::Argon2Cost;
 use crate::identity::Secret;
@@ -65,10 +67,41 @@ pub fn cost(phc: &str) -> Result<Argon2Cost, HashError> {
     if bounded { Ok(cost) } else { Err(HashError::Cost) }
 }
 
-/// Whether the secret is the one that was hashed. Takes as long as the hash's parameters ask,
-/// whatever the answer; a malformed hash matches nothing.
-pub fn matches(phc: &str, secret: &Secret) -> bool {
-    PasswordHash::new(phc).is_ok_and(|hash| Argon2::default().verify_password(secret.expose(), &hash).is_ok())
+/// The memory that Argon2 works in, used again for one check after the other: given back to the
+/// allocator each time, tens of MiB at a time would tear holes that are never filled.
+#[derive(Default)]
+pub struct Workspace(Vec<Block>);
+
+impl Workspace {
+    /// Memory for hashes of this cost, taken from the system now rather than at the first check.
+    pub fn for_cost(cost: Argon2Cost) -> Self {
+        let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None);
+        Self(vec![Block::default(); params.map_or(0, |params| params.block_count())])
+    }
+
+    /// Whether the secret is the one that was hashed. Takes as long as the hash's parameters ask,
+    /// whatever the answer; a hash that [`cost`] refuses matches nothing.
+    pub fn matches(&mut self, phc: &str, secret: &Secret) -> bool {
+        self.compare(phc, secret).unwrap_or(false)
+    }
+
+    fn compare(&mut self, phc: &str, secret: &Secret) -> Option<bool> {
+        cost(phc).ok()?;
+        let hash = PasswordHash::new(phc).ok()?;
+        let (salt, expected) = (hash.salt?, hash.hash?);
+        let params = Params::try_from(&hash).ok()?;
+        let blocks = params.block_count();
+        if self.0.len() < blocks {
+            self.0.resize(blocks, Block::default());
+        }
+        let mut output = vec![0; expected.as_bytes().len()];
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into_with_memory(secret.expose(), salt.as_ref(), &mut output, self.0.get_mut(..blocks)?)
+            .ok()?;
+        let same = verify_slices_are_equal(&output, expected.as_bytes()).is_ok();
+        output.zeroize();
+        Some(same)
+    }
 }
 
 #[cfg(test)]
@@ -81,9 +114,28 @@ mod tests {
     fn a_hash_matches_its_password_alone() {
         let hash = make(&Secret::new(b"correct horse".to_vec()), CHEAP).unwrap();
         assert_eq!(cost(&hash), Ok(CHEAP));
-        assert!(matches(&hash, &Secret::new(b"correct horse".to_vec())));
-        assert!(!matches(&hash, &Secret::new(b"battery staple".to_vec())));
-        assert!(!matches("", &Secret::new(Vec::new())));
+        let mut workspace = Workspace::default();
+        assert!(workspace.matches(&hash, &Secret::new(b"correct horse".to_vec())));
+        assert!(!workspace.matches(&hash, &Secret::new(b"battery staple".to_vec())));
+        assert!(!workspace.matches("", &Secret::new(Vec::new())));
+    }
+
+    #[test]
+    fn used_memory_changes_no_answer() {
+        let secret = || Secret::new(b"correct horse".to_vec());
+        let small = make(&secret(), CHEAP).unwrap();
+        let large = make(&secret(), Argon2Cost { memory_kib: 256, iterations: 2, parallelism: 2 }).unwrap();
+        let mut workspace = Workspace::default();
+        for hash in [&small, &large, &small, &large] {
+            assert!(workspace.matches(hash, &secret()));
+            assert!(!workspace.matches(hash, &Secret::new(b"wrong".to_vec())));
+        }
+        let library = argon2::PasswordVerifier::verify_password(
+            &Argon2::default(),
+            secret().expose(),
+            &PasswordHash::new(&large).unwrap(),
+        );
+        assert!(library.is_ok(), "the library agrees");
     }
 
     #[test]

@@ -4,14 +4,14 @@
 //! checked against a hash that nothing matches, at the cost of a real one.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::hash::{self, HashError};
+use super::hash::{self, HashError, Workspace};
 use crate::config::Argon2Cost;
 use crate::identity::{Secret, Username, Verified};
 
@@ -29,6 +29,8 @@ pub struct Verifier {
     running: Arc<Semaphore>,
     waiting: Semaphore,
     wait_max: Duration,
+    /// As many as checks run at a time, at most.
+    workspaces: Arc<Mutex<Vec<Workspace>>>,
 }
 
 /// The password was not checked, since too many are being checked. It is no failed login.
@@ -50,11 +52,14 @@ impl Verifier {
     pub fn new(cost_for_unknown: Argon2Cost, checks_parallel: usize) -> Result<Self, HashError> {
         let mut nobodys = vec![0; 32];
         rand::fill(&mut nobodys).map_err(|_| HashError::Cost)?;
+        let checks_parallel = checks_parallel.clamp(1, Semaphore::MAX_PERMITS);
+        let workspaces = (0..checks_parallel).map(|_| Workspace::for_cost(cost_for_unknown)).collect();
         Ok(Self {
             unknown: hash::make(&Secret::new(nobodys), cost_for_unknown)?.into(),
-            running: Arc::new(Semaphore::new(checks_parallel.clamp(1, Semaphore::MAX_PERMITS))),
+            running: Arc::new(Semaphore::new(checks_parallel)),
             waiting: Semaphore::new(WAITING_MAX),
             wait_max: WAIT_MAX,
+            workspaces: Arc::new(Mutex::new(workspaces)),
         })
     }
 
@@ -74,10 +79,15 @@ impl Verifier {
             let turn = timeout(self.wait_max, Arc::clone(&self.running).acquire_owned());
             turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?
         };
+        let workspaces = Arc::clone(&self.workspaces);
         let check = tokio::task::spawn_blocking(move || {
+            let free = || workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut workspace = free().pop().unwrap_or_default();
+            let matches = workspace.matches(&phc, &secret);
+            free().push(workspace);
             // The place is given back when the work is done, also where nobody waits for it now.
-            let _running = running;
-            hash::matches(&phc, &secret)
+            drop(running);
+            matches
         });
         let matches = check.await.map_err(|_| Busy)?;
         Ok(account.filter(|_| matches).map(|(name, _)| Verified::assertion(name.clone())))

@@ -50,7 +50,7 @@ numbers! {
     CHECKS_PARALLEL           = "passwords" "checks-parallel":       2,          1..=64 "checks";
 
     SESSIONS                  = "limits" "sessions":                 1_000,      1..=100_000 "sessions";
-    SESSIONS_PER_ADDRESS      = "limits" "sessions-per-address":     64,         1..=100_000 "sessions";
+    SESSIONS_PER_ADDRESS      = "limits" "sessions-per-address":     256,        1..=100_000 "sessions";
     HANDSHAKES                = "limits" "handshakes":               64,         1..=10_000 "handshakes";
     LINE_BYTES                = "limits" "line-bytes":               4_096,      512..=65_536 "bytes";
     COMMANDS_PER_SECOND       = "limits" "commands-per-second":      2_000,      1..=1_000_000 "commands";

@@ -33,7 +33,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::policy::Policy;
-pub use load::{Loaded, SERVER_FILE, USERS_FILE};
+pub use load::{Loaded, SERVER_FILE, USERS_FILE, check_texts};
 pub use overrides::Override;
 pub use problem::{Problem, Problems, Severity};
 
@@ -231,10 +231,10 @@ pub struct Limits {
     pub handshake_time: Duration,
     /// Without a command or a transfer, after login.
     pub idle_time: Duration,
-    /// From `PASV`/`EPSV`, or from the transfer command if that comes later, to the client's data
-    /// connection.
+    /// From the reply to `PASV` or `EPSV` to the client's data connection; in active mode, for
+    /// connecting to the client.
     pub data_connect_time: Duration,
-    /// Without a byte moving in a transfer.
+    /// In a transfer, without at least 1 KiB moving.
     pub stall_time: Duration,
     /// For running transfers once the server was asked to stop.
     pub drain_time: Duration,

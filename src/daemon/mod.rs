@@ -6,6 +6,7 @@
 mod answers;
 mod buffers;
 mod control;
+mod descriptors;
 mod driver;
 mod link;
 pub mod logging;
@@ -70,6 +71,7 @@ fn step<T, E: fmt::Display>(doing: &'static str, result: Result<T, E>) -> Result
 /// [`StartError`] where the server could not be started; once it serves, it only ends on request.
 pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     let logging = step("setting up the log", Logging::install(&config.log, config.process.run_as.as_ref()))?;
+    descriptors::raise_limit(config.limits.sessions);
     let tls = step("loading the certificate", ServerTls::load(&config.tls))?;
     let opened = step("opening the audit log", AuditLog::open(&config.audit))?;
     if let Some(account) = &config.process.run_as {

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::deferred::DataStream;
 use super::fault::{DataFault, HandshakeFault};
 use super::parting;
 use super::session::SessionTls;
@@ -25,10 +26,11 @@ const COMMAND_TIME: Duration = Duration::from_secs(1);
 
 /// Which way a data connection's payload goes, once the transfer command says so.
 ///
-/// Tickets are renewed only where the payload goes to the client: a client that sends and never
-/// reads would answer an unread ticket with a reset when it closes, and lose the end of its upload.
-/// Some clients greet before they send the command, and use each ticket once, so the greeting waits
-/// for the command; but not for long, since others finish the handshake before they send it.
+/// A client that resumed gets a new ticket, for the next connection. Where the payload goes to the
+/// client, it comes with the handshake; where it comes from the client, with the end of the
+/// connection ([`DataStream`] tells why). Some clients greet before they send the command, so the
+/// greeting waits for the command; but not for long, since others finish the handshake before they
+/// send it. Those get none.
 #[derive(Debug)]
 pub struct Flow(watch::Sender<Direction>);
 
@@ -60,8 +62,13 @@ impl Flow {
         let _ = self.0.subscribe().wait_for(|direction| *direction != Direction::Unknown).await;
     }
 
-    fn tickets(&self) -> usize {
-        usize::from(*self.0.borrow() == Direction::ToClient)
+    /// Tickets to send, and whether they are held back until the end.
+    fn tickets(&self) -> (usize, bool) {
+        match *self.0.borrow() {
+            Direction::ToClient => (1, false),
+            Direction::FromClient => (1, true),
+            Direction::Unknown => (0, false),
+        }
     }
 }
 
@@ -77,7 +84,7 @@ pub struct Bound {
 /// A data connection that belongs to its control connection.
 pub struct DataConnection {
     /// The connection; TLS is established.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: TlsStream<DataStream>,
     /// How it was bound.
     pub bound: Bound,
 }
@@ -105,20 +112,21 @@ impl SessionTls {
         limit: Duration,
     ) -> Result<DataConnection, DataFault> {
         let began = Instant::now();
-        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), tcp);
-        let hello = match timeout(limit, &mut acceptor).await {
+        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), DataStream::new(tcp));
+        let mut hello = match timeout(limit, &mut acceptor).await {
             Ok(Ok(hello)) => hello,
             failed => {
                 let fault = failed.map_or(HandshakeFault::Timeout, |result| fault_of(result.err()));
-                if let Some(tcp) = acceptor.take_io() {
-                    parting::linger(&self.server.lingering, tcp);
+                if let Some(stream) = acceptor.take_io() {
+                    parting::linger(&self.server.lingering, stream.into_tcp());
                 }
                 return Err(fault.into());
             }
         };
 
         // Who finished one handshake ahead of its command does so always: it is not made to wait again.
-        if !self.hasty.load(Ordering::Relaxed) && timeout(COMMAND_TIME, flow.known()).await.is_err() {
+        let patience = COMMAND_TIME.min(limit.saturating_sub(began.elapsed()));
+        if !self.hasty.load(Ordering::Relaxed) && timeout(patience, flow.known()).await.is_err() {
             self.hasty.store(true, Ordering::Relaxed);
         }
 
@@ -126,15 +134,19 @@ impl SessionTls {
         let mut config = self.server.base.clone();
         config.ticketer = Arc::<DataResumption>::clone(&resumption);
         config.session_storage = Arc::<DataResumption>::clone(&resumption);
-        config.send_tls13_tickets = flow.tickets();
+        let (tickets, held_back) = flow.tickets();
+        config.send_tls13_tickets = tickets;
+        if held_back {
+            hello.io.hold_tickets();
+        }
         let handshake = hello
             .into_stream_with(Arc::new(config), |connection| resumption.settle(connection.handshake_kind()))
             .into_fallible();
 
         let stream = match timeout(limit.saturating_sub(began.elapsed()), handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err((error, tcp))) => {
-                parting::linger(&self.server.lingering, tcp);
+            Ok(Err((error, stream))) => {
+                parting::linger(&self.server.lingering, stream.into_tcp());
                 return Err(HandshakeFault::from_io(&error).into());
             }
             Err(_) => return Err(DataFault::Timeout),
@@ -150,7 +162,7 @@ impl SessionTls {
 
     fn judge(
         &self,
-        stream: &TlsStream<TcpStream>,
+        stream: &TlsStream<DataStream>,
         resumption: &DataResumption,
         level: DataBinding,
     ) -> Result<Bound, DataFault> {

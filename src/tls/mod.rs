@@ -8,6 +8,7 @@
 //! and is refused leaves with nothing that would let him in the next time.
 
 mod data;
+mod deferred;
 mod fault;
 mod load;
 mod parting;
@@ -17,6 +18,7 @@ mod session;
 mod tickets;
 
 pub use data::{Bound, DataConnection, Flow};
+pub use deferred::DataStream;
 pub use fault::{DataFault, HandshakeFault};
 pub use load::{LoadError, Problem};
 pub use parting::{Parting, finish_receiving, finish_sending};

@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
+use super::deferred::DataStream;
+
 /// Refused connections that are closed gently at the same time; any more are just closed.
 pub(super) const LINGERING_MAX: usize = 256;
 /// How long a refused connection is read from.
@@ -39,7 +41,7 @@ pub enum Parting {
 ///
 /// # Errors
 /// A reset, which means that the client may not have taken everything, or no end said in time.
-pub async fn finish_sending(stream: &mut TlsStream<TcpStream>, limit: Duration) -> io::Result<Parting> {
+pub async fn finish_sending(stream: &mut TlsStream<DataStream>, limit: Duration) -> io::Result<Parting> {
     let mut said = false;
     let finish = async {
         stream.shutdown().await?;
@@ -61,12 +63,12 @@ pub async fn finish_sending(stream: &mut TlsStream<TcpStream>, limit: Duration) 
 ///
 /// # Errors
 /// No end said within `limit`; the payload is complete all the same.
-pub async fn finish_receiving(stream: &mut TlsStream<TcpStream>, limit: Duration) -> io::Result<()> {
+pub async fn finish_receiving(stream: &mut TlsStream<DataStream>, limit: Duration) -> io::Result<()> {
     timeout(limit, stream.shutdown()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     let mut chunk = [0; CHUNK_BYTES];
     let mut discarded = 0_usize;
     while discarded < DISCARDED_BYTES_MAX {
-        match stream.get_ref().0.try_read(&mut chunk) {
+        match stream.get_ref().0.tcp().try_read(&mut chunk) {
             Ok(0) | Err(_) => break,
             Ok(read) => discarded = discarded.saturating_add(read),
         }
@@ -98,9 +100,9 @@ pub(super) fn linger(places: &Arc<Semaphore>, mut tcp: TcpStream) {
 
 /// Closes a data connection that completed its handshake and was refused: says `close_notify`
 /// now, and leaves the rest to the background.
-pub(super) async fn refuse(places: &Arc<Semaphore>, mut stream: TlsStream<TcpStream>) {
+pub(super) async fn refuse(places: &Arc<Semaphore>, mut stream: TlsStream<DataStream>) {
     if timeout(FAREWELL, stream.shutdown()).await.is_ok() {
-        linger(places, stream.into_inner().0);
+        linger(places, stream.into_inner().0.into_tcp());
     }
 }
 

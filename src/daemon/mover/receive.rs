@@ -42,6 +42,8 @@ pub(super) async fn run(
                 let full = std::mem::replace(&mut buffer, buffers.lend());
                 writing = Writing::Busy(tokio::task::spawn_blocking(move || sink.write(&full, BUFFER_BYTES)));
                 filled = 0;
+                // Other sessions come in between, however fast this client sends.
+                tokio::task::yield_now().await;
                 continue;
             }
             match connection.stream.read(rest).await {

@@ -69,6 +69,8 @@ async fn send(job: &Job, connection: &mut DataConnection, yielded: &mut Yield) -
         let moved = u64::try_from(read).unwrap_or(0);
         at = at.saturating_add(moved);
         job.progress.fetch_add(moved, Ordering::Relaxed);
+        // Other sessions come in between, however fast this client reads.
+        tokio::task::yield_now().await;
     }
     // Freed before the wait for the client's end.
     drop(buffer);

@@ -31,13 +31,13 @@ async fn one_session_resumes_again_and_again_under_tls12() {
 }
 
 #[tokio::test]
-async fn tickets_are_renewed_only_where_the_payload_goes_to_the_client() {
+async fn tickets_are_renewed_once_the_direction_is_known() {
     let world = world();
     let client = world.client(&version::TLS13);
     let control = world.control(&client).await;
     let from_client = Flow::new();
     from_client.set_from_client();
-    for (flow, new) in [(Flow::new(), 0), (from_client, 0), (flow_to_client(), 1)] {
+    for (flow, new) in [(Flow::new(), 0), (from_client, 1), (flow_to_client(), 1)] {
         let before = client.given();
         let (bound, read) = data(&control, &client, &flow, DataBinding::Session).await;
         assert_eq!(bound, Ok(SESSION));
@@ -60,11 +60,11 @@ async fn a_greeting_ahead_of_its_command_waits_for_it_but_not_for_long() {
     assert_eq!((connected.0, client.given() - before), (Ok(SESSION), 1));
     // Without any command the handshake is over after a moment, and the next one at once.
     let began = Instant::now();
-    for _ in 0..20 {
+    for _ in 0..4 {
         let (bound, _) = data(&control, &client, &Flow::new(), DataBinding::Session).await;
         assert_eq!(bound, Ok(SESSION));
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

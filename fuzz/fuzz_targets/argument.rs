@@ -1,0 +1,19 @@
+//! No argument panics, and what is read is within its bounds.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use portcullis::proto::{argument, verb};
+
+fuzz_target!(|line: &[u8]| {
+    let (word, rest) = verb::split(line);
+    let _ = verb::Verb::parse(word);
+    let _ = argument::representation(rest);
+    let _ = argument::protection(rest);
+    let _ = argument::epsv(rest);
+    let _ = argument::port(rest);
+    let _ = argument::eprt(rest);
+    let _ = argument::allocation(rest);
+    assert!(argument::number(rest).is_err() || rest.iter().all(u8::is_ascii_digit));
+    assert!(argument::time(rest).is_err() || argument::time(rest) >= Ok(0));
+    assert!(rest.ends_with(argument::without_options(rest)));
+});
