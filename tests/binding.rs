@@ -9,7 +9,13 @@ use rustls::HandshakeKind;
 
 use crate::support::tls::Version;
 use crate::support::wire::{connect, try_connect};
-use crate::support::{Data, Dial, Server, Wire, eventually};
+use crate::support::{Data, Dial, Server, Wire, day, eventually};
+
+/// An exception for `users.toml` that ends so many days from now.
+fn exception(user: &str, level: &str, reason: &str, days: i64) -> String {
+    let until = day(days);
+    format!("[[user.{user}.exception]]\ndata-binding = \"{level}\"\nreason = \"{reason}\"\nuntil = {until}\n")
+}
 
 /// Uploads over a data connection that is not good enough, and wants the refusal.
 fn refused_upload(server: &Server, wire: &mut Wire, mut data: Data) {
@@ -207,12 +213,8 @@ fn a_stranger_at_the_port_is_sent_away_and_recorded_and_the_owner_still_served()
 
 #[test]
 fn an_exception_lets_a_user_in_who_cannot_resume_and_says_so_in_every_record() {
-    let server = Server::builder()
-        .user("bob", &[])
-        .users_toml(
-            "[[user.bob.exception]]\ndata-binding = \"address\"\nreason = \"an old client\"\nuntil = 2026-12-31\n",
-        )
-        .start();
+    let server =
+        Server::builder().user("bob", &[]).users_toml(&exception("bob", "address", "an old client", 30)).start();
     let mut wire = Wire::login(&server, "bob");
     let address = wire.passive();
     let mut data = Data::new(connect(Ipv4Addr::LOCALHOST, address), &wire.fresh_config());
@@ -237,9 +239,10 @@ fn an_exception_lets_a_user_in_who_cannot_resume_and_says_so_in_every_record() {
 
 #[test]
 fn the_level_principal_takes_the_tickets_of_the_same_user_only() {
-    let exception =
-        "[[user.alice.exception]]\ndata-binding = \"principal\"\nreason = \"parallel\"\nuntil = 2026-12-31\n";
-    let server = Server::builder().user("bob", &[]).users_toml(exception).start();
+    let server = Server::builder()
+        .user("bob", &[])
+        .users_toml(&exception("alice", "principal", "parallel transfers", 30))
+        .start();
     let mut wire = Wire::login(&server, "alice");
     let other = Wire::login(&server, "alice");
     let foreign = Wire::login(&server, "bob");
@@ -261,9 +264,7 @@ fn the_level_principal_takes_the_tickets_of_the_same_user_only() {
 
 #[test]
 fn an_exception_ends_with_its_day() {
-    let server = Server::builder()
-        .users_toml("[[user.alice.exception]]\ndata-binding = \"address\"\nreason = \"old\"\nuntil = 2026-01-31\n")
-        .start();
+    let server = Server::builder().users_toml(&exception("alice", "address", "an old client", -1)).start();
     let mut wire = Wire::login(&server, "alice");
     let address = wire.passive();
     let data = Data::new(connect(Ipv4Addr::LOCALHOST, address), &wire.fresh_config());
@@ -375,8 +376,7 @@ fn a_data_connection_that_never_comes_is_not_waited_for() {
 
 #[test]
 fn a_data_connection_that_says_nothing_is_not_waited_for() {
-    let server =
-        Server::builder().set("limits.data-connect-seconds", "1").set("limits.handshake-seconds", "1").start();
+    let server = Server::builder().set("limits.data-connect-seconds", "1").set("limits.handshake-seconds", "1").start();
     let mut wire = Wire::login(&server, "alice");
     let address = wire.passive();
     let _mute = connect(Ipv4Addr::LOCALHOST, address);

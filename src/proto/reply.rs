@@ -102,6 +102,17 @@ impl Code {
     pub const fn number(self) -> u16 {
         self as u16
     }
+
+    /// Whether it takes a command up: a preliminary, completion or intermediate reply
+    /// (RFC 959 §4.2.1).
+    pub const fn is_positive(self) -> bool {
+        self.number() < 400
+    }
+
+    /// Whether it faults the command itself (`500` to `504`), not what the command is about.
+    pub const fn is_syntax_error(self) -> bool {
+        matches!(self.number(), 500..=504)
+    }
 }
 
 /// A reply: a code and one or more lines of text.

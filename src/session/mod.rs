@@ -273,13 +273,14 @@ impl Session {
     /// files are there or not is no fault of the client's.
     fn settle(&mut self, before: usize, step: &mut Step) {
         let mut codes = step.effects.iter().skip(before).filter_map(|effect| match effect {
-            Effect::Reply(reply) => Some(reply.code().number()),
+            Effect::Reply(reply) => Some(reply.code()),
             _ => None,
         });
-        match codes.next_back() {
-            Some(500..=504) => self.count_failed(step),
-            Some(100..=399) | None if self.stage() == Some(Stage::Files) => self.failed_commands = 0,
-            _ => {}
+        let last = codes.next_back();
+        if last.is_some_and(Code::is_syntax_error) {
+            self.count_failed(step);
+        } else if last.is_none_or(Code::is_positive) && self.stage() == Some(Stage::Files) {
+            self.failed_commands = 0;
         }
     }
 

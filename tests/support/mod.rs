@@ -22,6 +22,12 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The password of every user the tests make.
 pub const PASSWORD: &str = "Violet-Tractor-Umbrella-93-quay";
 
+/// A day counted from today, as policy files write it.
+pub fn day(days_ahead: i64) -> String {
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    today.saturating_add(jiff::SignedDuration::from_hours(24 * days_ahead)).to_string()
+}
+
 /// Asks again and again until there is an answer; fails after [`PATIENCE`].
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;

@@ -216,7 +216,8 @@ impl Wire {
     pub fn try_reply(&mut self) -> io::Result<Reply> {
         let mut lines = vec![self.line()?];
         let first = lines[0].clone();
-        let code = first.get(..3).and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no code: {first:?}"));
+        let code =
+            first.get(..3).and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no code: {first:?}"));
         if first.as_bytes().get(3) == Some(&b'-') {
             let end = format!("{code} ");
             while !lines.last().is_some_and(|line| line.starts_with(&end)) {
@@ -257,9 +258,9 @@ impl Wire {
     pub fn is_silent(&mut self, moment: Duration) -> bool {
         self.tcp().set_read_timeout(Some(moment)).unwrap();
         let silent = self.received.is_empty()
-            && self.fill().is_err_and(|error| {
-                matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-            });
+            && self
+                .fill()
+                .is_err_and(|error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
         self.tcp().set_read_timeout(Some(PATIENCE)).unwrap();
         silent
     }
