@@ -96,10 +96,20 @@ fn every_printed_line_works_when_pasted() {
         assert!(command.contains(program), "{command}");
         let out = paste(command, home.path()).done().text();
         let upload = command.contains("-T");
-        assert!(upload || out.lines().any(|line| line.starts_with("-rw") && line.ends_with(" hello.txt")), "{command}: {out}");
+        assert!(
+            upload || out.lines().any(|line| line.starts_with("-rw") && line.ends_with(" hello.txt")),
+            "{command}: {out}"
+        );
     }
     assert_eq!(fs::read(site.join("files/demo/hello.txt")).unwrap(), b"hello\n");
-    for part in ["certs/ca.pem", "certs/server.pem", "certs/server.key", "policy/server.toml", "policy/users.toml", "audit/audit.jsonl"] {
+    for part in [
+        "certs/ca.pem",
+        "certs/server.pem",
+        "certs/server.key",
+        "policy/server.toml",
+        "policy/users.toml",
+        "audit/audit.jsonl",
+    ] {
         assert!(site.join(part).is_file(), "{part}");
     }
     assert_eq!(server.interrupt(), Some(0));
@@ -157,8 +167,15 @@ impl Site {
         let (first, last) = site.ports.passive();
         let listen = format!("127.0.0.1:{}", site.ports.explicit());
         let passive = format!("{first}-{last}");
-        run(portcullis().arg("init").arg(site.root()).args(["--listen", &listen, "--passive-ports", &passive, "--hostname", "localhost"]))
-            .done();
+        run(portcullis().arg("init").arg(site.root()).args([
+            "--listen",
+            &listen,
+            "--passive-ports",
+            &passive,
+            "--hostname",
+            "localhost",
+        ]))
+        .done();
         site
     }
 
@@ -175,7 +192,10 @@ impl Site {
         let home = site.directory.path().join("alice");
         let mut add = portcullis();
         // The policy's directory may come behind the command, too.
-        add.args(["user", "add", "alice", "--home"]).arg(&home).args(["--password-stdin", "--policy"]).arg(site.policy());
+        add.args(["user", "add", "alice", "--home"])
+            .arg(&home)
+            .args(["--password-stdin", "--policy"])
+            .arg(site.policy());
         run_with(&mut add, format!("{PASSWORD}\n").as_bytes(), PATIENCE).done();
         site
     }
@@ -199,7 +219,17 @@ fn init_user_add_and_serve_serve_a_user() {
     let authority = site.root().join("certs/ca.pem");
     let address = format!("ftp://localhost:{}/file", site.ports.explicit());
     let mut curl = Command::new("curl");
-    curl.args(["--disable", "-sS", "--ssl-reqd", "--retry", "20", "--retry-connrefused", "--retry-delay", "1", "--cacert"]);
+    curl.args([
+        "--disable",
+        "-sS",
+        "--ssl-reqd",
+        "--retry",
+        "20",
+        "--retry-connrefused",
+        "--retry-delay",
+        "1",
+        "--cacert",
+    ]);
     curl.arg(authority).args(["--user", &format!("alice:{PASSWORD}"), "--upload-file", "-", &address]);
     eventually("the server accepts connections", || {
         std::net::TcpStream::connect(("127.0.0.1", site.ports.explicit())).ok()

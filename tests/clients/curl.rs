@@ -7,12 +7,8 @@ use super::{Ran, content, curl, run, run_with, spawn, url};
 use crate::support::{PATIENCE, Server, eventually};
 
 /// The ways of being curl that the server can tell apart: version of TLS, and how to ask for a port.
-const WAYS: [&[&str]; 4] = [
-    &["--tlsv1.3"],
-    &["--tlsv1.3", "--disable-epsv"],
-    &["--tls-max", "1.2"],
-    &["--tls-max", "1.2", "--disable-epsv"],
-];
+const WAYS: [&[&str]; 4] =
+    [&["--tlsv1.3"], &["--tlsv1.3", "--disable-epsv"], &["--tls-max", "1.2"], &["--tls-max", "1.2", "--disable-epsv"]];
 
 fn alice(server: &Server, way: &[&str], arguments: &[&str]) -> Ran {
     run(curl(server, "alice").args(way).args(arguments)).done()
@@ -54,12 +50,18 @@ fn moves_files_both_ways() {
 fn names_with_spaces_and_umlauts_are_names() {
     let server = Server::running();
     for way in WAYS {
-        for (name, encoded) in
-            [("two words", "two%20words"), ("käse & brot.txt", "k%C3%A4se%20%26%20brot.txt"), ("文件 😀", "%E6%96%87%E4%BB%B6%20%F0%9F%98%80")]
-        {
+        for (name, encoded) in [
+            ("two words", "two%20words"),
+            ("käse & brot.txt", "k%C3%A4se%20%26%20brot.txt"),
+            ("文件 😀", "%E6%96%87%E4%BB%B6%20%F0%9F%98%80"),
+        ] {
             let address = url(&server, encoded);
-            run_with(curl(&server, "alice").args(way).args(["--upload-file", "-", &address]), name.as_bytes(), PATIENCE)
-                .done();
+            run_with(
+                curl(&server, "alice").args(way).args(["--upload-file", "-", &address]),
+                name.as_bytes(),
+                PATIENCE,
+            )
+            .done();
             assert_eq!(server.content(name).as_deref(), Some(name.as_bytes()), "{way:?}");
             assert_eq!(alice(&server, way, &[&address]).text(), name, "{way:?}");
             let listed = alice(&server, way, &["--list-only", &url(&server, "")]).text();
@@ -91,7 +93,8 @@ fn makes_renames_and_removes() {
 fn makes_the_directories_an_upload_needs() {
     let server = Server::running();
     let address = url(&server, "a/b/c/file");
-    run_with(curl(&server, "alice").args(["--ftp-create-dirs", "--upload-file", "-", &address]), b"deep", PATIENCE).done();
+    run_with(curl(&server, "alice").args(["--ftp-create-dirs", "--upload-file", "-", &address]), b"deep", PATIENCE)
+        .done();
     assert_eq!(server.content("a/b/c/file").as_deref(), Some(&b"deep"[..]));
 }
 
@@ -153,11 +156,8 @@ fn an_upload_that_was_cut_is_continued() {
     for (round, way) in WAYS.into_iter().enumerate() {
         let address = url(&server, "file");
         let upload = ["--upload-file", source.to_str().unwrap(), &address];
-        let kept = cut_upload(
-            &server,
-            curl(&server, "alice").args(way).args(["--limit-rate", "1M"]).args(upload),
-            round,
-        );
+        let kept =
+            cut_upload(&server, curl(&server, "alice").args(way).args(["--limit-rate", "1M"]).args(upload), round);
         assert!(kept > 0 && kept < 4_000_000, "{way:?}: {kept}");
         assert_eq!(server.content("file"), None, "{way:?}");
         alice(&server, way, &[&["--continue-at", "-"][..], &upload].concat());

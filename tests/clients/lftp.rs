@@ -133,9 +133,8 @@ fn an_upload_that_was_cut_is_continued() {
         });
         child.kill().unwrap();
         child.wait().unwrap();
-        let record = eventually("the cut is recorded", || {
-            server.records_of("file.upload_incomplete").into_iter().nth(round)
-        });
+        let record =
+            eventually("the cut is recorded", || server.records_of("file.upload_incomplete").into_iter().nth(round));
         let kept = record.number("/unmapped/kept_bytes").unwrap_or_else(|| panic!("nothing was kept: {record:?}"));
         alice(&server, way, &format!("put -c {} -o file", source.display()));
         assert!(server.content("file").as_ref() == Some(&sent), "{way}: after {kept} bytes");

@@ -67,9 +67,9 @@ pub fn run_with(command: &mut Command, input: &[u8], time: Duration) -> Ran {
 /// Starts a program; that it is not there is a failure.
 #[track_caller]
 pub fn spawn(command: &mut Command) -> Child {
-    command.spawn().unwrap_or_else(|error| {
-        panic!("{error}: {}; tests/run installs the clients", command.get_program().display())
-    })
+    command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{error}: {}; tests/run installs the clients", command.get_program().display()))
 }
 
 /// Waits for the end of a program; ends it where its time is over, and returns nothing.
