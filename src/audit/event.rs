@@ -21,6 +21,8 @@ pub enum Event {
     TlsPlaintextInjection,
     /// The client broke the protocol or a bound of it.
     ProtocolViolation,
+    /// A command was refused that would have weakened the protection, or came before TLS.
+    CommandRefused,
     /// A user logged in.
     LoginSuccess,
     /// A login failed; the reason says why.
@@ -112,7 +114,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -122,6 +124,7 @@ impl Event {
         Self::TlsFailed,
         Self::TlsPlaintextInjection,
         Self::ProtocolViolation,
+        Self::CommandRefused,
         Self::LoginSuccess,
         Self::LoginFailure,
         Self::LoginLimited,
@@ -162,6 +165,7 @@ impl Event {
             Self::TlsFailed              => row("tls.handshake_failed",     Network,        4,  Low),
             Self::TlsPlaintextInjection  => row("tls.plaintext_injection",  Network,        99, High),
             Self::ProtocolViolation      => row("proto.violation",          Network,        99, Medium),
+            Self::CommandRefused         => row("proto.refused",            Network,        99, Low),
             Self::LoginSuccess           => row("auth.success",             Authentication, 1,  Informational),
             Self::LoginFailure           => row("auth.failure",             Authentication, 1,  Low),
             Self::LoginLimited           => row("auth.throttled",           Authentication, 1,  Medium),

@@ -2,21 +2,21 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::{error, warn};
 
 use super::driver::Driver;
 use super::link::{Link, LinkNeeds};
-use super::mover::{Job, What, blocking, lines, store_fault};
+use super::mover::{Job, What, blocking, lines, link_fault, store_fault};
+use super::stopping::Stop;
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::net::passive::ReserveFault;
 use crate::policy::Principal;
 use crate::policy::grant::Grant;
 use crate::session::World;
 use crate::session::effect::{
-    Input, PassiveFault, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared, Question, StoreAnswer,
-    StoreFault, StoreRequest, TransferOrder,
+    Input, MoveFault, PassiveFault, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared, Question,
+    StoreAnswer, StoreFault, StoreRequest, TransferOrder,
 };
 use crate::store::{EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
 
@@ -24,16 +24,27 @@ impl Driver {
     /// Answers a question. [`Question::Move`] is answered later, when the transfer has ended.
     pub(super) async fn answer(&mut self, question: Question) -> Option<Input> {
         Some(match question {
-            Question::StartTls => self.start_tls().await?,
+            Question::StartTls => {
+                let mut stop = self.stop.clone();
+                tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop > Stop::No) => Input::Tls(Err("stopping")),
+                    started = self.start_tls() => started?,
+                }
+            }
             Question::CheckPassword { claimed, secret } => Input::Password(self.check_password(&claimed, secret).await),
             Question::CountFailure { claimed } => {
                 let penalty = self.shared.throttle.failed(self.client.ip(), &claimed);
-                Input::Penalty(Penalty { delay: penalty.delay, banned: penalty.banned })
+                Input::Penalty(Penalty {
+                    delay: penalty.delay,
+                    banned: penalty.banned,
+                    newly_banned: penalty.newly_banned,
+                })
             }
             Question::OpenHome(home) => Input::Home(self.open_home(&home).await),
             Question::OpenPassive => Input::Passive(self.open_passive()),
             Question::Store(request) => Input::Stored(self.store(request).await),
-            Question::Prepare(order) => Input::Prepared(self.prepare(*order).await),
+            Question::Prepare(order) => Input::Prepared(self.prepare_over_link(*order).await),
             Question::Move => {
                 self.flush().await;
                 self.start_moving();
@@ -185,6 +196,14 @@ impl Driver {
         .await?
     }
 
+    /// A data connection that has failed already needs no transfer made ready for it.
+    async fn prepare_over_link(&mut self, order: TransferOrder) -> Result<Prepared, MoveFault> {
+        match self.link.failure() {
+            Some(fault) => Err(link_fault(fault)),
+            None => self.prepare(order).await.map_err(MoveFault::Store),
+        }
+    }
+
     /// Makes a transfer ready: whatever can refuse it before data flows is asked here.
     async fn prepare(&mut self, order: TransferOrder) -> Result<Prepared, StoreFault> {
         let (root, principal) = self.place()?;
@@ -220,8 +239,7 @@ impl Driver {
             }
         };
         let config = &self.shared.config;
-        self.progress = Arc::new(AtomicU64::new(0));
-        self.progress.store(0, Ordering::Relaxed);
+        self.progress = Arc::default();
         self.job = Some(Job {
             what,
             root,

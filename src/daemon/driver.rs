@@ -59,7 +59,7 @@ pub(super) struct Driver {
     rate: CommandRate,
     moving: Option<Moving>,
     stop_moving: Option<oneshot::Sender<MoveFault>>,
-    stop: watch::Receiver<Stop>,
+    pub(super) stop: watch::Receiver<Stop>,
     pub(super) patience: Instant,
     ended: bool,
 }
@@ -130,9 +130,7 @@ impl Driver {
                 Happened::Read(0) | Happened::Broken => {
                     self.control = Control::Gone;
                     self.input(Input::PeerGone).await;
-                    if self.moving.is_some() {
-                        self.finish_moving().await;
-                    }
+                    self.finish_moving().await;
                 }
                 Happened::Read(read) => {
                     let bytes = chunk.get(..read).unwrap_or_default();
@@ -143,6 +141,11 @@ impl Driver {
                 Happened::LinkCame => {}
             }
         }
+        // However the session ended, its transfer comes to its end and to its record.
+        if let Some(stop_moving) = self.stop_moving.take() {
+            let _ = stop_moving.send(MoveFault::ControlGone);
+        }
+        self.finish_moving().await;
         self.control.close().await;
     }
 
@@ -176,12 +179,11 @@ impl Driver {
 
     /// Waits for whatever comes first.
     async fn next(&mut self, chunk: &mut [u8]) -> Happened {
-        let moving = self.moving.is_some();
-        let gone = matches!(self.control, Control::Gone);
-        if gone && !moving {
+        if matches!(self.control, Control::Gone) {
             return Happened::Broken;
         }
-        let reading = self.session.wants_line() && self.lines.has_room() && !gone;
+        let moving = self.moving.is_some();
+        let reading = self.session.wants_line() && self.lines.has_room();
         let Self { control, link, moving: transfer, stop, .. } = self;
         tokio::select! {
             biased;
@@ -193,8 +195,7 @@ impl Driver {
         }
     }
 
-    /// A transfer whose control connection has ended is stopped; its end is waited for, so that it
-    /// is recorded.
+    /// Waits for the end of the transfer, if one runs, so that it is recorded.
     async fn finish_moving(&mut self) {
         if let Some(transfer) = &mut self.moving {
             let moved = transfer.await;
@@ -263,7 +264,11 @@ impl Driver {
                 self.rate = RateLimiter::direct(quota);
                 self.patience = after(self.shared.config.limits.idle_time);
             }
-            Effect::CloseData => self.link.let_go(),
+            Effect::CloseData => {
+                // The client hears why before its data connection ends.
+                self.flush().await;
+                self.link.let_go();
+            }
             Effect::UseActive(address) => self.link = Link::Active(address),
             Effect::Abort => {
                 if let Some(stop) = self.stop_moving.take() {
@@ -300,7 +305,13 @@ impl Driver {
             return;
         }
         let replies = std::mem::take(&mut self.replies);
-        if let Err(failure) = self.control.write(&replies).await {
+        let mut stop = self.stop.clone();
+        let written = tokio::select! {
+            biased;
+            written = self.control.write(&replies) => written,
+            _ = stop.wait_for(|stop| *stop == Stop::Now) => Err(std::io::ErrorKind::TimedOut.into()),
+        };
+        if let Err(failure) = written {
             debug!(%failure, client = %self.client, "the client does not take its replies");
             self.control = Control::Gone;
         }

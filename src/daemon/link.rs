@@ -6,8 +6,10 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -17,6 +19,11 @@ use crate::tls::{self, DataConnection, DataFault, Flow, SessionTls};
 
 /// How long a data connection that is let go may take to end.
 const PARTING_TIME: Duration = Duration::from_secs(2);
+
+/// How long a client may go on sending what will not be stored.
+const DISCARD_TIME: Duration = Duration::from_secs(30);
+/// Bytes thrown away at a time.
+const DISCARD_BYTES: usize = 64 * 1024;
 
 /// Why there is no data connection.
 #[derive(Debug)]
@@ -48,6 +55,14 @@ pub(super) struct LinkFacts {
     pub(super) port: u16,
     /// Tells the TLS side that the payload goes to the client.
     pub(super) flow: Arc<Flow>,
+    /// Whether TCP is connected.
+    connected: Arc<AtomicBool>,
+}
+
+impl LinkFacts {
+    fn new(port: u16) -> Self {
+        Self { port, flow: Flow::new(), connected: Arc::default() }
+    }
 }
 
 /// What a data connection needs to come up.
@@ -66,25 +81,25 @@ pub(super) struct LinkNeeds {
 impl Link {
     /// Waits for the client on a reserved port.
     pub(super) fn passive(mut reservation: Reservation, needs: LinkNeeds) -> Self {
-        let facts = LinkFacts { port: reservation.port(), flow: Flow::new() };
-        let flow = Arc::clone(&facts.flow);
+        let facts = LinkFacts::new(reservation.port());
+        let known = facts.clone();
         let coming = async move {
             let accepted = timeout(needs.connect_time, reservation.accept()).await;
             let Ok(Ok(stream)) = accepted else { return Err(LinkFault::NoConnection) };
             drop(reservation);
-            protect(stream, &flow, &needs).await
+            protect(stream, &known, &needs).await
         };
         Self::Coming(Box::pin(coming), facts)
     }
 
     /// Connects to the client.
     fn active(address: SocketAddr, needs: LinkNeeds) -> Self {
-        let facts = LinkFacts { port: address.port(), flow: Flow::new() };
-        let flow = Arc::clone(&facts.flow);
+        let facts = LinkFacts::new(address.port());
+        let known = facts.clone();
         let coming = async move {
             let connected = timeout(needs.connect_time, TcpStream::connect(address)).await;
             let Ok(Ok(stream)) = connected else { return Err(LinkFault::NoConnection) };
-            protect(stream, &flow, &needs).await
+            protect(stream, &known, &needs).await
         };
         Self::Coming(Box::pin(coming), facts)
     }
@@ -115,13 +130,31 @@ impl Link {
         link
     }
 
-    /// Lets the data connection go that no transfer will use. One that is up already hears the end
-    /// of TLS first: some clients take a reset for a failure of the whole session.
+    /// Lets the data connection go that no transfer will use. One that is up, or coming up, hears
+    /// the end of TLS first: some clients take a reset for a failure of the whole session.
     pub(super) fn let_go(&mut self) {
-        if let Self::Came(came, _) = std::mem::replace(self, Self::None)
-            && let Ok(connection) = *came
-        {
-            part(connection);
+        match std::mem::replace(self, Self::None) {
+            Self::Came(came, _) => {
+                if let Ok(connection) = *came {
+                    tokio::spawn(part(connection));
+                }
+            }
+            Self::Coming(coming, facts) if facts.connected.load(Ordering::Acquire) => {
+                tokio::spawn(timeout(PARTING_TIME, async {
+                    if let Ok(connection) = coming.await {
+                        part(connection).await;
+                    }
+                }));
+            }
+            Self::None | Self::Coming(..) | Self::Active(_) => {}
+        }
+    }
+
+    /// Why there will be no connection, where that is known already.
+    pub(super) fn failure(&self) -> Option<&LinkFault> {
+        match self {
+            Self::Came(came, _) => came.as_ref().as_ref().err(),
+            Self::None | Self::Coming(..) | Self::Active(_) => None,
         }
     }
 
@@ -144,20 +177,32 @@ impl Link {
     }
 }
 
-async fn protect(stream: TcpStream, flow: &Flow, needs: &LinkNeeds) -> Result<DataConnection, LinkFault> {
+async fn protect(stream: TcpStream, known: &LinkFacts, needs: &LinkNeeds) -> Result<DataConnection, LinkFault> {
+    known.connected.store(true, Ordering::Release);
     // A small file and the end of TLS behind it are not to wait for the client's delayed
     // acknowledgement of the ticket before them. A connection that refuses this works all the same.
     let _ = stream.set_nodelay(true);
     // The client may connect long before it sends the transfer command and only then greet.
     let limit = needs.connect_time.saturating_add(needs.handshake_time);
-    needs.tls.accept_data(stream, flow, needs.level, limit).await.map_err(LinkFault::Refused)
+    needs.tls.accept_data(stream, &known.flow, needs.level, limit).await.map_err(LinkFault::Refused)
 }
 
-/// Ends a data connection in the background: `close_notify`, FIN, and what the client still sends
-/// is discarded for a while.
-pub(super) fn part(mut connection: DataConnection) {
-    tokio::spawn(async move {
-        // Whatever comes of it, the connection ends.
-        let _ = tls::finish_sending(&mut connection.stream, PARTING_TIME).await;
-    });
+/// Ends a data connection that nothing more is sent on: `close_notify`, FIN, and what the client
+/// still says is discarded for a while.
+pub(super) async fn part(mut connection: DataConnection) {
+    // Whatever comes of it, the connection ends.
+    let _ = tls::finish_sending(&mut connection.stream, PARTING_TIME).await;
+}
+
+/// Ends, in the background, a data connection whose client is still sending what will not be
+/// stored. Many clients read the reply only once they have sent everything, so for a time it is
+/// taken and thrown away.
+pub(super) fn part_from_sender(mut connection: DataConnection) {
+    tokio::spawn(timeout(DISCARD_TIME, async move {
+        connection.stream.shutdown().await?;
+        let mut tcp = connection.stream.into_inner().0.into_tcp();
+        let mut scratch = vec![0; DISCARD_BYTES];
+        while tcp.read(&mut scratch).await? > 0 {}
+        std::io::Result::Ok(())
+    }));
 }

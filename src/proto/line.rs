@@ -10,6 +10,9 @@ use zeroize::{Zeroize, Zeroizing};
 /// Most bytes held that were sent ahead of their turn; beyond it, reading waits.
 pub const PIPELINE_BYTES_MAX: usize = 16 * 1024;
 
+/// Consumed bytes that stay in the buffer before it is compacted.
+const CONSUMED_BYTES_MAX: usize = 4 * 1024;
+
 const IAC: u8 = 0xff;
 const DONT: u8 = 0xfe;
 const WILL: u8 = 0xfb;
@@ -97,6 +100,14 @@ impl LineBuffer {
             // An idle session holds no buffer.
             self.bytes = Vec::new();
             self.taken = 0;
+        } else if self.taken >= CONSUMED_BYTES_MAX {
+            let length = self.bytes.len();
+            self.bytes.drain(..self.taken);
+            let waiting = self.bytes.len();
+            // What moved to the front must not stay readable where it was.
+            self.bytes.resize(length, 0);
+            self.bytes.truncate(waiting);
+            self.taken = 0;
         }
     }
 }
@@ -162,6 +173,21 @@ mod tests {
         assert_eq!(lines(b"\xf2STOR x\r\n"), vec![Ok(b"STOR x".to_vec())]);
         assert_eq!(lines(b"\xff\xfb\x01NOOP\r\n"), vec![Ok(b"NOOP".to_vec())]);
         assert_eq!(lines(b"PASS \xff\xff\r\n"), vec![Ok(b"PASS \xff".to_vec())]);
+    }
+
+    #[test]
+    fn what_is_consumed_takes_no_memory() {
+        let mut buffer = LineBuffer::new(4096);
+        buffer.push(b"NOO");
+        for _ in 0..1000 {
+            buffer.push(b"P\r\nNOOP ");
+            buffer.push(&[b'x'; 3000]);
+            buffer.push(b"\r\nNOO");
+            while buffer.next_line().is_some() {}
+        }
+        assert!(buffer.bytes.capacity() < 64 * 1024, "{}", buffer.bytes.capacity());
+        buffer.push(b"P\r\n");
+        assert_eq!(buffer.next_line().unwrap().unwrap().as_slice(), b"NOOP");
     }
 
     #[test]

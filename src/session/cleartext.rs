@@ -5,7 +5,7 @@ use crate::audit::event::Event;
 use crate::proto::facts::FactSet;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
-use crate::rules::{RULES, Service};
+use crate::rules::{RULES, Refusal, Service};
 use crate::session::effect::{Question, Step};
 
 /// Logins in clear after which the session ends.
@@ -26,15 +26,13 @@ impl Session {
         }
     }
 
-    /// `USER` or `PASS` came before TLS. It was refused unread; nothing of it is kept.
-    pub(super) fn login_in_clear(&mut self, verb: Verb, step: &mut Step) {
+    /// `USER` or `PASS` came before TLS. It is refused unread; nothing of it is kept.
+    pub(super) fn login_in_clear(&mut self, verb: Verb, refusal: Refusal, step: &mut Step) {
         let mut record = self.record(Event::LoginInClear).failed("tls_required");
         record.command = Some(verb.name());
-        record.codes = vec![Code::NotLoggedIn.number()];
-        // The record comes before its reply.
-        let reply = step.effects.pop();
+        record.codes = vec![refusal.code.number()];
         step.audit(record);
-        step.effects.extend(reply);
+        step.reply(Reply::new(refusal.code, refusal.text));
         let State::Cleartext { refused_logins } = &mut self.state else { return };
         *refused_logins = refused_logins.saturating_add(1);
         if *refused_logins >= LOGINS_IN_CLEAR_MAX {

@@ -46,7 +46,7 @@ pub enum Input {
     /// The answer to [`Question::Store`].
     Stored(Result<StoreAnswer, StoreFault>),
     /// The answer to [`Question::Prepare`].
-    Prepared(Result<Prepared, StoreFault>),
+    Prepared(Result<Prepared, MoveFault>),
     /// The answer to [`Question::Move`].
     Moved(Box<Moved>),
 }
@@ -148,8 +148,10 @@ pub enum PasswordCheck {
 pub struct Penalty {
     /// How long the reply waits.
     pub delay: Duration,
-    /// For how long the source is banned, if it now is.
+    /// For how long the source is banned, if it is.
     pub banned: Option<Duration>,
+    /// Whether this very failure brought the ban.
+    pub newly_banned: bool,
 }
 
 /// Why no passive port could be had.

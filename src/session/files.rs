@@ -8,7 +8,7 @@ use super::inspect::Looking;
 use super::parameters::Parameters;
 use super::refusal::{self, Doing};
 use super::transfer::Transfer;
-use super::{Command, Session, State, World};
+use super::{Command, Ending, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts};
 use crate::policy::Principal;
@@ -100,10 +100,17 @@ impl Files {
         }
     }
 
-    pub(super) fn peer_gone(&mut self) {
-        if let Some(transfer) = self.transfer() {
-            transfer.peer_gone = true;
-        }
+    pub(super) fn is_ending(&self) -> bool {
+        matches!(&self.waiting, Some(Waiting::Transfer(transfer)) if transfer.ending.is_some())
+    }
+
+    /// Has the session end behind its transfer; false where none runs. The first reason stays.
+    pub(super) fn end_after_transfer(&mut self, ending: Ending) -> bool {
+        let Some(transfer) = self.transfer() else { return false };
+        let known = *transfer.ending.get_or_insert(ending);
+        // A client that has gone meanwhile hears no farewell.
+        transfer.ending = Some(Ending { farewell: known.farewell.and(ending.farewell), ..known });
+        true
     }
 
     pub(super) fn wait(&mut self, waiting: Waiting) {
@@ -131,7 +138,7 @@ impl Session {
             Verb::Abor => {
                 step.effects.push(Effect::CloseData);
                 files.data = DataState::None;
-                step.reply(Reply::new(Code::DataIdle, "No transfer is running."));
+                step.reply(super::transfer::no_transfer());
             }
             _ if command.rule.data == Data::Needed => self.transfer_command(command, world, step),
             _ => step.reply(Reply::new(Code::NotImplemented, "Not offered.")),
@@ -145,26 +152,18 @@ impl Session {
             (Some(Waiting::Looking(looking)), Input::Stored(answer)) => self.looked(looking, answer, world, step),
             (Some(Waiting::Changing(changing)), Input::Stored(answer)) => self.changed(changing, answer, step),
             (Some(Waiting::Transfer(transfer)), Input::Prepared(answer)) => self.prepared(transfer, answer, step),
-            (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => {
-                self.moved(&transfer, *moved, step);
-                self.resume_held(world, step);
-            }
+            (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => self.moved(&transfer, *moved, step),
             (waiting, _) => files.waiting = waiting,
         }
-        // A transfer that was refused before any data moved has ended too.
-        if !self.is_transferring() && self.held.is_some() {
-            self.resume_held(world, step);
-        }
+        self.resume_held(world, step);
     }
 
-    /// Serves the command that waited for the end of a transfer.
+    /// Serves what waited for the end of a transfer, until a question or another transfer is in the
+    /// way.
     fn resume_held(&mut self, world: World<'_>, step: &mut Step) {
-        if step.question.is_some() {
-            return;
-        }
-        if let Some(line) = self.held.take() {
-            let (spoken, _) = crate::proto::verb::split(&line);
-            self.command(&line, Verb::parse(spoken), 0, world, step);
+        while step.question.is_none() && !self.is_transferring() {
+            let Some(line) = self.held.pop_front() else { return };
+            self.whole_line(line, 0, world, step);
         }
     }
 

@@ -158,7 +158,7 @@ impl Session {
             record = record.with("rule", Detail::Text(rule));
         }
         step.audit(record);
-        if let Some(ban) = penalty.banned {
+        if let Some(ban) = penalty.banned.filter(|_| penalty.newly_banned) {
             let seconds = Detail::Number(ban.as_secs());
             step.audit(self.login_record(Event::LoginBanned).failed("too_many_failures").with("ban_seconds", seconds));
         }

@@ -16,6 +16,7 @@ mod parameters;
 mod refusal;
 mod transfer;
 
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use crate::policy::Policy;
 use crate::proto::line::{Line, LineError};
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::{self, Verb};
-use crate::rules::{self, During, Rule, Stage};
+use crate::rules::{self, During, Rule, Service, Stage};
 use effect::{Effect, Input, Question, Step};
 use files::Files;
 use login::Login;
@@ -37,6 +38,8 @@ use login::Login;
 const COMMANDS_BEFORE_LOGIN_MAX: u32 = 50;
 /// Unknown commands before the login after which it is no FTP client that speaks (ALPACA).
 const UNKNOWN_BEFORE_LOGIN_MAX: u32 = 3;
+/// Lines that wait for the end of a transfer at most; no more are read until then.
+const HELD_LINES_MAX: usize = 16;
 /// First words of other protocols, whose bytes a browser may be tricked into sending here.
 const FOREIGN: [&[u8]; 9] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"EHLO", b"HELO", b"PROXY"];
 
@@ -78,9 +81,10 @@ pub struct Session {
     facts: Arc<SessionFacts>,
     tls: Option<Arc<TlsFacts>>,
     state: State,
-    /// A command that waits until the running transfer has ended.
-    held: Option<Line>,
+    /// Lines that wait until the running transfer has ended.
+    held: VecDeque<Result<Line, LineError>>,
     failed_commands: u32,
+    unknown_before_login: u32,
     commands_before_login: u32,
     totals: Traffic,
     transfers: u64,
@@ -94,6 +98,17 @@ enum State {
     Files(Box<Files>),
     Closed,
 }
+
+/// How a session ends behind its running transfer.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    reason: &'static str,
+    /// What the client hears; nothing where it has gone.
+    farewell: Option<&'static str>,
+}
+
+/// The words of a session that ends for what the client did.
+const CLOSING: &str = "Closing the connection.";
 
 /// A command line taken apart and admitted.
 struct Command<'a> {
@@ -110,8 +125,9 @@ impl Session {
             facts,
             tls: None,
             state,
-            held: None,
+            held: VecDeque::new(),
             failed_commands: 0,
+            unknown_before_login: 0,
             commands_before_login: 0,
             totals: Traffic::default(),
             transfers: 0,
@@ -130,12 +146,17 @@ impl Session {
 
     /// Whether a line may be handed in now.
     pub fn wants_line(&self) -> bool {
-        self.held.is_none() && !matches!(self.state, State::Closed)
+        self.held.len() < HELD_LINES_MAX && !matches!(self.state, State::Closed) && !self.is_ending()
     }
 
     /// Whether a transfer is under way, from its command to its final reply.
     pub fn is_transferring(&self) -> bool {
         matches!(&self.state, State::Files(files) if files.is_transferring())
+    }
+
+    /// Whether the session ends once its running transfer has.
+    fn is_ending(&self) -> bool {
+        matches!(&self.state, State::Files(files) if files.is_ending())
     }
 
     /// Takes one input and says what to do.
@@ -144,7 +165,7 @@ impl Session {
         match input {
             Input::Connected => self.connected(&mut step),
             Input::Line(line, moved_bytes) => self.line(line, moved_bytes, world, &mut step),
-            Input::TlsInClear => self.violation("tls_on_plain_port", None, &mut step),
+            Input::TlsInClear => self.violation("tls_on_plain_port", CLOSING, &mut step),
             Input::PlaintextInjection => {
                 step.audit(self.record(Event::TlsPlaintextInjection).failed("plaintext_behind_auth"));
                 step.reply(Reply::new(Code::Unavailable, "Bytes in clear behind AUTH TLS; closing."));
@@ -202,33 +223,43 @@ impl Session {
     }
 
     fn line(&mut self, line: Result<Line, LineError>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
-        let line = match line {
-            Ok(line) => line,
-            Err(LineError::TooLong) => {
-                step.reply(Reply::new(Code::UnknownCommand, "The line is too long; closing."));
-                return self.violation("line_too_long", None, step);
-            }
-            Err(LineError::Malformed) => {
-                step.reply(Reply::new(Code::BadArgument, "NUL and stray CR are not permitted in a command."));
-                return self.count_failed(step);
-            }
-        };
-        let (spoken, _) = verb::split(&line);
-        let parsed = Verb::parse(spoken);
-        if self.is_transferring() && parsed.is_none_or(|verb| rules::rule(verb).during == During::Wait) {
-            self.held = Some(line);
+        if line == Err(LineError::TooLong) {
+            return self.violation("line_too_long", "The line is too long; closing.", step);
+        }
+        if self.is_transferring() && !self.may_interrupt(&line) {
+            self.held.push_back(line);
             return;
         }
-        self.command(&line, parsed, moved_bytes, world, step);
+        self.whole_line(line, moved_bytes, world, step);
     }
 
-    fn command(&mut self, line: &[u8], parsed: Option<Verb>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
+    /// Whether a line is looked at while a transfer runs. Behind another that waits, `ABOR` alone
+    /// is: all other replies keep the order of their commands.
+    fn may_interrupt(&self, line: &Result<Line, LineError>) -> bool {
+        let Ok(line) = line else { return false };
+        let (spoken, _) = verb::split(line);
+        Verb::parse(spoken).is_some_and(|verb| {
+            rules::rule(verb).during == During::Answer && (self.held.is_empty() || verb == Verb::Abor)
+        })
+    }
+
+    fn whole_line(&mut self, line: Result<Line, LineError>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
+        if let Ok(line) = line {
+            self.command(&line, moved_bytes, world, step);
+        } else {
+            step.reply(Reply::new(Code::BadArgument, "NUL and stray CR are not permitted in a command."));
+            self.count_failed(step);
+        }
+    }
+
+    fn command(&mut self, line: &[u8], moved_bytes: u64, world: World<'_>, step: &mut Step) {
         let (spoken, argument) = verb::split(line);
+        let parsed = Verb::parse(spoken);
         let Some(stage) = self.stage() else { return };
         if stage != Stage::Files {
             self.commands_before_login = self.commands_before_login.saturating_add(1);
             if self.commands_before_login > COMMANDS_BEFORE_LOGIN_MAX {
-                return self.violation("too_many_commands_before_login", None, step);
+                return self.violation("too_many_commands_before_login", CLOSING, step);
             }
         }
         if let State::Files(files) = &mut self.state
@@ -242,16 +273,22 @@ impl Session {
         };
         match rules::admit(verb, !argument.is_empty(), stage) {
             Err(refusal) => {
-                step.reply(Reply::new(refusal.code, refusal.text));
-                match (stage, verb) {
-                    (Stage::Cleartext, Verb::User | Verb::Pass) => self.login_in_clear(verb, step),
-                    _ => self.count_failed(step),
+                if matches!((stage, verb), (Stage::Cleartext, Verb::User | Verb::Pass)) {
+                    return self.login_in_clear(verb, refusal, step);
                 }
+                let by_design = matches!(rules::rule(verb).service, Service::Refused(..));
+                if stage == Stage::Cleartext || by_design {
+                    let reason = if stage == Stage::Cleartext { "tls_required" } else { "never_offered" };
+                    step.audit(self.refused_record(verb, refusal.code, reason));
+                }
+                step.reply(Reply::new(refusal.code, refusal.text));
+                self.count_failed(step);
             }
             Ok(rule) => {
                 let command = Command { rule, argument };
                 let before = step.effects.len();
                 self.dispatch(&command, moved_bytes, world, step);
+                self.record_weakening(verb, before, step);
                 self.settle(before, step);
             }
         }
@@ -287,40 +324,74 @@ impl Session {
     fn unknown(&mut self, spoken: &[u8], stage: Stage, step: &mut Step) {
         let foreign = FOREIGN.iter().any(|known| known.eq_ignore_ascii_case(spoken)) || spoken.starts_with(b"SSH-");
         if foreign && stage != Stage::Files {
-            return self.violation("foreign_protocol", None, step);
+            return self.violation("foreign_protocol", CLOSING, step);
         }
         // The word is not sent back: an answer that reflects its question can be made to serve others.
         step.reply(Reply::new(Code::UnknownCommand, "No such command; HELP lists them."));
         self.count_failed(step);
-        if stage != Stage::Files && self.failed_commands >= UNKNOWN_BEFORE_LOGIN_MAX && self.stage().is_some() {
-            self.violation("unknown_commands", None, step);
+        if stage != Stage::Files {
+            self.unknown_before_login = self.unknown_before_login.saturating_add(1);
+            if self.unknown_before_login >= UNKNOWN_BEFORE_LOGIN_MAX && self.stage().is_some() {
+                self.violation("unknown_commands", CLOSING, step);
+            }
         }
     }
 
     fn count_failed(&mut self, step: &mut Step) {
         self.failed_commands = self.failed_commands.saturating_add(1);
         if self.failed_commands >= self.settings.failed_commands_max && self.stage().is_some() {
-            self.violation("too_many_failed_commands", None, step);
+            self.violation("too_many_failed_commands", CLOSING, step);
         }
     }
 
-    /// Ends the session for what the client did.
-    fn violation(&mut self, reason: &'static str, detail: Option<Detail>, step: &mut Step) {
-        let mut record = self.record(Event::ProtocolViolation).failed(reason);
-        record.details.extend(detail.map(|detail| ("violation", detail)));
-        step.audit(record);
-        step.reply(Reply::new(Code::Unavailable, "Closing the connection."));
-        self.close_for(reason, step);
+    /// Ends the session for what the client did. A running transfer is stopped and ends first, so
+    /// that it has its record.
+    fn violation(&mut self, reason: &'static str, farewell: &'static str, step: &mut Step) {
+        step.audit(self.record(Event::ProtocolViolation).failed(reason));
+        if self.end_transfer_first(Ending { reason, farewell: Some(farewell) }) {
+            step.effects.push(Effect::Abort);
+        } else {
+            step.reply(Reply::new(Code::Unavailable, farewell));
+            self.close_for(reason, step);
+        }
     }
 
+    /// The client has gone. Where it said `QUIT` before it went, its transfer may still finish.
     fn gone(&mut self, step: &mut Step) {
-        if self.is_transferring() {
+        let quits = self.held.iter().flatten().any(|line| Verb::parse(verb::split(line).0) == Some(Verb::Quit));
+        let reason = if quits { "quit" } else { "peer_gone" };
+        if !self.end_transfer_first(Ending { reason, farewell: None }) {
+            self.close_for(reason, step);
+        } else if !quits {
             step.effects.push(Effect::Abort);
-            if let State::Files(files) = &mut self.state {
-                files.peer_gone();
-            }
-        } else {
-            self.close_for("peer_gone", step);
+        }
+    }
+
+    /// Where a transfer runs, the session ends behind it.
+    fn end_transfer_first(&mut self, ending: Ending) -> bool {
+        match &mut self.state {
+            State::Files(files) => files.end_after_transfer(ending),
+            _ => false,
+        }
+    }
+
+    /// A record of a command that was refused, since it would have weakened the protection.
+    fn refused_record(&self, verb: Verb, code: Code, reason: &'static str) -> Record {
+        let mut record = self.record(Event::CommandRefused).failed(reason);
+        record.command = Some(verb.name());
+        record.codes = vec![code.number()];
+        record
+    }
+
+    /// Puts a record before a reply that refuses an unprotected data connection.
+    fn record_weakening(&self, verb: Verb, before: usize, step: &mut Step) {
+        let refused = step.effects.iter().enumerate().skip(before).find_map(|(at, effect)| match effect {
+            Effect::Reply(reply) => Some((at, reply.code())),
+            _ => None,
+        });
+        if let Some((at, code @ (Code::RefusedByPolicy | Code::NoSuchProtection | Code::ProtectionNeeded))) = refused {
+            let record = self.refused_record(verb, code, "protection_required");
+            step.effects.insert(at, Effect::Audit(Box::new(record)));
         }
     }
 
@@ -341,7 +412,7 @@ impl Session {
         step.effects.insert(farewell.map_or(0, |at| at.saturating_add(1)), Effect::Audit(Box::new(record)));
         step.effects.push(Effect::Close);
         step.question = None;
-        self.held = None;
+        self.held.clear();
         self.state = State::Closed;
     }
 

@@ -131,7 +131,9 @@ impl Dialogue {
                 b"limited" => PasswordCheck::Limited { scope: "address" },
                 _ => PasswordCheck::Wrong { known: true },
             }),
-            Question::CountFailure { .. } => Input::Penalty(Penalty { delay: Duration::ZERO, banned: None }),
+            Question::CountFailure { .. } => {
+                Input::Penalty(Penalty { delay: Duration::ZERO, banned: None, newly_banned: false })
+            }
             Question::OpenHome(_) => Input::Home(true),
             Question::OpenPassive => Input::Passive(Ok(50_000)),
             Question::Store(StoreRequest::Facts(grant)) => Input::Stored(match grant.path().as_str() {
@@ -155,7 +157,7 @@ impl Dialogue {
                     }
                 };
                 Input::Prepared(if path == "/missing" {
-                    Err(StoreFault::NotFound)
+                    Err(MoveFault::Store(StoreFault::NotFound))
                 } else {
                     Ok(Prepared { path, size: None })
                 })
@@ -269,7 +271,6 @@ fn every_verb_during_a_transfer_is_answered_or_waits_as_its_row_says() {
             During::Answer => assert_eq!(codes.len(), 1, "{}", rule.verb),
             During::Wait => {
                 assert!(codes.is_empty(), "{} is not answered during a transfer", rule.verb);
-                assert!(!dialogue.session.wants_line(), "{} holds further lines back", rule.verb);
                 let codes = dialogue.end(Ok(()));
                 assert_eq!(codes.first(), Some(&226), "{}: the transfer's reply comes first", rule.verb);
                 assert!(codes.len() >= 2, "{}: then its own: {codes:?}", rule.verb);
@@ -362,6 +363,78 @@ fn abor_is_answered_behind_the_transfer_it_ends() {
     assert_eq!(dialogue.end(Err(MoveFault::Aborted)), [426, 226]);
     assert_eq!(dialogue.say("ABOR"), [225]);
     assert_eq!(dialogue.recorded(Event::FileDownloadIncomplete), 1);
+}
+
+#[test]
+fn every_abor_is_answered() {
+    let mut dialogue = Dialogue::new().moving();
+    for _ in 0..3 {
+        assert_eq!(dialogue.say("ABOR"), [0u16; 0]);
+    }
+    assert_eq!(dialogue.end(Err(MoveFault::Aborted)), [426, 226, 225, 225]);
+}
+
+#[test]
+fn abor_is_seen_behind_commands_that_wait_and_these_keep_their_order() {
+    let mut dialogue = Dialogue::new().moving();
+    for line in ["PWD", "NOOP", "SYST", "ABOR"] {
+        assert_eq!(dialogue.say(line), [0u16; 0], "{line}");
+    }
+    assert!(dialogue.aborted);
+    assert_eq!(dialogue.end(Err(MoveFault::Aborted)), [426, 226, 257, 200, 215]);
+}
+
+#[test]
+fn lines_that_wait_are_bounded() {
+    let mut dialogue = Dialogue::new().moving();
+    let taken = (0..100).take_while(|_| dialogue.session.wants_line() && dialogue.say("PWD").is_empty()).count();
+    assert_eq!(taken, HELD_LINES_MAX);
+    assert_eq!(dialogue.end(Ok(())).len(), 1 + HELD_LINES_MAX);
+}
+
+/// Whatever ends a session in the middle of a transfer: the transfer ends first, with its record
+/// and its reply.
+#[test]
+fn no_way_of_ending_a_session_loses_its_transfer() {
+    let too_long = || Input::Line(Err(LineError::TooLong), 0);
+    let mut dialogue = Dialogue::new().moving();
+    assert_eq!(dialogue.input(too_long()), [0u16; 0]);
+    assert!(dialogue.aborted && !dialogue.session.wants_line());
+    assert_eq!(dialogue.end(Err(MoveFault::Aborted)), [426, 421]);
+    assert_eq!((dialogue.recorded(Event::FileDownloadIncomplete), dialogue.recorded(Event::SessionClosed)), (1, 1));
+
+    let mut gone = Dialogue::new().moving();
+    assert_eq!(gone.input(Input::PeerGone), [0u16; 0]);
+    assert!(gone.aborted);
+    assert_eq!(gone.end(Err(MoveFault::ControlGone)), [0u16; 0], "nobody is there to hear it");
+    assert_eq!((gone.recorded(Event::FileDownloadIncomplete), gone.recorded(Event::SessionClosed)), (1, 1));
+
+    let mut quit = Dialogue::new().moving();
+    assert_eq!(quit.say("QUIT"), [0u16; 0]);
+    assert_eq!(quit.input(Input::PeerGone), [0u16; 0]);
+    assert!(!quit.aborted, "who said QUIT has its transfer finished");
+    assert_eq!(quit.end(Ok(())), [0u16; 0]);
+    assert_eq!((quit.recorded(Event::FileDownload), quit.recorded(Event::SessionClosed)), (1, 1));
+
+    let mut malformed = Dialogue::new().moving();
+    assert_eq!(malformed.input(Input::Line(Err(LineError::Malformed), 0)), [0u16; 0], "not between 150 and 226");
+    assert_eq!(malformed.end(Ok(())), [226, 501]);
+}
+
+#[test]
+fn refusals_that_guard_the_protection_are_recorded() {
+    let mut clear = Dialogue::new();
+    assert_eq!(clear.say("LIST"), [530]);
+    assert_eq!(clear.recorded(Event::CommandRefused), 1);
+    let mut dialogue = Dialogue::new().at(Stage::Files);
+    for (line, code) in
+        [("EPSV", 229), ("STOR a", 521), ("PBSZ 0", 200), ("PROT C", 534), ("PROT S", 536), ("CCC", 534), ("REIN", 502)]
+    {
+        let before = dialogue.recorded(Event::CommandRefused);
+        assert_eq!(dialogue.say(line), [code], "{line}");
+        let recorded = dialogue.recorded(Event::CommandRefused) - before;
+        assert_eq!(recorded, usize::from(code > 500), "{line}");
+    }
 }
 
 #[test]

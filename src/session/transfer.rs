@@ -8,7 +8,7 @@ use super::effect::{
 };
 use super::files::{DataState, Waiting};
 use super::refusal::{self, Doing};
-use super::{Command, Session, State, World};
+use super::{Command, Ending, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts, Record, Traffic};
 use crate::policy::grant::Grant;
@@ -27,10 +27,10 @@ pub(super) struct Transfer {
     verb: Verb,
     path: VirtualPath,
     restart_offset: u64,
-    /// Set once `150` was sent: the client then expects a word about the data connection too.
-    opened: bool,
-    aborted: bool,
-    pub(super) peer_gone: bool,
+    /// How often `ABOR` was sent; each is answered.
+    aborts: usize,
+    /// Set where the session ends behind the transfer.
+    pub(super) ending: Option<Ending>,
 }
 
 impl Session {
@@ -155,7 +155,7 @@ impl Session {
             representation: files.parameters.representation,
             binding: world.policy.binding(&files.principal, world.today()),
         };
-        let transfer = Transfer { verb, path, restart_offset, opened: false, aborted: false, peer_gone: false };
+        let transfer = Transfer { verb, path, restart_offset, aborts: 0, ending: None };
         files.wait(Waiting::Transfer(Box::new(transfer)));
         step.ask(Question::Prepare(Box::new(order)));
     }
@@ -203,7 +203,7 @@ impl Session {
     pub(super) fn prepared(
         &mut self,
         mut transfer: Box<Transfer>,
-        answer: Result<Prepared, StoreFault>,
+        answer: Result<Prepared, MoveFault>,
         step: &mut Step,
     ) {
         match answer {
@@ -212,29 +212,35 @@ impl Session {
                     transfer.path = path;
                 }
                 step.reply(opening(&transfer, prepared.size));
-                transfer.opened = true;
                 let State::Files(files) = &mut self.state else { return };
                 files.wait(Waiting::Transfer(transfer));
                 step.ask(Question::Move);
             }
-            Err(fault) => {
-                let (mut reply, reason) = refusal::store(fault, doing(transfer.verb));
-                if transfer.verb == Verb::Mlsd && fault == StoreFault::NotADirectory {
-                    // RFC 3659 §7.2: MLSD of a file is an error of the argument.
-                    reply = Reply::new(Code::BadArgument, "MLSD is for directories; MLST tells the facts of a file.");
-                }
-                let event = match fault {
-                    StoreFault::Quota | StoreFault::NoSpace => Some(Event::QuotaExceeded),
-                    _ => unfinished(transfer.verb),
-                };
-                if let Some(event) = event {
-                    let mut record = self.transfer_record(event, &transfer).failed(reason);
-                    record.codes = vec![reply.code().number()];
-                    step.audit(record);
-                }
-                self.refuse_transfer(reply, step);
-            }
+            Err(fault) => self.not_prepared(&transfer, &fault, step),
         }
+    }
+
+    /// A transfer was refused before any data moved.
+    fn not_prepared(&mut self, transfer: &Transfer, fault: &MoveFault, step: &mut Step) {
+        let (mut reply, reason) = match fault {
+            MoveFault::Store(fault) => refusal::store(*fault, doing(transfer.verb)),
+            fault => refusal::transfer(fault, None),
+        };
+        if transfer.verb == Verb::Mlsd && *fault == MoveFault::Store(StoreFault::NotADirectory) {
+            // RFC 3659 §7.2: MLSD of a file is an error of the argument.
+            reply = Reply::new(Code::BadArgument, "MLSD is for directories; MLST tells the facts of a file.");
+        }
+        let event = match fault {
+            MoveFault::Store(StoreFault::Quota | StoreFault::NoSpace) => Some(Event::QuotaExceeded),
+            MoveFault::Handshake(..) | MoveFault::NotBound(..) => Some(Event::DataBindingFailed),
+            _ => unfinished(transfer.verb),
+        };
+        if let Some(event) = event {
+            let mut record = self.transfer_record(event, transfer).failed(reason);
+            record.codes = vec![reply.code().number()];
+            step.audit(record);
+        }
+        self.refuse_transfer(reply, step);
     }
 
     /// What may be said while a transfer runs: `ABOR` and `STAT`; `NOOP` is answered elsewhere.
@@ -242,9 +248,10 @@ impl Session {
         let State::Files(files) = &mut self.state else { return };
         let Some(transfer) = files.transfer() else { return };
         if verb == Verb::Abor {
-            if !std::mem::replace(&mut transfer.aborted, true) {
+            if transfer.aborts == 0 {
                 step.effects.push(Effect::Abort);
             }
+            transfer.aborts = transfer.aborts.saturating_add(1);
         } else {
             let text = format!("{} {}: {moved_bytes} bytes so far.", transfer.verb, transfer.path);
             step.reply(Reply::new(Code::FileStatus, text));
@@ -291,18 +298,27 @@ impl Session {
         }
         step.audit(record);
         let stopping = moved.end == Err(MoveFault::Stopping);
-        if !transfer.peer_gone {
+        if transfer.ending.is_none_or(|ending| ending.farewell.is_some()) {
             step.reply(reply);
-            if transfer.aborted {
+            if transfer.aborts > 0 {
                 step.reply(Reply::new(Code::TransferDone, "ABOR done."));
+            }
+            for _ in 1..transfer.aborts {
+                step.reply(no_transfer());
             }
         }
         self.drop_data(step);
-        if transfer.peer_gone {
-            self.close_for("peer_gone", step);
-        } else if stopping {
-            step.reply(Reply::new(Code::Unavailable, "The server is being stopped; closing."));
-            self.close_for("server_stopping", step);
+        let ending = transfer.ending.or_else(|| {
+            stopping.then_some(Ending {
+                reason: "server_stopping",
+                farewell: Some("The server is being stopped; closing."),
+            })
+        });
+        if let Some(Ending { reason, farewell }) = ending {
+            if let Some(text) = farewell {
+                step.reply(Reply::new(Code::Unavailable, text));
+            }
+            self.close_for(reason, step);
         }
     }
 
@@ -342,6 +358,11 @@ pub(super) fn passive_reply(verb: Verb, address: Option<Ipv4Addr>, port: u16) ->
         }
         _ => Reply::new(Code::ExtendedPassiveMode, format!("Entering Extended Passive Mode (|||{port}|)")),
     }
+}
+
+/// The reply to an `ABOR` with nothing to abort.
+pub(super) fn no_transfer() -> Reply {
+    Reply::new(Code::DataIdle, "No transfer is running.")
 }
 
 fn other_family(client: IpAddr) -> Reply {

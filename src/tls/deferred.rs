@@ -53,7 +53,7 @@ impl DataStream {
     }
 
     /// The stream itself. What is held back is lost.
-    pub(super) fn into_tcp(self) -> TcpStream {
+    pub fn into_tcp(self) -> TcpStream {
         self.tcp
     }
 

@@ -58,6 +58,19 @@ pub async fn finish_sending(stream: &mut TlsStream<DataStream>, limit: Duration)
     }
 }
 
+/// Waits for the client's end of a connection on which the payload went to the client and the
+/// server's end was said: what still arrives is discarded, within `limit` as a whole.
+///
+/// # Errors
+/// A reset, which means that the client may not have taken everything.
+pub async fn await_end(stream: &mut TlsStream<DataStream>, limit: Duration) -> io::Result<Parting> {
+    match timeout(limit, discard(stream)).await {
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Parting::Closed),
+        Ok(result) => result,
+        Err(_) => Ok(Parting::Lingering),
+    }
+}
+
 /// Ends a connection on which the payload came from the client and its `close_notify` was read:
 /// answers it, says FIN, and discards what has arrived since without waiting for more.
 ///

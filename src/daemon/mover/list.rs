@@ -2,18 +2,16 @@
 //! million entries needs no more memory than one of a few hundred.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
-use super::{Job, PARTING_TIME, What, Yield, attend, blocking, broken, store_fault};
+use super::{Job, What, Yield, attend, blocking, end_sending, send_piece, store_fault};
 use crate::identity::Username;
 use crate::policy::grant::Grant;
 use crate::proto::facts::{self, Kind};
 use crate::session::effect::{Listing, MoveFault, StoreFault};
 use crate::store::{self, EntryKind, Fault, Lookup, Root};
-use crate::tls::{self, DataConnection};
+use crate::tls::DataConnection;
 
 /// Entries in a batch.
 const ENTRIES_BATCH: usize = 1024;
@@ -22,12 +20,11 @@ const ENTRY_BYTES: usize = 112;
 
 pub(super) async fn run(
     job: Job,
-    mut connection: DataConnection,
+    connection: &mut DataConnection,
     stop: oneshot::Receiver<MoveFault>,
 ) -> (Result<(), MoveFault>, Yield) {
-    let progress = Arc::clone(&job.progress);
-    let stall_time = job.stall_time;
-    let sent = attend(&progress, stall_time, stop, send(job, &mut connection)).await;
+    let (progress, stall_time) = (Arc::clone(&job.progress), job.stall_time);
+    let sent = attend(&progress, stall_time, stop, send(job, connection)).await;
     (sent, Yield::default())
 }
 
@@ -38,13 +35,11 @@ async fn send(job: Job, connection: &mut DataConnection) -> Result<(), MoveFault
     let mut reading = blocking(move || Reading::begin(&root, &grant, &user, listing)).await.map_err(fault)?;
     loop {
         let (more, batch) = reading.map_err(|refused| fault(store_fault(refused)))?;
-        connection.stream.write_all(&batch).await.map_err(|failure| broken(&failure))?;
-        progress.fetch_add(u64::try_from(batch.len()).unwrap_or(0), Ordering::Relaxed);
+        send_piece(connection, &progress, &batch).await?;
         let Some(next) = more else { break };
         reading = blocking(move || next.batch(batch)).await.map_err(fault)?;
     }
-    tls::finish_sending(&mut connection.stream, PARTING_TIME).await.map_err(|failure| broken(&failure))?;
-    Ok(())
+    end_sending(connection).await
 }
 
 type Batch = Result<(Option<Reading>, Vec<u8>), Fault>;
@@ -126,10 +121,12 @@ pub(in crate::daemon) fn lines(
     let mut lines = Vec::new();
     loop {
         let batch = String::from_utf8_lossy(&text);
-        lines.extend(batch.lines().take(lines_max.saturating_sub(lines.len())).map(str::to_owned));
-        let Some(next) = more.take().filter(|_| lines.len() < lines_max) else { break };
+        let mut further = batch.lines();
+        lines.extend(further.by_ref().take(lines_max.saturating_sub(lines.len())).map(str::to_owned));
+        if further.next().is_some() {
+            return Ok((lines, true));
+        }
+        let Some(next) = more.take() else { return Ok((lines, false)) };
         (more, text) = next.batch(Vec::new()).map_err(store_fault)?;
     }
-    let cut = lines.len() >= lines_max;
-    Ok((lines, cut))
 }

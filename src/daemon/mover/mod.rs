@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error};
@@ -18,7 +19,7 @@ use tracing::{debug, error};
 pub(super) use list::lines;
 
 use super::buffers::Buffers;
-use super::link::{Link, LinkFault};
+use super::link::{self, Link, LinkFault};
 use crate::audit::record::{DataFacts, Digest};
 use crate::identity::Username;
 use crate::policy::BindingJudgement;
@@ -27,12 +28,14 @@ use crate::proto::argument::Representation;
 use crate::session::effect::{Listing, MoveFault, Moved, StoreFault};
 use crate::settings::DigestKind;
 use crate::store::{self, Root, UploadClaim};
-use crate::tls::DataConnection;
+use crate::tls::{self, DataConnection, DataFault};
 
-/// How long the end of a data connection may take once everything was sent.
+/// How long the client's end of a data connection is waited for once everything was sent.
 const PARTING_TIME: Duration = Duration::from_secs(1);
 /// Bytes that must move within the stall time: a trickle below it is a stall.
 const STALL_BYTES: u64 = 1024;
+/// Bytes sent before progress is noted.
+const STEP_BYTES: usize = 64 * 1024;
 /// How often in a stall time it is looked whether something moved.
 const STALL_CHECKS: u32 = 4;
 
@@ -88,9 +91,8 @@ pub(super) async fn run(job: Job, link: Link, mut stop: oneshot::Receiver<MoveFa
         biased;
         reason = &mut stop => Err(reason.unwrap_or(MoveFault::ControlGone)),
         connected = timeout(job.connect_time, link.connection()) => match connected {
-            Err(_) | Ok(Err(LinkFault::NoConnection)) => Err(MoveFault::NoConnection),
-            Ok(Err(LinkFault::Refused(fault))) => Err(refused(&fault)),
-            Ok(Ok(connection)) => Ok(connection),
+            Err(_) => Err(MoveFault::NoConnection),
+            Ok(connected) => connected.map_err(|fault| link_fault(&fault)),
         },
     };
     let mut moved = Moved {
@@ -121,21 +123,54 @@ pub(super) async fn run(job: Job, link: Link, mut stop: oneshot::Receiver<MoveFa
     moved
 }
 
+/// Moves the payload, and ends the data connection as becomes the end of the transfer.
 async fn move_payload(
     job: Job,
-    connection: DataConnection,
+    mut connection: DataConnection,
     stop: oneshot::Receiver<MoveFault>,
 ) -> (Result<(), MoveFault>, Yield) {
     // The policy may have become stricter since the connection was agreed upon.
     if connection.bound.binding > job.binding.level {
+        tokio::spawn(link::part(connection));
         let text = "The data connection is bound less strictly than the policy now asks; try again.";
         return (Err(MoveFault::NotBound("binding_relaxed", text.to_owned())), Yield::default());
     }
-    match &job.what {
-        What::Retrieve(..) => send::run(job, connection, stop).await,
-        What::Store { .. } => receive::run(job, connection, stop).await,
-        What::List(..) => list::run(job, connection, stop).await,
+    let progress = Arc::clone(&job.progress);
+    let to_client = job.what.is_to_client();
+    let (end, yielded) = match &job.what {
+        What::Retrieve(..) => send::run(job, &mut connection, stop).await,
+        What::Store { .. } => receive::run(job, &mut connection, stop).await,
+        What::List(..) => list::run(job, &mut connection, stop).await,
+    };
+    match &end {
+        // The client may be in the middle of sending and must live to read the reply.
+        Err(MoveFault::Store(_)) if !to_client => link::part_from_sender(connection),
+        Err(MoveFault::Store(_)) if progress.load(Ordering::Relaxed) == 0 => {
+            tokio::spawn(link::part(connection));
+        }
+        // Otherwise the connection just ends: without a close_notify, the client sees that what it
+        // has is not everything.
+        _ => {}
     }
+    (end, yielded)
+}
+
+/// Ends the payload's way to the client: everything out, then `close_notify` and FIN, at the pace of
+/// the client and under the clock for stalls; then its end is waited for, but not for long.
+async fn end_sending(connection: &mut DataConnection) -> Result<(), MoveFault> {
+    connection.stream.flush().await.map_err(|failure| broken(&failure))?;
+    connection.stream.shutdown().await.map_err(|failure| broken(&failure))?;
+    tls::await_end(&mut connection.stream, PARTING_TIME).await.map_err(|failure| broken(&failure))?;
+    Ok(())
+}
+
+/// Sends a piece of the payload in steps, so that progress shows while a slow client takes it.
+async fn send_piece(connection: &mut DataConnection, progress: &AtomicU64, piece: &[u8]) -> Result<(), MoveFault> {
+    for part in piece.chunks(STEP_BYTES) {
+        connection.stream.write_all(part).await.map_err(|failure| broken(&failure))?;
+        progress.fetch_add(u64::try_from(part.len()).unwrap_or(0), Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Runs the payload's way until it ends, is stopped, or stalls.
@@ -184,7 +219,12 @@ fn facts(job: &Job, connection: &DataConnection, port: u16) -> DataFacts {
 
 const DEFAULT_BINDING: crate::policy::binding::DataBinding = crate::policy::binding::DataBinding::Session;
 
-fn refused(fault: &crate::tls::DataFault) -> MoveFault {
+/// Why there is no data connection, as the session knows it.
+pub(super) fn link_fault(fault: &LinkFault) -> MoveFault {
+    let fault = match fault {
+        LinkFault::NoConnection | LinkFault::Refused(DataFault::Timeout) => return MoveFault::NoConnection,
+        LinkFault::Refused(fault) => fault,
+    };
     debug!(%fault, "data connection refused");
     if fault.unbound() {
         MoveFault::NotBound(fault.reason(), fault.to_string())

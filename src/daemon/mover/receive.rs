@@ -13,7 +13,6 @@ use super::digest::Hasher;
 use super::{Job, PARTING_TIME, What, Yield, attend, blocking, broken, store_fault};
 use crate::audit::record::Digest;
 use crate::daemon::buffers::{BUFFER_BYTES, Buffer};
-use crate::daemon::link;
 use crate::proto::argument::Representation;
 use crate::proto::ascii::FromWire;
 use crate::session::effect::{MoveFault, StoreFault};
@@ -23,7 +22,7 @@ use crate::tls::{self, DataConnection};
 
 pub(super) async fn run(
     job: Job,
-    mut connection: DataConnection,
+    connection: &mut DataConnection,
     stop: oneshot::Receiver<MoveFault>,
 ) -> (Result<(), MoveFault>, Yield) {
     let Job { what, representation, digest, buffers, stall_time, progress, .. } = job;
@@ -62,8 +61,6 @@ pub(super) async fn run(
     let ended = match (received, sink) {
         (Ok(()), Ok(sink)) => blocking(move || sink.commit(&buffer, filled)).await.map_err(MoveFault::Store),
         (Err(fault @ MoveFault::Store(_)), _) | (Ok(()) | Err(_), Err(fault)) => {
-            // The client may be in the middle of sending and must live to read the reply.
-            link::part(connection);
             return (Err(fault), Yield::default());
         }
         (Err(fault), Ok(sink)) => {

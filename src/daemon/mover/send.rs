@@ -2,49 +2,41 @@
 //! would have to wait for a disk on the pool for it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
 use super::digest::Hasher;
-use super::{Job, PARTING_TIME, What, Yield, attend, blocking, broken, store_fault};
+use super::{Job, What, Yield, attend, blocking, end_sending, send_piece, store_fault};
 use crate::daemon::buffers::{BUFFER_BYTES, Buffer};
+use crate::identity::Username;
+use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
 use crate::proto::ascii::ToWire;
 use crate::session::effect::{MoveFault, StoreFault};
-use crate::store::{Fault, Lookup, ReadFile};
-use crate::tls::{self, DataConnection};
+use crate::store::{Fault, Lookup, ReadFile, Root};
+use crate::tls::DataConnection;
 
 pub(super) async fn run(
     job: Job,
-    mut connection: DataConnection,
+    connection: &mut DataConnection,
     stop: oneshot::Receiver<MoveFault>,
 ) -> (Result<(), MoveFault>, Yield) {
-    let progress = Arc::clone(&job.progress);
+    let (progress, stall_time) = (Arc::clone(&job.progress), job.stall_time);
     let mut yielded = Yield::default();
-    let sent = attend(&progress, job.stall_time, stop, send(&job, &mut connection, &mut yielded)).await;
-    if sent.is_err() && !matches!(sent, Err(MoveFault::ConnectionLost)) {
-        // No close_notify: the client must see that this is not the file's end.
-        drop(connection);
-    }
+    let sent = attend(&progress, stall_time, stop, send(job, connection, &mut yielded)).await;
     (sent, yielded)
 }
 
-async fn send(job: &Job, connection: &mut DataConnection, yielded: &mut Yield) -> Result<(), MoveFault> {
-    let What::Retrieve(grant, offset) = &job.what else { return Ok(()) };
-    let opened = match job.root.open_read(grant, &job.user, Lookup::Cached) {
-        // It was looked up a moment ago, when the transfer was made ready.
-        Err(Fault::WouldBlock) => job.root.open_read(grant, &job.user, Lookup::Full),
-        opened => opened,
-    };
-    let file = Arc::new(opened.map_err(|fault| MoveFault::Store(store_fault(fault)))?);
+async fn send(job: Job, connection: &mut DataConnection, yielded: &mut Yield) -> Result<(), MoveFault> {
+    let Job { what, root, user, representation, digest, buffers, progress, .. } = job;
+    let What::Retrieve(grant, offset) = what else { return Ok(()) };
+    let file = Arc::new(open(root, grant, user).await.map_err(MoveFault::Store)?);
     let size = file.size();
     yielded.size = Some(size);
-    let mut hasher = if *offset == 0 { Hasher::new(job.digest) } else { None };
-    let mut ascii = (job.representation == Representation::Ascii).then(|| (ToWire::default(), Vec::new()));
-    let mut buffer = job.buffers.lend();
-    let mut at = *offset;
+    let mut hasher = if offset == 0 { Hasher::new(digest) } else { None };
+    let mut ascii = (representation == Representation::Ascii).then(|| (ToWire::default(), Vec::new()));
+    let mut buffer = buffers.lend();
+    let mut at = offset;
     while at < size {
         let wanted = usize::try_from(size.saturating_sub(at)).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
         let read;
@@ -57,26 +49,33 @@ async fn send(job: &Job, connection: &mut DataConnection, yielded: &mut Yield) -
         if let Some(hasher) = &mut hasher {
             hasher.update(piece);
         }
-        let sent = match &mut ascii {
-            None => connection.stream.write_all(piece).await,
+        match &mut ascii {
+            None => send_piece(connection, &progress, piece).await?,
             Some((convert, out)) => {
                 out.clear();
                 convert.convert(piece, out);
-                connection.stream.write_all(out).await
+                send_piece(connection, &progress, out).await?;
             }
-        };
-        sent.map_err(|failure| broken(&failure))?;
-        let moved = u64::try_from(read).unwrap_or(0);
-        at = at.saturating_add(moved);
-        job.progress.fetch_add(moved, Ordering::Relaxed);
+        }
+        at = at.saturating_add(u64::try_from(read).unwrap_or(0));
         // Other sessions come in between, however fast this client reads.
         tokio::task::yield_now().await;
     }
     // Freed before the wait for the client's end.
     drop(buffer);
-    tls::finish_sending(&mut connection.stream, PARTING_TIME).await.map_err(|failure| broken(&failure))?;
+    end_sending(connection).await?;
     yielded.digest = hasher.map(Hasher::finish);
     Ok(())
+}
+
+/// Opens the file: at once where the kernel has it at hand, and on the pool where it would wait.
+async fn open(root: Arc<Root>, grant: Grant, user: Username) -> Result<ReadFile, StoreFault> {
+    match root.open_read(&grant, &user, Lookup::Cached) {
+        Err(Fault::WouldBlock) => {
+            blocking(move || root.open_read(&grant, &user, Lookup::Full)).await?.map_err(store_fault)
+        }
+        opened => opened.map_err(store_fault),
+    }
 }
 
 /// Reads the next piece into the buffer.
