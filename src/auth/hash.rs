@@ -8,8 +8,8 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroize;
 
-use crate::config::Argon2Cost;
 use crate::identity::Secret;
+use crate::settings::Argon2Cost;
 
 /// Most memory a stored hash may ask for, in KiB: a hash that asks for more is a bomb.
 pub const MEMORY_KIB_MAX: u32 = 256 * 1024;
@@ -73,6 +73,12 @@ pub fn cost(phc: &str) -> Result<Argon2Cost, HashError> {
 pub struct Workspace(Vec<Block>);
 
 impl Workspace {
+    /// Memory for hashes of this cost, taken from the system now rather than at the first check.
+    pub fn for_cost(cost: Argon2Cost) -> Self {
+        let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None);
+        Self(vec![Block::default(); params.map_or(0, |params| params.block_count())])
+    }
+
     /// Whether the secret is the one that was hashed. Takes as long as the hash's parameters ask,
     /// whatever the answer; a hash that [`cost`] refuses matches nothing.
     pub fn matches(&mut self, phc: &str, secret: &Secret) -> bool {

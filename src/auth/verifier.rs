@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::hash::{self, HashError, Workspace};
-use crate::config::Argon2Cost;
 use crate::identity::{Secret, Username, Verified};
+use crate::settings::Argon2Cost;
 
 /// Longest password looked at, in bytes.
 pub const SECRET_BYTES_MAX: usize = 1024;
@@ -52,12 +52,14 @@ impl Verifier {
     pub fn new(cost_for_unknown: Argon2Cost, checks_parallel: usize) -> Result<Self, HashError> {
         let mut nobodys = vec![0; 32];
         rand::fill(&mut nobodys).map_err(|_| HashError::Cost)?;
+        let checks_parallel = checks_parallel.clamp(1, Semaphore::MAX_PERMITS);
+        let workspaces = (0..checks_parallel).map(|_| Workspace::for_cost(cost_for_unknown)).collect();
         Ok(Self {
             unknown: hash::make(&Secret::new(nobodys), cost_for_unknown)?.into(),
-            running: Arc::new(Semaphore::new(checks_parallel.clamp(1, Semaphore::MAX_PERMITS))),
+            running: Arc::new(Semaphore::new(checks_parallel)),
             waiting: Semaphore::new(WAITING_MAX),
             wait_max: WAIT_MAX,
-            workspaces: Arc::default(),
+            workspaces: Arc::new(Mutex::new(workspaces)),
         })
     }
 

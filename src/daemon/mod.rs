@@ -29,8 +29,8 @@ use crate::audit::record::{Detail, Record};
 use crate::audit::sink::{AuditLog, AuditWriter, OpenedLog};
 use crate::auth::hash;
 use crate::auth::verifier::Verifier;
-use crate::config::{Argon2Cost, Config};
 use crate::net::listener::{self, Listener};
+use crate::settings::{Argon2Cost, Config};
 use crate::store::{Homes, StoreSettings};
 use crate::tls::ServerTls;
 use logging::Logging;
@@ -179,7 +179,7 @@ fn open_homes(config: &Config) -> Homes {
             }
             Err(fault) => warn!(
                 user = %account.name, home = %account.home.display(), %fault,
-                "a home cannot be opened; its users cannot log in until it can",
+                "a home cannot be opened, so its users cannot log in; it must be there and belong to the account that the server runs as",
             ),
         }
     }

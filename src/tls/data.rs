@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::HandshakeKind;
@@ -20,42 +20,31 @@ use super::session::SessionTls;
 use super::tickets::{DataResumption, Offer};
 use crate::policy::binding::DataBinding;
 
-/// Which way a data connection's payload goes, once the transfer command says so.
+/// Tickets for a client that resumed: one for the next data connection.
+const DATA_TICKETS: usize = 1;
+
+/// Whether a data connection's payload goes to the client, once the transfer command says so.
 ///
 /// A client that resumed gets a new ticket, for the next connection. Where the payload goes to the
-/// client, it comes with the handshake; where it comes from the client, with the end of the
-/// connection ([`DataStream`] tells why). Some clients finish the handshake before they send the
-/// command; while the direction is unknown, there is none.
+/// client, it comes with the handshake. Otherwise it goes ahead of what the server says next, which
+/// on an upload is the end of the connection ([`DataStream`] tells why), and after a handshake that
+/// was finished before the transfer command, as some clients do, the first of the payload.
 #[derive(Debug, Default)]
-pub struct Flow(AtomicU8);
-
-const UNKNOWN: u8 = 0;
-const TO_CLIENT: u8 = 1;
-const FROM_CLIENT: u8 = 2;
+pub struct Flow(AtomicBool);
 
 impl Flow {
-    /// A flow of unknown direction.
+    /// A flow of which nothing is known yet.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(AtomicU8::new(UNKNOWN)))
+        Arc::default()
     }
 
     /// The payload goes to the client (`RETR`, listings).
     pub fn set_to_client(&self) {
-        self.0.store(TO_CLIENT, Ordering::Release);
+        self.0.store(true, Ordering::Release);
     }
 
-    /// The payload comes from the client (`STOR`, `APPE`, `STOU`).
-    pub fn set_from_client(&self) {
-        self.0.store(FROM_CLIENT, Ordering::Release);
-    }
-
-    /// Tickets to send, and whether they are held back until the end.
-    fn tickets(&self) -> (usize, bool) {
-        match self.0.load(Ordering::Acquire) {
-            TO_CLIENT => (1, false),
-            FROM_CLIENT => (1, true),
-            _ => (0, false),
-        }
+    fn is_to_client(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -114,9 +103,8 @@ impl SessionTls {
         let mut config = self.server.base.clone();
         config.ticketer = Arc::<DataResumption>::clone(&resumption);
         config.session_storage = Arc::<DataResumption>::clone(&resumption);
-        let (tickets, held_back) = flow.tickets();
-        config.send_tls13_tickets = tickets;
-        if held_back {
+        config.send_tls13_tickets = DATA_TICKETS;
+        if !flow.is_to_client() {
             hello.io.hold_tickets();
         }
         let handshake = hello

@@ -17,8 +17,8 @@ use tokio_rustls::TlsConnector;
 
 use super::server::{GROUPS, SUITES, provider};
 use super::*;
-use crate::config::{self, TlsVersion};
 use crate::policy::binding::DataBinding;
+use crate::settings::{self, TlsVersion};
 
 mod binding;
 mod files;
@@ -80,8 +80,8 @@ struct Control {
     _client: tokio_rustls::client::TlsStream<TcpStream>,
 }
 
-fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) -> config::Tls {
-    config::Tls {
+fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) -> settings::Tls {
+    settings::Tls {
         certificate: directory.join("server.pem"),
         key: directory.join("server.key"),
         names: names.iter().map(ToString::to_string).collect(),
