@@ -396,3 +396,42 @@ fn nothing_of_site_is_offered() {
     assert_eq!(fs::metadata(&path).unwrap().permissions(), before);
     assert_eq!(server.names(), ["f"]);
 }
+
+#[test]
+fn files_and_directories_are_not_taken_for_each_other() {
+    let server = Server::running();
+    server.put("f", b"content");
+    server.put("d/g", b"content");
+    let mut wire = Wire::login(&server, "alice");
+    wire.refuse("RETR d", 550);
+    wire.refuse("RETR /", 550);
+    for line in ["STOR d", "STOR missing/f", "STOR f/x", "APPE d", "STOR /"] {
+        let _data = wire.data();
+        wire.send(line);
+        let reply = wire.reply();
+        assert!([550, 553].contains(&reply.code), "{line}: {reply:?}");
+    }
+    wire.ask("CWD f", 550);
+    wire.ask("MKD missing/d", 550);
+    assert_eq!(server.names(), ["d", "f"]);
+}
+
+#[test]
+fn a_rename_replaces_only_for_whom_may_overwrite() {
+    let mut server = Server::builder().user("mover", &["--permissions", "list,read,create,rename"]).prepare();
+    server.change_user("user.mover.home", server.home("alice").to_str().unwrap());
+    server.put("a", b"a");
+    server.put("b", b"b");
+    server.start();
+    let mut mover = Wire::login(&server, "mover");
+    mover.ask("RNFR a", 350);
+    mover.ask("RNTO b", 553);
+    assert_eq!((server.content("a").unwrap(), server.content("b").unwrap()), (b"a".to_vec(), b"b".to_vec()));
+    mover.ask("RNFR a", 350);
+    mover.ask("RNTO c", 250);
+    let mut alice = Wire::login(&server, "alice");
+    alice.ask("RNFR c", 350);
+    alice.ask("RNTO b", 250);
+    assert_eq!(server.names(), ["b"]);
+    assert_eq!(server.content("b").unwrap(), b"a");
+}

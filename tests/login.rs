@@ -361,3 +361,15 @@ fn refused_addresses_learn_nothing_of_tls_either() {
     assert_eq!(said, b"");
     server.wait_for_failure("conn.denied", "ip_not_allowed");
 }
+
+#[test]
+fn endless_passwords_are_refused_without_a_look() {
+    let server = lenient().start();
+    let mut wire = Wire::secure(&server);
+    wire.refused("alice", &"x".repeat(4000));
+    wire.ask("USER alice", 331);
+    wire.send(&format!("PASS {}", "x".repeat(5000)));
+    wire.expect(500);
+    wire.expect(421);
+    wire.ended();
+}

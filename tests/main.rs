@@ -16,6 +16,7 @@ mod active;
 mod audit_log;
 mod binding;
 mod clients;
+mod commands;
 mod durability;
 mod files;
 mod large;

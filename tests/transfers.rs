@@ -563,3 +563,37 @@ fn unread_tickets_do_not_cut_an_upload_short() {
         assert_eq!(server.content("f").unwrap(), content);
     }
 }
+
+#[test]
+fn a_download_that_the_client_breaks_off_is_recorded_as_what_it_is() {
+    let server = Server::running();
+    server.put_large("large", 64 << 20);
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("RETR large");
+    data.read(1000);
+    drop(data);
+    wire.expect(426);
+    let record = server.wait_for_record("file.download_incomplete", |_| true);
+    assert_eq!((record.detail(), record.codes()), ("connection_lost", vec![150, 426]));
+    assert!(record.number("/traffic/bytes_out").unwrap() < 64 << 20);
+    assert_eq!(record.text("/file/hashes/0/value"), None);
+    wire.ask("NOOP", 200);
+}
+
+#[test]
+fn commands_wait_their_turn_behind_an_upload() {
+    let server = Server::running();
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("STOR f");
+    data.send(b"content");
+    wire.send_raw(b"SIZE f\r\nSTOR g\r\nRNFR f\r\nRNTO h\r\n");
+    assert!(wire.is_silent(Duration::from_millis(50)));
+    data.finish();
+    wire.expect(226);
+    assert_eq!(wire.expect(213).text(), "7");
+    // Its data connection was the first one's.
+    wire.expect(425);
+    wire.expect(350);
+    wire.expect(250);
+    assert_eq!(server.names(), ["h"]);
+}

@@ -14,6 +14,6 @@ fuzz_target!(|line: &[u8]| {
     let _ = argument::eprt(rest);
     let _ = argument::allocation(rest);
     assert!(argument::number(rest).is_err() || rest.iter().all(u8::is_ascii_digit));
-    assert!(argument::time(rest).is_err() || argument::time(rest) >= Ok(0));
+    assert!(argument::time(rest).is_err() || argument::time(rest).is_ok_and(|seconds| seconds >= 0));
     assert!(rest.ends_with(argument::without_options(rest)));
 });

@@ -179,7 +179,7 @@ fn open_homes(config: &Config) -> Homes {
             }
             Err(fault) => warn!(
                 user = %account.name, home = %account.home.display(), %fault,
-                "a home cannot be opened; its users cannot log in until it can",
+                "a home cannot be opened, so its users cannot log in; it must be there and belong to the account that the server runs as",
             ),
         }
     }
