@@ -11,7 +11,7 @@ use crate::clients::{curl, digest, lftp, python, run_with, url};
 use crate::support::Server;
 
 const BYTES: u64 = 1 << 30;
-const TIME: Duration = Duration::from_secs(300);
+const TIME: Duration = Duration::from_mins(5);
 
 /// One at a time: each needs three times the space, and they would only wait for each other.
 fn turn() -> MutexGuard<'static, ()> {

@@ -169,7 +169,7 @@ fn hundreds_of_transfers_go_over_one_control_connection() {
         fs::write(scratch.join(format!("file-{number}")), format!("content {number}")).unwrap();
     }
     let commands = format!("mput {}/file-*; mget -O {} file-*", scratch.display(), server.scratch().display());
-    run_with(&mut lftp(&server, "alice", &commands), b"", Duration::from_secs(120)).done();
+    run_with(&mut lftp(&server, "alice", &commands), b"", Duration::from_mins(2)).done();
     for number in 0..300 {
         let received = fs::read_to_string(server.scratch().join(format!("file-{number}"))).unwrap();
         assert_eq!(received, format!("content {number}"));
