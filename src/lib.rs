@@ -8,13 +8,14 @@
 //! | [`identity`] | names and secrets |
 //! | [`policy`] | who may do what, from where, on which path |
 //! | [`rules`] | the table of verbs |
-//! | [`config`] | the policy files as domain types |
+//! | [`settings`] | what the policy files come to, as domain types |
 //! | [`audit`] | typed records and the one writer |
 //! | [`session`] | the server-PI: a state machine without I/O |
 //! | [`auth`] | password hashes, strength, throttling |
 //! | [`tls`] | TLS on both kinds of connections, and what binds them together |
 //! | [`net`] | listeners, passive ports, bounds on connections |
 //! | [`store`] | rooted files: reading, listing, staged uploads, quotas |
+//! | [`config`] | reading the policy files: every problem at once |
 //! | [`daemon`] | the running server |
 //! | [`cli`] | the commands people type |
 //!
@@ -37,5 +38,6 @@ pub mod policy;
 pub mod proto;
 pub mod rules;
 pub mod session;
+pub mod settings;
 pub mod store;
 pub mod tls;

@@ -10,7 +10,7 @@ use std::{error, fmt};
 use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock, open};
 use serde::Deserialize;
 
-use crate::config::RunAs;
+use crate::settings::RunAs;
 
 /// The log's name in its directory.
 pub const FILE_NAME: &str = "audit.jsonl";

@@ -15,7 +15,7 @@ pub use super::file::OpenError;
 use super::file::{Found, LogFile, RawFile};
 use super::record::{Detail, Record};
 use super::writer::Writer;
-use crate::config::{Audit, AuditSync, RunAs};
+use crate::settings::{Audit, AuditSync, RunAs};
 
 /// Records that wait for the disk at most; who brings another one waits for room.
 pub const QUEUE_RECORDS_MAX: usize = 1024;

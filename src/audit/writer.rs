@@ -14,7 +14,7 @@ use super::file::{LogFile, RawFile};
 use super::json::{self, Stamp};
 use super::record::{Detail, Record};
 use super::sink::{AuditFault, Entry, Gate, Message};
-use crate::config::AuditSync;
+use crate::settings::AuditSync;
 
 /// Records written at once at most, so that the first of them need not wait for long.
 const BATCH_RECORDS_MAX: usize = 512;

@@ -8,8 +8,8 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroize;
 
-use crate::config::Argon2Cost;
 use crate::identity::Secret;
+use crate::settings::Argon2Cost;
 
 /// Most memory a stored hash may ask for, in KiB: a hash that asks for more is a bomb.
 pub const MEMORY_KIB_MAX: u32 = 256 * 1024;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::{PasswordProfile, Passwords};
+use crate::settings::{PasswordProfile, Passwords};
 
 /// Longest password accepted, in bytes: it has to fit a `PASS` line of any configuration.
 pub const PASSWORD_BYTES_MAX: usize = 256;
@@ -105,7 +105,7 @@ fn contains(password: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Argon2Cost;
+    use crate::settings::Argon2Cost;
 
     fn rules(profile: PasswordProfile, characters_min: usize) -> Passwords {
         let argon2 = Argon2Cost { memory_kib: 64, iterations: 1, parallelism: 1 };

@@ -28,8 +28,8 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 
-use crate::config::Login;
 use crate::policy::network::source_network;
+use crate::settings::Login;
 use counts::{Bounded, Counts, Glance};
 
 /// Entries of each kind remembered; some 100 bytes each.

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::hash::{self, HashError, Workspace};
-use crate::config::Argon2Cost;
 use crate::identity::{Secret, Username, Verified};
+use crate::settings::Argon2Cost;
 
 /// Longest password looked at, in bytes.
 pub const SECRET_BYTES_MAX: usize = 1024;

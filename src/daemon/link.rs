@@ -46,7 +46,7 @@ pub(super) enum Link {
 pub(super) struct LinkFacts {
     /// The server's port, or in active mode the client's.
     pub(super) port: u16,
-    /// Tells the TLS side which way the payload goes.
+    /// Tells the TLS side that the payload goes to the client.
     pub(super) flow: Arc<Flow>,
 }
 
@@ -109,12 +109,8 @@ impl Link {
             (Self::Active(address), Some(needs)) => Self::active(address, needs),
             (link, _) => link,
         };
-        if let Self::Coming(_, facts) | Self::Came(_, facts) = &link {
-            if to_client {
-                facts.flow.set_to_client();
-            } else {
-                facts.flow.set_from_client();
-            }
+        if to_client && let Self::Coming(_, facts) | Self::Came(_, facts) = &link {
+            facts.flow.set_to_client();
         }
         link
     }
@@ -149,6 +145,9 @@ impl Link {
 }
 
 async fn protect(stream: TcpStream, flow: &Flow, needs: &LinkNeeds) -> Result<DataConnection, LinkFault> {
+    // A small file and the end of TLS behind it are not to wait for the client's delayed
+    // acknowledgement of the ticket before them. A connection that refuses this works all the same.
+    let _ = stream.set_nodelay(true);
     // The client may connect long before it sends the transfer command and only then greet.
     let limit = needs.connect_time.saturating_add(needs.handshake_time);
     needs.tls.accept_data(stream, flow, needs.level, limit).await.map_err(LinkFault::Refused)

@@ -21,7 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::audit::text;
-use crate::config::{Log, RunAs};
+use crate::settings::{Log, RunAs};
 
 /// Lines that wait for the file at most. At the end of the server, the appender has a second to
 /// write them, so there are no more than any disk manages.

@@ -29,8 +29,8 @@ use crate::audit::record::{Detail, Record};
 use crate::audit::sink::{AuditLog, AuditWriter, OpenedLog};
 use crate::auth::hash;
 use crate::auth::verifier::Verifier;
-use crate::config::{Argon2Cost, Config};
 use crate::net::listener::{self, Listener};
+use crate::settings::{Argon2Cost, Config};
 use crate::store::{Homes, StoreSettings};
 use crate::tls::ServerTls;
 use logging::Logging;
@@ -74,7 +74,7 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     descriptors::raise_limit(config.limits.sessions);
     let tls = step("loading the certificate", ServerTls::load(&config.tls))?;
     let opened = step("opening the audit log", AuditLog::open(&config.audit))?;
-    if let Some(account) = &config.process.run_as {
+    if let Some(account) = config.process.run_as.as_ref().filter(|_| rustix::process::geteuid().is_root()) {
         step("giving the audit log to the server's account", opened.give_to(account))?;
     }
     let bound = bind(&config)?;

@@ -23,13 +23,13 @@ use crate::audit::record::{Detail, Record, SessionFacts};
 use crate::audit::sink::AuditLog;
 use crate::auth::throttle::Throttle;
 use crate::auth::verifier::Verifier;
-use crate::config::Config;
 use crate::net::admission::{Admission, Permit, Refused};
 use crate::net::listener::{Arrival, Listener};
 use crate::net::passive::{PassivePorts, Stranger};
 use crate::policy::network::AddressVerdict;
 use crate::proto::reply::{Code, Reply};
 use crate::session::{Session, Settings};
+use crate::settings::Config;
 use crate::store::Homes;
 use crate::tls::ServerTls;
 

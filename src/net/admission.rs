@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::Limits;
 use crate::policy::network::source_network;
+use crate::settings::Limits;
 
 /// The bounds on sessions and handshakes, and what is in use of them.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::listener;
-use crate::config::PortRange;
+use crate::settings::PortRange;
 
 /// How long a listener stays after its last reservation.
 const STAY: Duration = Duration::from_secs(5);

@@ -58,8 +58,6 @@ codes! {
     NoDataConnection = 425,
     /// The data connection ended too soon.
     TransferAborted = 426,
-    /// Some resource for security is missing (RFC 2228).
-    SecurityUnavailable = 431,
     /// The file is busy for now.
     FileBusy = 450,
     /// An error of the server's own.

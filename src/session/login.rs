@@ -110,7 +110,9 @@ impl Session {
         let anonymous = is_anonymous(&claimed);
         let failure = match check {
             PasswordCheck::Busy => {
-                return step.reply(Reply::new(Code::SecurityUnavailable, "Too many logins at once; try again."));
+                // Nothing was checked, so nothing counts against anybody.
+                step.reply(Reply::new(Code::Unavailable, "Too many logins at once; try again later."));
+                return self.close_for("too_many_logins", step);
             }
             PasswordCheck::Limited { scope } => {
                 let reason = if scope == "address" { "address_limit" } else { "user_limit" };
@@ -172,7 +174,12 @@ impl Session {
 
     fn home_opened(&mut self, principal: Principal, opened: bool, world: World<'_>, step: &mut Step) {
         if !opened {
-            return self.fail(Failure::new("home_unavailable"), step);
+            // The password was right: this is the server's fault and no guess.
+            let mut record = self.login_record(Event::LoginFailure).failed("home_unavailable");
+            record.codes = vec![Code::Unavailable.number()];
+            step.audit(record);
+            step.reply(Reply::new(Code::Unavailable, "Your files are not available now; try again later."));
+            return self.close_for("home_unavailable", step);
         }
         let mut record = self.login_record(Event::LoginSuccess);
         record.codes = vec![Code::LoggedIn.number()];

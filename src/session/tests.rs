@@ -341,6 +341,20 @@ fn failed_logins_say_the_same_and_end_the_session() {
 }
 
 #[test]
+fn a_home_that_is_away_is_no_guess() {
+    let mut dialogue = Dialogue::new().at(Stage::Login);
+    assert_eq!(dialogue.say("USER alice"), [331]);
+    dialogue.input(Input::Line(Ok(Zeroizing::new(b"PASS right".to_vec())), 0));
+    let Some(check @ Input::Password(_)) = dialogue.answer() else { panic!("the password is checked") };
+    assert!(dialogue.input(check).is_empty());
+    assert!(matches!(dialogue.open, Some(Question::OpenHome(_))));
+    assert_eq!(dialogue.input(Input::Home(false)), [421]);
+    assert!(dialogue.open.is_none(), "no failure is counted");
+    assert_eq!(dialogue.recorded(Event::LoginFailure), 1);
+    assert!(dialogue.session.stage().is_none());
+}
+
+#[test]
 fn abor_is_answered_behind_the_transfer_it_ends() {
     let mut dialogue = Dialogue::new().moving();
     assert_eq!(dialogue.say("ABOR"), [0u16; 0]);

@@ -3,13 +3,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustls::HandshakeKind;
 use rustls::server::Acceptor;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -21,54 +20,31 @@ use super::session::SessionTls;
 use super::tickets::{DataResumption, Offer};
 use crate::policy::binding::DataBinding;
 
-/// How long a `ClientHello` that is ahead of its transfer command waits for it.
-const COMMAND_TIME: Duration = Duration::from_secs(1);
+/// Tickets for a client that resumed: one for the next data connection.
+const DATA_TICKETS: usize = 1;
 
-/// Which way a data connection's payload goes, once the transfer command says so.
+/// Whether a data connection's payload goes to the client, once the transfer command says so.
 ///
 /// A client that resumed gets a new ticket, for the next connection. Where the payload goes to the
-/// client, it comes with the handshake; where it comes from the client, with the end of the
-/// connection ([`DataStream`] tells why). Some clients greet before they send the command, so the
-/// greeting waits for the command; but not for long, since others finish the handshake before they
-/// send it. Those get none.
-#[derive(Debug)]
-pub struct Flow(watch::Sender<Direction>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    Unknown,
-    ToClient,
-    FromClient,
-}
+/// client, it comes with the handshake. Otherwise it goes ahead of what the server says next, which
+/// on an upload is the end of the connection ([`DataStream`] tells why), and after a handshake that
+/// was finished before the transfer command, as some clients do, the first of the payload.
+#[derive(Debug, Default)]
+pub struct Flow(AtomicBool);
 
 impl Flow {
-    /// A flow of unknown direction.
+    /// A flow of which nothing is known yet.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new(Direction::Unknown)))
+        Arc::default()
     }
 
     /// The payload goes to the client (`RETR`, listings).
     pub fn set_to_client(&self) {
-        self.0.send_replace(Direction::ToClient);
+        self.0.store(true, Ordering::Release);
     }
 
-    /// The payload comes from the client (`STOR`, `APPE`, `STOU`).
-    pub fn set_from_client(&self) {
-        self.0.send_replace(Direction::FromClient);
-    }
-
-    async fn known(&self) {
-        // The sender is here, so this cannot fail.
-        let _ = self.0.subscribe().wait_for(|direction| *direction != Direction::Unknown).await;
-    }
-
-    /// Tickets to send, and whether they are held back until the end.
-    fn tickets(&self) -> (usize, bool) {
-        match *self.0.borrow() {
-            Direction::ToClient => (1, false),
-            Direction::FromClient => (1, true),
-            Direction::Unknown => (0, false),
-        }
+    fn is_to_client(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -98,8 +74,7 @@ impl fmt::Debug for DataConnection {
 impl SessionTls {
     /// Does the handshake of a data connection within `limit` as a whole, and checks that it
     /// belongs to this control connection as `level` demands. The caller has checked the peer's
-    /// address. The flow's direction counts when the server answers the `ClientHello`, which waits for
-    /// it for a moment.
+    /// address. The flow's direction counts at the moment the `ClientHello` is here.
     ///
     /// # Errors
     /// [`DataFault`]; the connection is closed without a reset, in the background where it takes
@@ -124,19 +99,12 @@ impl SessionTls {
             }
         };
 
-        // Who finished one handshake ahead of its command does so always: it is not made to wait again.
-        let patience = COMMAND_TIME.min(limit.saturating_sub(began.elapsed()));
-        if !self.hasty.load(Ordering::Relaxed) && timeout(patience, flow.known()).await.is_err() {
-            self.hasty.store(true, Ordering::Relaxed);
-        }
-
         let resumption = Arc::new(DataResumption::new(Arc::clone(&self.keys), level >= DataBinding::Principal));
         let mut config = self.server.base.clone();
         config.ticketer = Arc::<DataResumption>::clone(&resumption);
         config.session_storage = Arc::<DataResumption>::clone(&resumption);
-        let (tickets, held_back) = flow.tickets();
-        config.send_tls13_tickets = tickets;
-        if held_back {
+        config.send_tls13_tickets = DATA_TICKETS;
+        if !flow.is_to_client() {
             hello.io.hold_tickets();
         }
         let handshake = hello

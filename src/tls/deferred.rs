@@ -4,8 +4,9 @@
 //! A client that sends a file may never read before it closes; a ticket that lies unread in its
 //! receive buffer by then turns its close into a reset, and the reset destroys the end of the
 //! upload on its way. A client that uses each ticket only once (RFC 8446 appendix C.4) needs a new
-//! one from every connection all the same. So on uploads the tickets wait until the client's
-//! `close_notify` was read: by then everything it sent is here, and no reset can harm it.
+//! one from every connection all the same. So unless the payload is known to go to the client, a
+//! ticket waits for what the server says next. On an upload that is its answer to the client's
+//! `close_notify`: by then everything the client sent is here, and no reset can harm it.
 
 use std::io;
 use std::pin::Pin;

@@ -17,7 +17,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::pem;
-use crate::config;
+use crate::settings;
 
 /// Largest certificate or key file read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -108,7 +108,7 @@ pub(super) struct Loaded {
 }
 
 /// Reads and checks the files that the settings name.
-pub(super) fn load(settings: &config::Tls, provider: &CryptoProvider, now: Timestamp) -> Result<Loaded, LoadError> {
+pub(super) fn load(settings: &settings::Tls, provider: &CryptoProvider, now: Timestamp) -> Result<Loaded, LoadError> {
     let of_chain = |problem| LoadError { file: settings.certificate.clone(), problem };
     let of_key = |problem| LoadError { file: settings.key.clone(), problem };
 

@@ -15,7 +15,7 @@ use super::load::{self, LoadError, Problem};
 use super::parting::LINGERING_MAX;
 use super::session::SessionTls;
 use super::tickets::Registry;
-use crate::config::{self, TlsVersion};
+use crate::settings::{self, TlsVersion};
 
 /// The suites accepted, best first: AEAD with forward secrecy. Written out, so that a library
 /// update cannot widen the list.
@@ -65,7 +65,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// [`LoadError`] says which file, what is wrong with it, and what to do.
-    pub fn load(settings: &config::Tls) -> Result<Self, LoadError> {
+    pub fn load(settings: &settings::Tls) -> Result<Self, LoadError> {
         let provider = provider();
         let loaded = load::load(settings, &provider, Timestamp::now())?;
         let mut base = ServerConfig::builder_with_provider(Arc::new(provider))

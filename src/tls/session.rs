@@ -1,7 +1,6 @@
 //! The TLS of one control connection and of the data connections that belong to it.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -26,14 +25,12 @@ pub struct SessionTls {
     pub(super) server: Arc<ServerTls>,
     pub(super) keys: Arc<SessionKeys>,
     pub(super) version: OnceLock<ProtocolVersion>,
-    /// Whether the client finishes the handshake of a data connection before it sends the command.
-    pub(super) hasty: AtomicBool,
 }
 
 impl SessionTls {
     pub(super) fn new(server: Arc<ServerTls>) -> Result<Self, NoRandomness> {
         let keys = SessionKeys::new(&server.registry)?;
-        Ok(Self { server, keys, version: OnceLock::new(), hasty: AtomicBool::new(false) })
+        Ok(Self { server, keys, version: OnceLock::new() })
     }
 
     /// Does the handshake of the control connection (RFC 4217 §4), within `limit` as a whole.

@@ -3,7 +3,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::client::{
@@ -17,8 +17,8 @@ use tokio_rustls::TlsConnector;
 
 use super::server::{GROUPS, SUITES, provider};
 use super::*;
-use crate::config::{self, TlsVersion};
 use crate::policy::binding::DataBinding;
+use crate::settings::{self, TlsVersion};
 
 mod binding;
 mod files;
@@ -80,8 +80,8 @@ struct Control {
     _client: tokio_rustls::client::TlsStream<TcpStream>,
 }
 
-fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) -> config::Tls {
-    config::Tls {
+fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) -> settings::Tls {
+    settings::Tls {
         certificate: directory.join("server.pem"),
         key: directory.join("server.key"),
         names: names.iter().map(ToString::to_string).collect(),

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::audit::record::Digest;
-use crate::config::DigestKind;
+use crate::settings::DigestKind;
 
 /// A digest that grows with the content.
 pub(super) enum Hasher {

@@ -20,12 +20,12 @@ pub(super) use list::lines;
 use super::buffers::Buffers;
 use super::link::{Link, LinkFault};
 use crate::audit::record::{DataFacts, Digest};
-use crate::config::DigestKind;
 use crate::identity::Username;
 use crate::policy::BindingJudgement;
 use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
 use crate::session::effect::{Listing, MoveFault, Moved, StoreFault};
+use crate::settings::DigestKind;
 use crate::store::{self, Root, UploadClaim};
 use crate::tls::DataConnection;
 

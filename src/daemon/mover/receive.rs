@@ -12,12 +12,12 @@ use tracing::error;
 use super::digest::Hasher;
 use super::{Job, PARTING_TIME, What, Yield, attend, blocking, broken, store_fault};
 use crate::audit::record::Digest;
-use crate::config::DigestKind;
 use crate::daemon::buffers::{BUFFER_BYTES, Buffer};
 use crate::daemon::link;
 use crate::proto::argument::Representation;
 use crate::proto::ascii::FromWire;
 use crate::session::effect::{MoveFault, StoreFault};
+use crate::settings::DigestKind;
 use crate::store::{Fault, Stored, Upload, UploadClaim};
 use crate::tls::{self, DataConnection};
 

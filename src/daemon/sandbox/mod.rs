@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::{error, fmt, fs, io};
 
 use crate::audit::record::Detail;
-use crate::config::RunAs;
+use crate::settings::RunAs;
 
 mod filesystem;
 mod privileges;

@@ -15,7 +15,7 @@ use rustix::thread::{
 };
 
 use super::SandboxError;
-use crate::config::RunAs;
+use crate::settings::RunAs;
 
 /// Nothing is made for others than owner and group.
 const UMASK: u32 = 0o027;

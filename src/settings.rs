@@ -1,0 +1,292 @@
+//! What the policy files come to: domain types, parsed, bounded and cross-checked by
+//! [`crate::config`]. Nothing that grants access has a default.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::policy::Policy;
+
+/// Everything `serve` needs, from one reading of `server.toml` and `users.toml`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The directory that holds the policy files.
+    pub directory: PathBuf,
+    /// BLAKE3 of both files, hexadecimal; every audit record of a decision carries it.
+    pub fingerprint: Arc<str>,
+    /// Where control connections arrive.
+    pub listen: Listen,
+    /// As whom the server runs, and how tightly confined.
+    pub process: Process,
+    /// The server's certificate and the least TLS version.
+    pub tls: Tls,
+    /// The ports and addresses of passive data connections.
+    pub passive: Passive,
+    /// Whether `PORT` and `EPRT` work.
+    pub active: bool,
+    /// How failed logins are slowed down.
+    pub login: Login,
+    /// What a password must be.
+    pub passwords: Passwords,
+    /// Bounds on sessions, commands and time.
+    pub limits: Limits,
+    /// Where homes may lie and how uploads are kept.
+    pub storage: Storage,
+    /// Where and how the audit log is written.
+    pub audit: Audit,
+    /// Where and how much the operational log says.
+    pub log: Log,
+    /// Who may do what: the decision data.
+    pub policy: Arc<Policy>,
+}
+
+/// Where control connections arrive.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Sockets on which a session begins in clear and needs `AUTH TLS` (RFC 4217).
+    pub explicit: Vec<SocketAddr>,
+    /// Sockets on which a session begins with the TLS handshake (commonly port 990).
+    pub implicit: Vec<SocketAddr>,
+}
+
+/// As whom the server runs, and how tightly confined.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// The account to change to where the server is started as root; none keeps the ids (and
+    /// drops every capability all the same).
+    pub run_as: Option<RunAs>,
+    /// Whether to refuse to start where the kernel lacks Landlock or seccomp.
+    pub require_sandbox: bool,
+}
+
+/// A system account, resolved when the files were read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunAs {
+    /// Its name.
+    pub name: String,
+    /// Its user id.
+    pub uid: u32,
+    /// Its primary group id.
+    pub gid: u32,
+}
+
+/// The server's certificate and the least TLS version.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// PEM file with the certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM file with the private key; its mode was checked.
+    pub key: PathBuf,
+    /// The names the certificate is expected to carry.
+    pub names: Vec<String>,
+    /// The least version negotiated.
+    pub minimum: TlsVersion,
+}
+
+/// A TLS version that the server offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
+}
+
+/// The ports and addresses of passive data connections.
+#[derive(Clone, Debug)]
+pub struct Passive {
+    /// The first and last port, inclusive; both at least 1024, no listener among them.
+    pub ports: PortRange,
+    /// What `PASV` announces, by client network; the first match counts. Where none matches, the
+    /// local address of the control connection is announced.
+    pub advertise: Vec<Advertise>,
+}
+
+/// An inclusive, non-empty range of unprivileged TCP ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// The first port.
+    pub first: u16,
+    /// The last port; not below the first.
+    pub last: u16,
+}
+
+/// An address announced to clients of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertise {
+    /// The clients meant; none means any.
+    pub clients: Option<IpNet>,
+    /// The address announced to them.
+    pub address: Ipv4Addr,
+}
+
+/// How failed logins are slowed down.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Failed logins after which a session is closed.
+    pub attempts_per_session: NonZeroU32,
+    /// Failed logins that one address (IPv6: /64) has free before it is banned.
+    pub failures_per_address: NonZeroU32,
+    /// Time in which one failure of an address is forgiven.
+    pub failure_forgiven: Duration,
+    /// Failed logins that one user from one network has free before further ones go unchecked.
+    pub failures_per_user_network: NonZeroU32,
+    /// Failed logins a minute, over all addresses, above which every refusal waits longest.
+    pub failures_per_minute: NonZeroU32,
+    /// How long the first refusal waits; each further one of the address twice as long.
+    pub delay_first: Duration,
+    /// How long a refusal waits at most.
+    pub delay_longest: Duration,
+    /// How long an address is banned once its failures are used up.
+    pub ban: Duration,
+}
+
+/// What a password must be, and what it costs to check one.
+#[derive(Clone, Debug)]
+pub struct Passwords {
+    /// The profile's name: `strict`, `nist` or `pci`.
+    pub profile: PasswordProfile,
+    /// Least length in characters.
+    pub characters_min: usize,
+    /// Least zxcvbn score, 0 to 4.
+    pub score_min: u8,
+    /// Words that no password may contain, lower case.
+    pub banned: Vec<String>,
+    /// Argon2id parameters for new hashes.
+    pub argon2: Argon2Cost,
+    /// Password checks that run at the same time.
+    pub checks_parallel: usize,
+}
+
+/// A named set of password rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordProfile {
+    /// 15 characters, strength, 180 days. The default.
+    Strict,
+    /// NIST SP 800-63B-4: 15 characters, strength, no ageing.
+    Nist,
+    /// PCI DSS 4.0.1: 12 characters with letters and digits, 90 days.
+    Pci,
+}
+
+/// Argon2id parameters (RFC 9106).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argon2Cost {
+    /// Memory in KiB; at most 256 MiB.
+    pub memory_kib: u32,
+    /// Passes; at most 10.
+    pub iterations: u32,
+    /// Lanes; at most 4.
+    pub parallelism: u32,
+}
+
+/// Bounds on sessions, commands and time.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Sessions at the same time.
+    pub sessions: usize,
+    /// Sessions of one address (IPv6: /64) at the same time.
+    pub sessions_per_address: usize,
+    /// TLS handshakes of control connections at the same time.
+    pub handshakes: usize,
+    /// Longest command line, in bytes with its end.
+    pub line_bytes: usize,
+    /// Commands a second that one session may send on average; more are made to wait.
+    pub commands_per_second: NonZeroU32,
+    /// Refused or unknown commands after which a session is closed.
+    pub failed_commands: u32,
+    /// From connect to login.
+    pub login_time: Duration,
+    /// For one TLS handshake.
+    pub handshake_time: Duration,
+    /// Without a command or a transfer, after login.
+    pub idle_time: Duration,
+    /// From the reply to `PASV` or `EPSV` to the client's data connection; in active mode, for
+    /// connecting to the client.
+    pub data_connect_time: Duration,
+    /// In a transfer, without at least 1 KiB moving.
+    pub stall_time: Duration,
+    /// For running transfers once the server was asked to stop.
+    pub drain_time: Duration,
+}
+
+/// Where homes may lie and how uploads are kept.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// Directories below which homes may lie that are added while the server runs.
+    pub base_directories: Vec<PathBuf>,
+    /// Bytes that uploads leave free in the file system.
+    pub free_space_floor_bytes: u64,
+    /// The digest of each whole file moved.
+    pub digest: DigestKind,
+    /// How long an interrupted upload is kept for its uploader to resume.
+    pub partial_uploads: Duration,
+}
+
+/// A digest over the content of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestKind {
+    /// BLAKE3, 256 bits. The default.
+    Blake3,
+    /// SHA-256 (FIPS 180-4).
+    Sha256,
+    /// None.
+    Off,
+}
+
+/// Where and how the audit log is written.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// The directory of `audit.jsonl`.
+    pub directory: PathBuf,
+    /// When records reach the disk.
+    pub sync: AuditSync,
+}
+
+/// When audit records reach the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditSync {
+    /// Before the client hears of the event.
+    Each,
+    /// Written before the client hears of it, flushed to the disk soon after.
+    Group,
+}
+
+/// Where and how much the operational log says.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// The directory of its files; none logs to standard error alone.
+    pub directory: Option<PathBuf>,
+    /// The least severity written.
+    pub level: tracing::Level,
+}
+
+impl PortRange {
+    /// How many ports the range has.
+    pub fn len(self) -> usize {
+        usize::from(self.last.saturating_sub(self.first)).saturating_add(1)
+    }
+
+    /// Never: a range holds at least one port.
+    pub fn is_empty(self) -> bool {
+        false
+    }
+
+    /// Whether the port lies in the range.
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+}
+
+impl Passive {
+    /// The address that `PASV` announces to a client.
+    pub fn advertised(&self, client: IpAddr) -> Option<Ipv4Addr> {
+        let client = client.to_canonical();
+        let meant = |entry: &&Advertise| entry.clients.is_none_or(|net| net.contains(&client));
+        self.advertise.iter().find(meant).map(|entry| entry.address)
+    }
+}
