@@ -18,6 +18,9 @@ use crate::support::{PATIENCE, Server, Wire, eventually};
 const ROUNDS: u32 = 15;
 const UPLOADERS: u32 = 4;
 
+/// The beginning of a file, not more than lies in buffers.
+const SOME: [u8; 10_000] = [1; 10_000];
+
 /// What the uploaders have begun and what was acknowledged, by name, in order.
 #[derive(Debug, Default)]
 struct Told {
@@ -211,7 +214,7 @@ fn a_transfer_longer_than_the_drain_time_is_ended() {
     let mut server = Server::builder().policy("limits.drain-seconds", "1").start();
     let mut up = Wire::login(&server, "alice");
     let mut upload = up.begin("STOR file");
-    upload.send(&vec![1; 50_000]);
+    upload.send(&SOME);
     server.put_large("large", 100_000_000);
     let mut down = Wire::login(&server, "alice");
     let mut download = down.begin("RETR large");
@@ -240,7 +243,7 @@ fn a_second_sigterm_ends_it_at_once() {
     let mut server = Server::builder().policy("limits.drain-seconds", "600").start();
     let mut wire = Wire::login(&server, "alice");
     let mut data = wire.begin("STOR file");
-    data.send(&vec![1; 50_000]);
+    data.send(&SOME);
     server.terminate();
     let refused = || TcpStream::connect(("127.0.0.1", server.port())).is_err();
     eventually("new connections are refused", || refused().then_some(()));
@@ -257,7 +260,7 @@ fn it_starts_at_once_on_the_port_that_a_killed_one_had() {
     for _ in 0..3 {
         let mut wire = Wire::login(&server, "alice");
         let mut data = wire.begin("STOR file");
-        data.send(&vec![1; 50_000]);
+        data.send(&SOME);
         server.kill();
         server.start();
         assert_eq!(Wire::login(&server, "alice").list("NLST"), "");

@@ -240,33 +240,6 @@ fn init_user_add_and_serve_serve_a_user() {
 }
 
 #[test]
-fn init_never_overwrites() {
-    let site = Site::init();
-    let kept = fs::read(site.policy().join("server.toml")).unwrap();
-    let again = run(portcullis().arg("init").arg(site.root()));
-    assert_eq!(again.code, Some(1), "{}", again.err);
-    assert!(again.err.contains("server.toml") || again.err.contains("certs"), "{}", again.err);
-    assert_eq!(fs::read(site.policy().join("server.toml")).unwrap(), kept);
-}
-
-#[test]
-fn wrong_usage_is_exit_code_2() {
-    for line in ["", "serve --no-such-option", "no-such-command", "user add", "init", "init D --listen nowhere"] {
-        let ran = run(portcullis().args(line.split_whitespace()));
-        assert_eq!(ran.code, Some(2), "{line}: {}", ran.err);
-        assert!(ran.err.contains("--help") || ran.err.contains("Usage"), "{line}: {}", ran.err);
-    }
-}
-
-#[test]
-fn help_is_exit_code_0() {
-    for line in ["--help", "--version", "serve --help", "user add --help", "policy check --help"] {
-        let ran = run(portcullis().args(line.split_whitespace())).done();
-        assert!(ran.text().contains("portcullis"), "{line}");
-    }
-}
-
-#[test]
 fn a_good_policy_is_said_to_be_good() {
     let site = Site::with_alice();
     let text = site.check(&[]).done().text();
@@ -302,13 +275,4 @@ fn a_policy_that_is_not_there_is_exit_code_78() {
     let served = run(portcullis().arg("--policy").arg(nowhere.path().join("policy")).arg("serve"));
     assert_eq!(served.code, Some(78), "{}", served.err);
     assert!(served.err.contains("server.toml"), "{}", served.err);
-}
-
-#[test]
-fn a_port_that_is_taken_is_exit_code_1_and_named() {
-    let site = Site::with_alice();
-    let _taken = std::net::TcpListener::bind(("127.0.0.1", site.ports.explicit())).unwrap();
-    let served = run(portcullis().arg("--policy").arg(site.policy()).arg("serve"));
-    assert_eq!(served.code, Some(1), "{}", served.err);
-    assert!(served.err.contains(&site.ports.explicit().to_string()), "{}", served.err);
 }

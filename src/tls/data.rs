@@ -112,7 +112,10 @@ impl SessionTls {
             .into_fallible();
 
         let stream = match timeout(limit.saturating_sub(began.elapsed()), handshake).await {
-            Ok(Ok(stream)) => stream,
+            Ok(Ok(mut stream)) => {
+                stream.get_mut().0.greeted();
+                stream
+            }
             Ok(Err((error, stream))) => {
                 parting::linger(&self.server.lingering, stream.into_tcp());
                 return Err(HandshakeFault::from_io(&error).into());

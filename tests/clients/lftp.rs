@@ -1,5 +1,6 @@
 //! lftp, which keeps its control connection and sends commands ahead of their replies.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
@@ -173,11 +174,12 @@ fn hundreds_of_transfers_go_over_one_control_connection() {
         let received = fs::read_to_string(server.scratch().join(format!("file-{number}"))).unwrap();
         assert_eq!(received, format!("content {number}"));
     }
-    let sessions: std::collections::BTreeSet<String> = server
-        .records_of("file.upload")
-        .iter()
-        .chain(&server.records_of("file.download"))
-        .map(|record| record.session().unwrap().to_owned())
-        .collect();
+    let (uploads, downloads) = (server.records_of("file.upload"), server.records_of("file.download"));
+    let sessions: BTreeSet<_> = uploads.iter().chain(&downloads).map(|record| record.session().unwrap()).collect();
     assert_eq!(sessions.len(), 1, "one control connection served all");
+    for records in [uploads, downloads] {
+        let mut durations: Vec<u64> = records.iter().map(|record| record.number("/duration").unwrap()).collect();
+        durations.sort_unstable();
+        assert!(durations[150] < 30, "delayed acknowledgements, of 40 ms, slow it down: {durations:?} ms");
+    }
 }
