@@ -224,7 +224,10 @@ impl Session {
 
     fn line(&mut self, line: Result<Line, LineError>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
         if line == Err(LineError::TooLong) {
-            return self.violation("line_too_long", "The line is too long; closing.", step);
+            if !self.is_transferring() {
+                step.reply(Reply::new(Code::UnknownCommand, "The line is too long."));
+            }
+            return self.violation("line_too_long", CLOSING, step);
         }
         if self.is_transferring() && !self.may_interrupt(&line) {
             self.held.push_back(line);
