@@ -155,6 +155,7 @@ fn plan(config: &Config) -> Plan {
         run_as: config.process.run_as.clone(),
         read_only: vec![config.directory.clone(), config.tls.certificate.clone(), config.tls.key.clone()],
         read_write,
+        create_write: Vec::new(),
         bind_ports: vec![config.passive.ports.first..=config.passive.ports.last],
         connect: config.active,
         require: config.process.require_sandbox,
