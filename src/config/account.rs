@@ -182,7 +182,7 @@ mod tests {
         let named = Named { path, what: "the home", place };
         serving.judge(named, &mut BTreeSet::new(), &mut findings);
         serving.judge_staging(named, &mut findings);
-        findings.into_problems().iter().map(|problem| format!("{problem}\n")).collect()
+        findings.into_problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n"
     }
 
     #[test]
@@ -195,7 +195,7 @@ mod tests {
         let owner = serving(metadata.uid(), metadata.gid());
         mode(&home, 0o750);
         mode(base.path(), 0o700);
-        assert_eq!(said(&owner, &home), "");
+        assert_eq!(said(&owner, &home), "\n");
         let other = serving(metadata.uid() + 4711, metadata.gid() + 4711);
         let text = said(&other, &home);
         let quoted = format!("'{}'", home.display());

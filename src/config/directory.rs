@@ -19,14 +19,25 @@ const OWN_MODE: u32 = 0o750;
 /// # Errors
 /// What keeps one of them from being made; those made before stay.
 pub(crate) fn make(path: &Path, run_as: Option<&RunAs>) -> io::Result<()> {
-    let missing: Vec<&Path> = path.ancestors().skip(1).take_while(|parent| is_missing(parent)).collect();
+    if let Some(parent) = path.parent() {
+        make_passable(parent)?;
+    }
+    one(path, OWN_MODE, run_as.filter(|_| rustix::process::geteuid().is_root()))
+}
+
+/// Makes a directory and its parents, as far as they are missing, with mode 0755.
+///
+/// # Errors
+/// What keeps one of them from being made; those made before stay.
+pub(crate) fn make_passable(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|parent| is_missing(parent)).collect();
     for parent in missing.into_iter().rev() {
         match one(parent, PARENT_MODE, None) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             done => done?,
         }
     }
-    one(path, OWN_MODE, run_as.filter(|_| rustix::process::geteuid().is_root()))
+    Ok(())
 }
 
 fn is_missing(path: &Path) -> bool {

@@ -110,7 +110,8 @@ pub(super) fn judge(
     }
 }
 
-fn is_of_the_system(home: &Path) -> bool {
+/// Whether a path without links is the system's, or below what is the system's alone.
+pub(crate) fn is_of_the_system(home: &Path) -> bool {
     SYSTEM.iter().any(|path| home == Path::new(path)) || SYSTEM_BELOW.iter().any(|path| home.starts_with(path))
 }
 

@@ -9,7 +9,7 @@
 mod account;
 mod certificate;
 pub(crate) mod directory;
-mod disk;
+pub(crate) mod disk;
 mod exceptions;
 mod files;
 mod findings;

@@ -234,7 +234,7 @@ impl Deployment {
     fn warnings(&self) -> String {
         let warnings = self.load().unwrap().warnings;
         let warnings = warnings.iter().filter(|warning| !warning.message.contains("started by root"));
-        warnings.map(|warning| format!("{warning}\n")).collect()
+        warnings.map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -273,7 +273,7 @@ fn directories_that_others_may_write_are_warnings() {
         let said = deployment.warnings();
         let real = deployment.path(name).canonicalize().unwrap();
         assert_eq!(said.matches("can be written by others").count(), 1, "{name}: {said}");
-        assert!(said.contains(&format!("help: chmod go-w {}\n", real.display())), "{name}: {said}");
+        assert!(said.contains(&format!("help: chmod go-w {}", real.display())), "{name}: {said}");
     }
 }
 

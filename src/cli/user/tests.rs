@@ -29,6 +29,7 @@ impl Site {
             names: vec!["localhost".into()],
             advertise: vec![],
             allow: init::loopback(),
+            run_as: None,
         };
         Deployment::at(directory.path()).create(&settings).unwrap();
         let site = Self(directory);
