@@ -266,6 +266,20 @@ fn modes_that_let_others_in_are_refused_with_the_command_to_type() {
 }
 
 #[test]
+fn homes_and_logs_are_judged_against_the_account_that_root_hands_over_to() {
+    let deployment = Deployment::new();
+    deployment.write("policy/server.toml", &format!("{SERVER}[process]\nuser = \"daemon\"\n"), 0o644);
+    std::fs::create_dir(deployment.path("home/.portcullis-staging")).unwrap();
+    let said = deployment.warnings();
+    let base = deployment.path("").canonicalize().unwrap();
+    for path in ["home", "home/.portcullis-staging", "audit"] {
+        let command = format!("help: chown -R daemon:daemon {}\n", base.join(path).display());
+        assert_eq!(format!("{said}\n").contains(&command), rustix::process::geteuid().is_root(), "{path}: {said}");
+    }
+    assert!(!said.contains("started by root"));
+}
+
+#[test]
 fn directories_that_others_may_write_are_warnings() {
     for name in ["certs", "audit", ""] {
         let deployment = Deployment::new();
