@@ -16,8 +16,11 @@ use crate::policy::Policy;
 pub struct Config {
     /// The directory that holds the policy files.
     pub directory: PathBuf,
-    /// BLAKE3 of both files, hexadecimal; every audit record of a decision carries it.
+    /// BLAKE3 of both files and the overrides, hexadecimal; every audit record of a decision
+    /// carries it.
     pub fingerprint: Arc<str>,
+    /// Each `--set` of this run as it was typed, in their order.
+    pub overrides: Vec<String>,
     /// Where control connections arrive.
     pub listen: Listen,
     /// As whom the server runs, and how tightly confined.
@@ -59,7 +62,8 @@ pub struct Process {
     /// The account to change to where the server is started as root; none keeps the ids (and
     /// drops every capability all the same).
     pub run_as: Option<RunAs>,
-    /// Whether to refuse to start where the kernel lacks Landlock or seccomp.
+    /// Whether to refuse to start where the kernel lacks Landlock for files and TCP ports (ABI 4,
+    /// Linux 6.7) or seccomp.
     pub require_sandbox: bool,
 }
 
@@ -217,7 +221,7 @@ pub struct Limits {
 /// Where homes may lie and how uploads are kept.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    /// Directories below which homes may lie that are added while the server runs.
+    /// Directories that the sandbox leaves within reach, besides the homes.
     pub base_directories: Vec<PathBuf>,
     /// Bytes that uploads leave free in the file system.
     pub free_space_floor_bytes: u64,

@@ -53,6 +53,8 @@ enum Expect {
     Works,
     /// Landlock.
     Files,
+    /// Landlock since ABI 3.
+    Truncation,
     /// Landlock since ABI 4.
     Ports,
     /// Landlock since ABI 4, unless the plan permits connecting.
@@ -83,6 +85,34 @@ const TRIALS: &[Trial] = &[
         fs::remove_file(stage.base.join("outside/spare"))
     }),
     ("the work of a file server", Expect::Works, work_on_files),
+    ("the work of a log", Expect::Works, |stage| {
+        let path = stage.base.join("log/new");
+        OpenOptions::new().create(true).append(true).open(&path)?.write_all(b"line")?;
+        fs::read(stage.base.join("log/file")).map(drop)
+    }),
+    ("remove a file of a log", Expect::Files, |stage| fs::remove_file(stage.base.join("log/spare"))),
+    ("rename a file of a log", Expect::Files, |stage| {
+        fs::rename(stage.base.join("log/file"), stage.base.join("log/other"))?;
+        fs::rename(stage.base.join("log/other"), stage.base.join("log/file"))
+    }),
+    ("move a file of a log away", Expect::Files, |stage| {
+        fs::rename(stage.base.join("log/file"), stage.base.join("home/file"))?;
+        fs::rename(stage.base.join("home/file"), stage.base.join("log/file"))
+    }),
+    ("put another file over a log", Expect::Files, |stage| {
+        fs::write(stage.base.join("log/over"), "")?;
+        fs::rename(stage.base.join("log/over"), stage.base.join("log/file"))
+    }),
+    ("truncate a log as it is opened", Expect::Truncation, |stage| {
+        OpenOptions::new().write(true).truncate(true).open(stage.base.join("log/file")).map(drop)
+    }),
+    ("truncate an opened log", Expect::Truncation, |stage| {
+        OpenOptions::new().write(true).open(stage.base.join("log/file"))?.set_len(1)
+    }),
+    ("make a directory in a log", Expect::Files, |stage| {
+        fs::create_dir(stage.base.join("log/directory"))?;
+        fs::remove_dir(stage.base.join("log/directory"))
+    }),
     ("the work of a network server", Expect::Works, serve),
     ("threads, signals and a runtime", Expect::Works, |_| run_a_runtime()),
     ("bind a port of the plan", Expect::Works, |stage| TcpListener::bind(("127.0.0.1", stage.inside)).map(drop)),
@@ -176,6 +206,7 @@ fn parent() -> ExitCode {
                 Expect::Works => (true, 0),
                 Expect::Connect if mode == "enter-connect" => (true, 0),
                 Expect::Files => (abi >= 1, EACCES),
+                Expect::Truncation => (abi >= 3, EACCES),
                 Expect::Ports | Expect::Connect => (abi >= 4, EACCES),
                 Expect::Filter => (results["seccomp"] == 1, EPERM),
             };
@@ -208,14 +239,17 @@ fn parent() -> ExitCode {
 fn run(mode: &str, target: &TcpListener) -> Result<Results, String> {
     let base = tempfile::tempdir().unwrap();
     fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    for directory in ["home", "home/a", "home/b", "config", "outside"] {
+    for directory in ["home", "home/a", "home/b", "config", "log", "outside"] {
         fs::create_dir(base.path().join(directory)).unwrap();
     }
-    for file in ["config/file", "outside/file", "single"] {
+    for file in ["config/file", "log/file", "log/spare", "outside/file", "single"] {
         fs::write(base.path().join(file), "content").unwrap();
     }
     if mode == "enter-as-other" {
-        for path in ["home", "home/a", "home/b", "config", "config/file", "outside", "outside/file", "single"] {
+        for path in ["home", "home/a", "home/b", "config", "config/file", "log", "log/file", "log/spare"]
+            .into_iter()
+            .chain(["outside", "outside/file", "single"])
+        {
             chown(base.path().join(path), Some(OTHER_ID), Some(OTHER_ID)).unwrap();
         }
     }
@@ -247,6 +281,7 @@ fn child(mode: &str) -> ExitCode {
         run_as: (mode == "enter-as-other").then(|| RunAs { name: "other".into(), uid: OTHER_ID, gid: OTHER_ID }),
         read_only: vec![stage.base.join("config"), stage.base.join("single"), stage.base.join("absent")],
         read_write: vec![stage.base.join("home")],
+        create_write: vec![stage.base.join("log")],
         bind_ports: vec![stage.inside..=stage.inside],
         connect: mode == "enter-connect",
         require: false,

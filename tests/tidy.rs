@@ -184,6 +184,34 @@ fn modules_know_only_what_lies_below_them() {
 }
 
 #[test]
+fn each_module_uses_only_those_above_it_in_the_table() {
+    let map = sources("src").into_iter().find(|source| source.name == "src/lib.rs").unwrap();
+    let row = |line: &str| Some(line.strip_prefix("//! | [`")?.split_once("`]")?.0.to_owned());
+    let order: Vec<String> = map.text.lines().filter_map(row).collect();
+    let declared: Vec<&str> = map.text.lines().filter_map(|line| line.strip_prefix("pub mod ")).collect();
+    assert_eq!(order.len(), declared.len(), "every module has its row: {order:?}");
+    let place = |module: &str| order.iter().position(|name| name == module);
+    let mut found = Vec::new();
+    for source in sources("src") {
+        let below = source.name.trim_start_matches("src/");
+        let own = below.split(['/', '.']).next().unwrap();
+        let Some(own_place) = place(own) else {
+            assert!(["lib", "main"].contains(&own), "{} belongs to no module of the table", source.name);
+            continue;
+        };
+        for (number, line) in source.code() {
+            for used in line.split("crate::").skip(1) {
+                let used = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+                if used != own && place(used).is_none_or(|place| place > own_place) {
+                    found.push(format!("{}:{number}: {}", source.name, line.trim()));
+                }
+            }
+        }
+    }
+    nothing(&found, "src/lib.rs has the order of the modules: use what stands above, or move what is shared up");
+}
+
+#[test]
 fn one_function_of_one_file_reads_pem() {
     let found = uses("src/", &["rustls_pemfile"]);
     assert!(!found.is_empty());

@@ -1,20 +1,23 @@
 //! What `init` and `quickstart` leave behind: certificates, policy files, a place for the audit
 //! log. The policy files are the commented examples of the repository with some keys filled in.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use toml_edit::{Array, DocumentMut, InlineTable, Value};
 
 use super::{Failure, certificates, today};
-use crate::config::{PortRange, SERVER_FILE, USERS_FILE};
+use crate::config::directory::{self, Found};
+use crate::config::{PortRange, RunAs, SERVER_FILE, USERS_FILE};
 
 const SERVER_EXAMPLE: &str = include_str!("../../policy/server.toml");
 const USERS_EXAMPLE: &str = include_str!("../../policy/users.toml");
+/// The line of the example that names no account yet.
+const USER_LINE: &str = "# user = \"portcullis\"";
 
 /// An address to announce, and the clients it is for; none means any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,8 @@ pub(super) struct Settings {
     pub(super) names: Vec<String>,
     pub(super) advertise: Vec<Announced>,
     pub(super) allow: Vec<IpNet>,
+    /// `[process] user`.
+    pub(super) run_as: Option<RunAs>,
 }
 
 /// The directories and files of a deployment.
@@ -57,21 +62,42 @@ impl Deployment {
         self.root.join("certs/ca.pem")
     }
 
-    /// Whether the policy was written already.
-    pub(super) fn exists(&self) -> bool {
-        self.policy().join(SERVER_FILE).exists()
+    /// Whether the deployment was written already.
+    ///
+    /// # Errors
+    /// Where it was begun and a policy file is missing: nobody can go on with that.
+    pub(super) fn exists(&self) -> Result<bool, Failure> {
+        let there = |path: &PathBuf| path.symlink_metadata().is_ok();
+        let targets = self.targets();
+        let missing: Vec<String> =
+            targets.iter().skip(3).filter(|path| !there(path)).map(|path| path.display().to_string()).collect();
+        if missing.is_empty() || !targets.iter().any(there) {
+            return Ok(missing.is_empty());
+        }
+        let root = self.root.display();
+        Err(Failure::Failed(format!(
+            "{root} is half-made, without {}: an earlier run was cut short there; remove or rename {root}, or choose \
+             another directory with --dir",
+            missing.join(" and ")
+        )))
     }
 
-    /// Writes everything. Where one of the files is there already, nothing is written.
-    pub(super) fn create(&self, settings: &Settings) -> Result<(), Failure> {
+    /// The certificates, and then the policy files.
+    fn targets(&self) -> [PathBuf; 5] {
         let (certs, policy) = (self.root.join("certs"), self.policy());
-        let targets = [
+        [
             self.ca(),
             certs.join("server.pem"),
             certs.join("server.key"),
             policy.join(SERVER_FILE),
             policy.join(USERS_FILE),
-        ];
+        ]
+    }
+
+    /// Writes everything. Where one of the files is there already, nothing is written.
+    pub(super) fn create(&self, settings: &Settings) -> Result<(), Failure> {
+        let (certs, policy) = (self.root.join("certs"), self.policy());
+        let targets = self.targets();
         let there: Vec<String> = targets
             .iter()
             .filter(|path| path.symlink_metadata().is_ok())
@@ -83,14 +109,13 @@ impl Deployment {
         }
         let made = certificates::make(&certificates::with_loopback(&settings.names), today())?;
         let server = server_file(settings)?;
-        for (directory, mode) in
-            [(&self.root, 0o755), (&certs, 0o755), (&policy, 0o755), (&self.root.join("audit"), 0o750)]
-        {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(mode)
-                .create(directory)
-                .map_err(|error| Failure::io(directory.display(), &error))?;
+        for path in [&self.root, &certs, &policy] {
+            directory::make_passable(path).map_err(|error| Failure::io(path.display(), &error))?;
+        }
+        let audit = self.root.join("audit");
+        let failed = |error: io::Error| Failure::io(audit.display(), &error);
+        if directory::look(&audit).map_err(failed)? != Found::Directory {
+            directory::make(&audit, settings.run_as.as_ref()).map_err(failed)?;
         }
         let contents = [
             (made.ca.as_str(), 0o644),
@@ -108,15 +133,21 @@ impl Deployment {
 
 /// Writes a file that must not be there yet, through to the disk.
 fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Whatever the umask: clients read the CA, and the server's account the policy.
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
 /// The example with its keys filled in and its comments kept.
 fn server_file(settings: &Settings) -> Result<String, Failure> {
+    let example = match &settings.run_as {
+        Some(account) => SERVER_EXAMPLE.replace(USER_LINE, &format!("user = {}", Value::from(account.name.as_str()))),
+        None => SERVER_EXAMPLE.to_owned(),
+    };
     let mut document: DocumentMut =
-        SERVER_EXAMPLE.parse().map_err(|error| Failure::Failed(format!("the built-in example: {error}")))?;
+        example.parse().map_err(|error| Failure::Failed(format!("the built-in example: {error}")))?;
     let mut fill = |table: &str, key: &str, value: Value| {
         let known = document.get_mut(table).and_then(|item| item.get_mut(key)).and_then(toml_edit::Item::as_value_mut);
         if let Some(known) = known {
@@ -171,6 +202,7 @@ mod tests {
             names: vec!["files.example.org".into(), "localhost".into()],
             advertise: vec![Announced { clients: None, address: "203.0.113.7".parse().unwrap() }],
             allow: vec!["10.0.0.0/8".parse().unwrap()],
+            run_as: None,
         }
     }
 
@@ -180,7 +212,9 @@ mod tests {
         let deployment = Deployment::at(&directory.path().join("new"));
         deployment.create(&settings()).unwrap();
         let loaded = Config::load(&deployment.policy(), &[]).unwrap();
-        assert_eq!(loaded.warnings, []);
+        // Root is warned of running as root.
+        let root = rustix::process::geteuid().is_root();
+        assert_eq!(loaded.warnings.len(), usize::from(root), "{:?}", loaded.warnings);
         let config = loaded.config;
         assert_eq!(config.listen.explicit, settings().explicit);
         assert_eq!(config.listen.implicit, settings().implicit);
@@ -197,6 +231,32 @@ mod tests {
         assert!(said.contains("server.key") && !said.contains("ca.pem"), "{said}");
         assert!(!deployment.ca().exists());
         assert_eq!(std::fs::read(directory.path().join("new/certs/server.key")).unwrap(), key);
+    }
+
+    #[test]
+    fn the_account_is_filled_in_and_gets_the_audit_log() {
+        use std::os::unix::fs::MetadataExt;
+
+        let account = crate::config::system_accounts::find("daemon").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let deployment = Deployment::at(&directory.path().join("deep/new"));
+        deployment.create(&Settings { run_as: Some(account.clone()), ..settings() }).unwrap();
+        let config = Config::load(&deployment.policy(), &[]).unwrap().config;
+        assert_eq!(config.process.run_as, Some(account.clone()));
+        let given = config.audit.directory.metadata().unwrap().uid() == account.uid;
+        assert_eq!(given, rustix::process::geteuid().is_root());
+    }
+
+    #[test]
+    fn a_half_made_deployment_is_called_that() {
+        let directory = tempfile::tempdir().unwrap();
+        let deployment = Deployment::at(directory.path());
+        assert!(!deployment.exists().unwrap());
+        deployment.create(&settings()).unwrap();
+        assert!(deployment.exists().unwrap());
+        std::fs::remove_file(deployment.policy().join(USERS_FILE)).unwrap();
+        let said = deployment.exists().unwrap_err().to_string();
+        assert!(said.contains("half-made") && said.contains("users.toml") && !said.contains("server.toml"), "{said}");
     }
 
     #[test]

@@ -7,10 +7,10 @@ use ipnet::IpNet;
 
 use super::certificates::host_name;
 use super::deployment::{Announced, Deployment, Settings};
-use super::{Failure, say};
+use super::{Failure, program, say};
 use crate::config::networks::{self, NetworkError};
 use crate::config::shell::word;
-use crate::config::{PortRange, server};
+use crate::config::{PortRange, RunAs, disk, server, system_accounts};
 
 /// Write certificates and commented policy files for a deployment.
 ///
@@ -21,7 +21,7 @@ use crate::config::{PortRange, server};
 Examples:
   portcullis init ./site
   portcullis init /etc/portcullis --hostname files.example.org \\
-      --allow-from 192.0.2.0/24
+      --allow-from 192.0.2.0/24 --user portcullis
   portcullis init ./site --listen 127.0.0.1:2121 --passive-ports 50000-50009
   portcullis init ./site --advertise 10.0.0.0/8=10.0.0.5 --advertise 203.0.113.7")]
 pub(super) struct Arguments {
@@ -46,6 +46,11 @@ pub(super) struct Arguments {
     /// A network that may connect. Default: only this machine.
     #[arg(long, value_name = "CIDR", value_parser = network)]
     allow_from: Vec<IpNet>,
+
+    /// The account that the server changes to when root starts it. Default: portcullis, where root
+    /// runs this and there is such an account.
+    #[arg(long, value_name = "NAME", value_parser = account)]
+    user: Option<RunAs>,
 }
 
 /// Writes the files and says what comes next.
@@ -73,6 +78,23 @@ fn settings(arguments: &Arguments) -> Settings {
         names: if arguments.hostname.is_empty() { localhost() } else { arguments.hostname.clone() },
         advertise,
         allow: if arguments.allow_from.is_empty() { loopback() } else { arguments.allow_from.clone() },
+        run_as: arguments.user.clone().or_else(|| usual_account(rustix::process::geteuid().is_root())),
+    }
+}
+
+/// The account of this name, where root asks and there is one.
+fn usual_account(root: bool) -> Option<RunAs> {
+    if root { system_accounts::find("portcullis").filter(|account| account.uid != 0) } else { None }
+}
+
+fn account(text: &str) -> Result<RunAs, String> {
+    match system_accounts::find(text) {
+        Some(account) if account.uid == 0 => Err("the server gives root up: name an unprivileged account".to_owned()),
+        Some(account) => Ok(account),
+        None => Err(format!(
+            "no such account; make one: useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin {}",
+            word(text)
+        )),
     }
 }
 
@@ -110,6 +132,12 @@ fn next_steps(arguments: &Arguments, settings: &Settings, deployment: &Deploymen
         (None, Some(socket)) => ("ftps", socket.port()),
         (None, None) => ("ftp", 21),
     };
+    let runs_as = match &settings.run_as {
+        Some(account) => format!("{}, once root has started it", account.name),
+        None => "whoever starts it; for root, name an account in [process] user".to_owned(),
+    };
+    let root = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
+    let home = if disk::is_of_the_system(&root) { PathBuf::from("/srv/files/alice") } else { root.join("files/alice") };
     format!(
         "Wrote certs/, policy/ and audit/ in {directory}.\n\
          \n\
@@ -117,10 +145,11 @@ fn next_steps(arguments: &Arguments, settings: &Settings, deployment: &Deploymen
          data ports     {first}-{last}\n\
          certificate    for {names}, signed by a local CA whose key is gone\n\
          lets in        {networks}\n\
+         runs as        {runs_as}\n\
          \n\
          Next, add a user and serve:\n  \
-         portcullis --policy {policy} user add alice --home {home}\n  \
-         portcullis --policy {policy} serve\n\
+         {program} --policy {policy} user add alice --home {home}\n  \
+         {program} --policy {policy} serve\n\
          \n\
          Then list the user's files from a client that has ca.pem:\n  \
          curl --ssl-reqd --cacert {ca} -u alice {scheme}://{host}:{port}/",
@@ -128,7 +157,8 @@ fn next_steps(arguments: &Arguments, settings: &Settings, deployment: &Deploymen
         first = settings.passive.first,
         last = settings.passive.last,
         names = settings.names.join(", "),
-        home = shown(directory.join("files/alice")),
+        home = shown(home),
+        program = program(),
         ca = shown(deployment.ca()),
     )
 }
@@ -165,12 +195,21 @@ mod tests {
             hostname: vec![],
             advertise: vec![],
             allow_from: vec![],
+            user: None,
         };
         let settings = settings(&arguments);
         assert_eq!(settings.allow.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.0/8", "::1/128"]);
         assert_eq!(settings.names, ["localhost"]);
         let text = next_steps(&arguments, &settings, &Deployment::at(&arguments.directory));
         assert!(text.contains("only this machine") && text.contains("--cacert d/certs/ca.pem"), "{text}");
+    }
+
+    #[test]
+    fn the_account_has_to_exist_and_is_not_root() {
+        assert_eq!(account("daemon").unwrap().name, "daemon");
+        assert!(account("root").unwrap_err().contains("gives root up"));
+        assert!(account("no-such-account").unwrap_err().contains("useradd"));
+        assert_eq!(usual_account(false), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::shell::word;
 use crate::config::{Problem, Problems};
 
 /// Where the policy is looked for unless the operator says otherwise.
@@ -141,6 +142,13 @@ fn warn(warnings: &[Problem]) {
     }
 }
 
+/// This program as a word of the shell, for lines that are printed to be pasted: it need not be
+/// on the PATH.
+fn program() -> String {
+    let path = std::env::current_exe().ok().and_then(|path| path.to_str().map(word));
+    path.unwrap_or_else(|| "portcullis".to_owned())
+}
+
 /// The current day, UTC: dates in policy files mean that.
 fn today() -> jiff::civil::Date {
     jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
@@ -178,7 +186,7 @@ mod tests {
         for line in [
             "quickstart --dir D --listen 127.0.0.1:2122",
             "init D --listen 127.0.0.1:21 --listen [::1]:21 --implicit 0.0.0.0:990 --passive-ports 50000-50009 --hostname a.b \
-             --advertise 10.0.0.0/8=10.0.0.5 --advertise 203.0.113.7 --allow-from 10.0.0.0/8 --allow-from 192.0.2.7",
+             --advertise 10.0.0.0/8=10.0.0.5 --advertise 203.0.113.7 --allow-from 10.0.0.0/8 --allow-from 192.0.2.7 --user daemon",
             "serve --set limits.idle-seconds=60 --set listen.explicit=[]",
             "user add alice --home /h --password-stdin --allow-from 10.0.0.0/8 --group g --read-only --quota-bytes 1_000 \
              --quota-files 5 --expires 2027-06-30",
@@ -189,7 +197,7 @@ mod tests {
             "user enable alice",
             "user disable alice",
             "user remove alice",
-            "policy check --json",
+            "policy check --json --set limits.sessions=5",
         ] {
             let words = ["portcullis"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

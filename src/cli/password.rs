@@ -126,8 +126,18 @@ fn from_prompt(user: &Username) -> Result<Zeroizing<String>, Failure> {
         let message = "no terminal to ask for the password: use --password-stdin or --generate";
         return Err(Failure::Failed(message.to_owned()));
     }
+    // Ctrl-C raises SIGINT before the terminal echoes again, which would leave it mute: with the
+    // signal caught, asking ends with an error instead, and in order.
+    let caught = |error: io::Error| Failure::io("catching Ctrl-C", &error);
+    let signals = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(caught)?;
+    let entered = signals.enter();
+    let _interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).map_err(caught)?;
+    drop(entered);
     let ask = |prompt: String| {
-        let answer = rpassword::prompt_password(prompt).map_err(|error| Failure::io("asking for the password", &error));
+        let answer = rpassword::prompt_password(prompt).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => Failure::Failed("interrupted: nothing was changed".to_owned()),
+            _ => Failure::io("asking for the password", &error),
+        });
         answer.map(Zeroizing::new)
     };
     let first = ask(format!("New password for {user}: "))?;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Failure, say, warn};
 use crate::config::problem::Count;
-use crate::config::{Config, Problem, Severity};
+use crate::config::{Config, Override, Problem, Severity};
 
 /// Look at the policy.
 #[derive(Debug, Args)]
@@ -34,18 +34,22 @@ struct Check {
     /// Report as one JSON object.
     #[arg(long)]
     json: bool,
+
+    /// Override one key of server.toml, as for serve.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<Override>,
 }
 
 /// Runs a command about the policy.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let Command::Check(check) = &arguments.command;
-    let result = Config::load(policy, &[]);
+    let result = Config::load(policy, &check.overrides);
     if check.json {
         let problems = match &result {
             Ok(loaded) => loaded.warnings.clone(),
             Err(problems) => problems.clone().into_vec(),
         };
-        say(report(&problems))?;
+        say(report(&problems, result.as_ref().ok().map(|loaded| &*loaded.config.fingerprint)))?;
         return if result.is_ok() { Ok(()) } else { Err(Failure::Reported) };
     }
     let loaded = result?;
@@ -57,11 +61,11 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         policy.display(),
         config.policy.users.len(),
         config.policy.groups.len(),
-        config.fingerprint.get(..12).unwrap_or_default(),
+        config.fingerprint,
     ))
 }
 
-fn report(problems: &[Problem]) -> serde_json::Value {
+fn report(problems: &[Problem], fingerprint: Option<&str>) -> serde_json::Value {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let one = |problem: &Problem| {
         json!({
@@ -75,6 +79,7 @@ fn report(problems: &[Problem]) -> serde_json::Value {
     };
     json!({
         "good": errors == 0,
+        "policy": fingerprint,
         "errors": errors,
         "warnings": problems.len().saturating_sub(errors),
         "problems": problems.iter().map(one).collect::<Vec<_>>(),

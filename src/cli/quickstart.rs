@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::deployment::{Deployment, Settings};
-use super::{Failure, init, say, serve, user};
+use super::{Failure, init, program, say, serve, user};
 use crate::config::shell::word;
 use crate::config::{Override, PortRange};
 use crate::daemon::Notice;
@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     std::fs::create_dir_all(&arguments.dir).map_err(io)?;
     let root = arguments.dir.canonicalize().map_err(io)?;
     let deployment = Deployment::at(&root);
-    if !deployment.exists() {
+    if !deployment.exists()? {
         deployment.create(&settings(arguments.listen.unwrap_or(LISTEN)))?;
     }
     let demo = Username::parse(DEMO_USER).map_err(|error| Failure::Failed(error.to_string()))?;
@@ -51,7 +51,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let overrides = overrides(arguments.listen)?;
     let listen = crate::config::Config::load(&deployment.policy(), &overrides)?.config.listen;
     let address = listen.explicit.first().or(listen.implicit.first()).copied().unwrap_or(LISTEN);
-    let words = Words { root: &root, ca: deployment.ca(), address, password: password.as_ref().map(|p| p.as_str()) };
+    let words = Words {
+        root: &root,
+        ca: deployment.ca(),
+        address,
+        password: password.as_ref().map(|p| p.as_str()),
+        program: program(),
+    };
     let served = serve::serve(&deployment.policy(), &overrides, Notice { ready_text: Some(words.text()) });
     if let (Err(_), Some(password)) = (&served, &password) {
         // The server may have failed before it showed the password, which nobody knows otherwise.
@@ -70,7 +76,15 @@ fn settings(listen: SocketAddr) -> Settings {
     let own = Some(listen.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified());
     let names = std::iter::once("localhost".to_owned()).chain(own.map(|ip| ip.to_string())).collect();
     let allow = init::loopback().into_iter().chain(own.map(ipnet::IpNet::from)).collect();
-    Settings { explicit: vec![listen], implicit: Vec::new(), passive: PASSIVE, names, advertise: Vec::new(), allow }
+    Settings {
+        explicit: vec![listen],
+        implicit: Vec::new(),
+        passive: PASSIVE,
+        names,
+        advertise: Vec::new(),
+        allow,
+        run_as: None,
+    }
 }
 
 /// What is printed once the server accepts connections.
@@ -79,6 +93,8 @@ struct Words<'a> {
     ca: PathBuf,
     address: SocketAddr,
     password: Option<&'a str>,
+    /// This program as a word of the shell.
+    program: String,
 }
 
 impl Words<'_> {
@@ -98,7 +114,8 @@ impl Words<'_> {
             Some(password) => format!("{password}   (shown this once; only its hash is stored)"),
             None => format!(
                 "was shown at the first run; set a new one, then start again:\n          \
-                 portcullis user passwd demo --policy {policy} --generate"
+                 {} user passwd demo --policy {policy} --generate",
+                self.program
             ),
         };
         format!(
@@ -182,7 +199,13 @@ mod tests {
     use super::*;
 
     fn words<'a>(root: &'a Path, address: &str, password: Option<&'a str>) -> Words<'a> {
-        Words { root, ca: root.join("certs/ca.pem"), address: address.parse().unwrap(), password }
+        Words {
+            root,
+            ca: root.join("certs/ca.pem"),
+            address: address.parse().unwrap(),
+            password,
+            program: "/opt/portcullis".into(),
+        }
     }
 
     #[test]
@@ -194,6 +217,26 @@ mod tests {
         assert!(words(root, "192.0.2.7:21", None).text().contains("-u demo ftp://192.0.2.7:21/"));
         assert!(words(root, "[2001:db8::7]:21", None).text().contains("'ftp://[2001:db8::7]:21/'"));
         assert_eq!(settings("192.0.2.7:21".parse().unwrap()).names, ["localhost", "192.0.2.7"]);
+    }
+
+    /// README.md shows the output word for word, with `…` for what is left out.
+    #[test]
+    fn the_readme_shows_what_is_printed() {
+        let readme = include_str!("../../README.md");
+        let (_, shown) = readme.split_once("    Portcullis serves ").unwrap();
+        let (shown, _) = shown.split_once("\n\n(").unwrap();
+        let shown: Vec<&str> = shown.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+        let shown = format!("Portcullis serves {}", shown.join("\n"));
+        let printed =
+            words(Path::new("/home/you/portcullis-demo"), "127.0.0.1:2121", Some("Kw7mTq-bX3vRn-hZ9pLd-cF5sYg")).text();
+        let mut rest = printed.trim_end();
+        for (index, part) in shown.split('…').enumerate() {
+            let at =
+                rest.find(part).unwrap_or_else(|| panic!("README.md has {part:?}, and this is printed:\n{printed}"));
+            assert!(index > 0 || at == 0, "{part:?}");
+            rest = rest.get(at + part.len()..).unwrap();
+        }
+        assert_eq!(rest, "", "this is printed and not in README.md");
     }
 
     #[test]
@@ -210,7 +253,7 @@ mod tests {
     #[test]
     fn a_second_run_says_how_to_set_a_password() {
         let text = words(Path::new("/tmp/demo"), "127.0.0.1:2121", None).text();
-        assert!(text.contains("portcullis user passwd demo --policy /tmp/demo/policy --generate"), "{text}");
+        assert!(text.contains(" /opt/portcullis user passwd demo --policy /tmp/demo/policy --generate"), "{text}");
         assert!(!text.contains("demo:") && text.contains("getpass.getpass()"), "{text}");
     }
 }

@@ -1,5 +1,5 @@
 //! The certificate and key that `[tls]` names: there, readable by the right people, in date, and
-//! for the right names. Whether they belong together is seen where they are loaded.
+//! for the right names. Whether they belong together, [`crate::tls`] says as when it loads them.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place, shown};
 use super::{RunAs, Tls};
-use crate::tls::pem;
+use crate::tls::{self, pem};
 
 /// Days before its end at which a certificate is worth a warning.
 const DAYS_LEFT_LOW: i64 = 30;
@@ -26,7 +26,26 @@ pub(super) struct Places {
 
 /// Judges both files.
 pub(super) fn judge(tls: &Tls, places: Places, run_as: Option<&RunAs>, now: Timestamp, findings: &mut Findings) {
-    if let Some(content) = read(&tls.certificate, Kind::Public, run_as, places.certificate, findings) {
+    let before = findings.errors();
+    let files = judge_alone(tls, places, run_as, now, findings);
+    if let (Some((certificate, key)), true) = (files, findings.errors() == before)
+        && let Err(error) = tls::check(tls, &certificate.bytes, &key.bytes, now)
+    {
+        let place = if error.file == tls.key { places.key } else { places.certificate };
+        findings.error(place, error.to_string(), "the server would not start with these files");
+    }
+}
+
+/// Judges each file by itself; both are returned where they can be read.
+fn judge_alone(
+    tls: &Tls,
+    places: Places,
+    run_as: Option<&RunAs>,
+    now: Timestamp,
+    findings: &mut Findings,
+) -> Option<(files::Content, files::Content)> {
+    let certificate = read(&tls.certificate, Kind::Public, run_as, places.certificate, findings);
+    if let Some(content) = &certificate {
         match pem::certificates(&content.bytes) {
             Ok(chain) => judge_leaf(tls, chain.first().map(AsRef::as_ref), places, now, findings),
             Err(error) => findings.error(
@@ -36,12 +55,12 @@ pub(super) fn judge(tls: &Tls, places: Places, run_as: Option<&RunAs>, now: Time
             ),
         }
     }
-    if let Some(content) = read(&tls.key, Kind::Key, run_as, places.key, findings)
-        && let Err(error) = pem::private_key(&content.bytes)
-    {
+    let key = read(&tls.key, Kind::Key, run_as, places.key, findings);
+    if let Some(Err(error)) = key.as_ref().map(|content| pem::private_key(&content.bytes)) {
         let message = format!("{}: {error}", tls.key.display());
         findings.error(places.key, message, "give the PEM file with the private key, without a passphrase");
     }
+    certificate.zip(key)
 }
 
 fn read(

@@ -1,11 +1,57 @@
-//! What the files name on disk: homes, and the directories that no home may hold.
+//! What the files name on disk: homes and logs, whether the server gets at them, and the
+//! directories that no home may hold.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::findings::{Findings, Place};
+use super::account::{Named, Serving};
+use super::findings::{Findings, Place, shown};
 use super::load::Sections;
 use super::tree::{Table, Value};
 use crate::identity::Username;
+
+/// Directories of the system that hold other directories: no home by themselves.
+const SYSTEM: &[&str] = &[
+    "/",
+    "/dev/shm",
+    "/home",
+    "/opt",
+    "/root",
+    "/run",
+    "/tmp",
+    "/usr",
+    "/usr/local",
+    "/usr/share",
+    "/var",
+    "/var/cache",
+    "/var/lib",
+    "/var/log",
+    "/var/mail",
+    "/var/spool",
+    "/var/tmp",
+];
+/// Directories of the system in which no home lies, but for a file system in memory.
+const SYSTEM_BELOW: &[&str] = &[
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/proc",
+    "/sbin",
+    "/sys",
+    "/usr/bin",
+    "/usr/lib",
+    "/usr/sbin",
+];
+const IN_MEMORY: &str = "/dev/shm";
+
+const WRITE_BY_MORE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
 
 /// Judges homes and directories.
 pub(super) fn judge(
@@ -15,25 +61,37 @@ pub(super) fn judge(
     users: &Table,
     findings: &mut Findings,
 ) {
-    let audit = read.audit.as_ref().map(|audit| audit.directory.as_path());
-    if let Some(audit) = audit {
-        let place = server.place_at(&["audit", "directory"]).unwrap_or(server_file);
-        existing_directory(audit, "the audit directory", place, findings);
+    let serving = Serving::of(read.process.run_as.as_ref());
+    let place_of = |path: &[&str]| server.place_at(path).unwrap_or(server_file);
+    let audit = read.audit.as_ref().map(|audit| (audit.directory.as_path(), place_of(&["audit", "directory"])));
+    let log = read.log.directory.as_deref().map(|log| (log, place_of(&["log", "directory"])));
+    let mut seen = BTreeSet::new();
+    for (what, found) in [("the audit directory", audit), ("the log directory", log)] {
+        if let Some((path, place)) = found {
+            serving.judge(Named { path, what, place }, &mut seen, findings);
+        }
     }
-    if let Some(log) = &read.log.directory {
-        let place = server.place_at(&["log", "directory"]).unwrap_or(server_file);
-        existing_directory(log, "the log directory", place, findings);
-    }
+    let file =
+        |path: &Path, key: &str| path.parent().map(|parent| (parent.to_owned(), place_of(&["tls", "identities", key])));
+    let certificate = read.tls.as_ref().and_then(|tls| file(&tls.certificate, "certificate"));
+    let key = read.tls.as_ref().and_then(|tls| file(&tls.key, "key"));
+    let deployment = directory.parent().map(|parent| (parent.to_owned(), server_file));
+    let own = |found: (&Path, Place)| (found.0.to_owned(), found.1);
+    let closed = [deployment, certificate, key, audit.map(own), log.map(own)];
+    judge_closed(closed.into_iter().flatten(), findings);
+
     let guarded: Vec<(&str, PathBuf)> = [
         ("the policy files", Some(directory)),
-        ("the audit log", audit),
+        ("the audit log", audit.map(|(path, _)| path)),
         ("the operational log", read.log.directory.as_deref()),
         ("the private key", read.tls.as_ref().map(|tls| tls.key.as_path())),
     ]
     .into_iter()
     .filter_map(|(what, path)| Some((what, resolved(path?))))
     .collect();
+
     let Some(Value::Table(table)) = users.get("user").map(|entry| &entry.node.value) else { return };
+    let mut homes: BTreeMap<PathBuf, (Username, Place)> = BTreeMap::new();
     for entry in &table.entries {
         let account = Username::parse(&entry.key).ok().and_then(|name| read.policy.users.get(&name));
         let Some(account) = account else { continue };
@@ -42,28 +100,92 @@ pub(super) fn judge(
             _ => entry.place,
         };
         let home = resolved(&account.home);
-        existing_directory(&account.home, "the home", place, findings);
+        if is_of_the_system(&home) {
+            let message = format!("the home of {} is the system's ({})", account.name, shown(&home.to_string_lossy()));
+            findings.error(place, message, "give the user a directory of its own, such as /srv/files/NAME");
+            continue;
+        }
+        let named = Named { path: &account.home, what: "the home", place };
+        serving.judge(named, &mut seen, findings);
+        serving.judge_staging(named, findings);
         for (what, path) in &guarded {
             if path.starts_with(&home) || home.starts_with(path) {
                 let message = format!("the home of {} reaches {what} ({})", account.name, path.display());
                 findings.error(place, message, "give the user a directory of its own, apart from the server's");
             }
         }
+        if home != account.home {
+            let message = format!("the home of {} leads through a symbolic link", account.name);
+            let direct = shown(&home.to_string_lossy());
+            let help = format!("whoever can change the link moves the home: write home = \"{direct}\"");
+            findings.warning(place, message, help);
+        }
+        homes.entry(home).or_insert_with(|| (account.name.clone(), place));
+    }
+    for (home, (name, place)) in &homes {
+        if let Some((outer, _)) = home.ancestors().skip(1).find_map(|parent| homes.get(parent)) {
+            let message = format!("the home of {name} lies in that of {outer}, who reaches its files");
+            findings.warning(*place, message, "put them side by side, or give both users the same home");
+        }
+    }
+}
+
+/// Whether a path without links is the system's, or below what is the system's alone.
+pub(crate) fn is_of_the_system(home: &Path) -> bool {
+    let below = SYSTEM_BELOW.iter().any(|path| home.starts_with(path)) && !home.starts_with(IN_MEMORY);
+    below || SYSTEM.iter().any(|path| home == Path::new(path))
+}
+
+/// Warns of directories in which more than their owner could put other files in the place of ours.
+fn judge_closed(directories: impl Iterator<Item = (PathBuf, Place)>, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for (path, place) in directories {
+        let path = resolved(&path);
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        let mode = metadata.mode() & 0o7777;
+        if mode & WRITE_BY_MORE != 0 && mode & STICKY == 0 && seen.insert(path.clone()) {
+            let message = format!(
+                "{} can be written by others than its owner (mode {mode:04o}), who could put other files there",
+                path.display()
+            );
+            findings.warning(place, message, format!("chmod go-w {}", super::shell::word(&path.display().to_string())));
+        }
     }
 }
 
 /// The path without symbolic links, as far as it exists.
-fn resolved(path: &Path) -> PathBuf {
-    path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for there in path.ancestors() {
+        if let Ok(real) = there.canonicalize() {
+            return path.strip_prefix(there).map_or(real.clone(), |rest| real.join(rest).components().collect());
+        }
+    }
+    path
 }
 
-fn existing_directory(path: &Path, what: &str, place: Place, findings: &mut Findings) {
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => findings.error(place, format!("{what} {} is no directory", path.display()), "name a directory"),
-        Err(error) => {
-            let help = format!("make it: mkdir -p -m 0750 {}", super::shell::word(&path.display().to_string()));
-            findings.warning(place, format!("{what} {} cannot be reached: {error}", path.display()), help);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_of_the_system_are_no_homes() {
+        for path in ["/", "/etc", "/etc/x", "/dev/shm", "/proc/self", "/usr/local", "/var", "/home", "/run", "/boot"] {
+            assert!(is_of_the_system(Path::new(path)), "{path}");
         }
+        for path in
+            ["/srv/alice", "/home/alice", "/var/ftp/a", "/etcetera", "/data", "/tmp/x", "/dev/shm/x", "/usr/share/doc"]
+        {
+            assert!(!is_of_the_system(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_resolved_as_far_as_it_exists() {
+        let base = tempfile::tempdir().unwrap();
+        let real = base.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink("/etc", real.join("link")).unwrap();
+        assert_eq!(resolved(&real.join("link/not there/x")), Path::new("/etc/not there/x"));
+        assert_eq!(resolved(&real), real);
     }
 }

@@ -11,6 +11,9 @@ const EXCERPT_CHARACTERS_MAX: usize = 160;
 /// Most characters of somebody's text that a message repeats.
 const SHOWN_CHARACTERS_MAX: usize = 80;
 
+/// The name of a `--set` as a text.
+pub(super) const OVERRIDE: &str = "--set";
+
 /// A span of one of the texts, or one of the texts as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -106,9 +109,19 @@ impl Findings {
         Some(Position { line, column, excerpt, indent, width })
     }
 
+    /// How many errors were noted.
+    pub(super) fn errors(&self) -> usize {
+        self.problems.iter().filter(|(_, problem)| problem.severity == Severity::Error).count()
+    }
+
     /// Whether an error was noted.
     pub(super) fn has_errors(&self) -> bool {
-        self.problems.iter().any(|(_, problem)| problem.severity == Severity::Error)
+        self.errors() > 0
+    }
+
+    /// Whether a place is in a `--set`.
+    pub(super) fn is_override(&self, place: Place) -> bool {
+        self.sources.get(place.source).is_some_and(|source| &*source.name == OVERRIDE)
     }
 
     /// The problems in the order of the texts.

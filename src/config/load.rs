@@ -1,6 +1,7 @@
 //! From the policy directory to a [`Config`]: the files read and trusted, their sections judged,
 //! and what they name looked at on disk.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use jiff::civil::Date;
 
 use super::certificate;
 use super::exceptions::{self, Holder};
-use super::files::{self, Content, Kind, Links};
+use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place};
 use super::networks::Networks;
 use super::overrides::Override;
@@ -39,6 +40,9 @@ pub struct Loaded {
 pub(crate) struct Texts {
     pub(crate) server: String,
     pub(crate) users: String,
+    /// What the system said of the files that were read, `server.toml` first; none where the texts
+    /// come from elsewhere.
+    pub(crate) metadata: Option<[Metadata; 2]>,
 }
 
 /// What a reading found, whether or not it can be used.
@@ -88,7 +92,7 @@ pub(crate) fn read_texts(directory: &Path) -> Result<Texts, Problems> {
 }
 
 fn read(directory: &Path, findings: &mut Findings) -> Option<Texts> {
-    let mut one = |name: &str| -> Option<String> {
+    let mut one = |name: &str| -> Option<(String, Metadata)> {
         let path = directory.join(name);
         let place = findings.source(&path.display().to_string(), "");
         let help = "`portcullis init DIR` writes DIR/policy; --policy names another directory";
@@ -103,15 +107,16 @@ fn read(directory: &Path, findings: &mut Findings) -> Option<Texts> {
         if text.is_err() {
             findings.error(place, "this is no UTF-8 text", "save the file as UTF-8");
         }
-        text.ok()
+        Some((text.ok()?, content.metadata))
     };
     let (server, users) = (one(SERVER_FILE), one(USERS_FILE));
-    Some(Texts { server: server?, users: users? })
+    let ((server, of_server), (users, of_users)) = (server?, users?);
+    Some(Texts { server, users, metadata: Some([of_server, of_users]) })
 }
 
 /// Every problem of two texts by themselves, as of now; no file is looked at.
 pub fn check_texts(server: &str, users: &str) -> Vec<Problem> {
-    let texts = Texts { server: server.to_owned(), users: users.to_owned() };
+    let texts = Texts { server: server.to_owned(), users: users.to_owned(), metadata: None };
     judge(Path::new(""), &texts, &[], Reach::Text).problems
 }
 
@@ -149,10 +154,11 @@ pub(super) fn judge_at(
     let passwords = read.passwords.clone();
     if reach == Reach::Disk {
         let files = [(SERVER_FILE, Kind::Public, server_file), (USERS_FILE, Kind::Hashes, users_file)];
-        for (name, kind, place) in files {
-            trust(&directory.join(name), kind, run_as.as_ref(), place, &mut findings);
+        for ((name, kind, place), metadata) in files.into_iter().zip(texts.metadata.iter().flatten()) {
+            files::judge(&directory.join(name), metadata, kind, run_as.as_ref(), place, &mut findings);
         }
-        trust(directory, Kind::Directory, run_as.as_ref(), server_file, &mut findings);
+        trust_directory(directory, run_as.as_ref(), server_file, &mut findings);
+        warn_of_root(&server_table, server_file, &mut findings);
         if let (Some(tls), false) = (&read.tls, unparsed) {
             let at = |key| server_table.place_at(&["tls", "identities", key]).unwrap_or(server_file);
             let places = certificate::Places { certificate: at("certificate"), key: at("key"), names: at("names") };
@@ -160,14 +166,27 @@ pub(super) fn judge_at(
         }
         disk::judge(&base, &read, (&server_table, server_file), &users_table, &mut findings);
     }
-    let config = if findings.has_errors() { None } else { read.into_config(base, fingerprint(texts, overrides)) };
+    let config = if findings.has_errors() { None } else { read.into_config(base, texts, overrides) };
     Judged { config, passwords, run_as, problems: findings.into_problems() }
 }
 
-fn trust(path: &Path, kind: Kind, run_as: Option<&RunAs>, place: Place, findings: &mut Findings) {
-    match std::fs::symlink_metadata(path) {
-        Ok(metadata) => files::judge(path, &metadata, kind, run_as, place, findings),
+/// Judges the directory itself, where a link leads to it: what counts is who can change its files.
+fn trust_directory(directory: &Path, run_as: Option<&RunAs>, place: Place, findings: &mut Findings) {
+    let path = disk::resolved(directory);
+    match std::fs::metadata(&path) {
+        Ok(metadata) => files::judge(&path, &metadata, Kind::Directory, run_as, place, findings),
         Err(error) => findings.error(place, format!("cannot be looked at: {error}"), ""),
+    }
+}
+
+/// Root without an account to change to keeps its id, and with it whatever belongs to root.
+fn warn_of_root(server: &Table, file: Place, findings: &mut Findings) {
+    let named = server.place_at(&["process", "user"]).is_some();
+    if rustix::process::geteuid().is_root() && !named {
+        let place = server.place_at(&["process"]).unwrap_or(file);
+        let help = "write user = \"portcullis\" there, for an account made by: useradd --system --home-dir /nonexistent \
+                    --shell /usr/sbin/nologin portcullis";
+        findings.warning(place, "started by root, the server runs as root: [process] names no `user`", help);
     }
 }
 
@@ -223,10 +242,11 @@ fn sections(
 }
 
 impl Sections {
-    fn into_config(self, directory: PathBuf, fingerprint: Arc<str>) -> Option<Config> {
+    fn into_config(self, directory: PathBuf, texts: &Texts, overrides: &[Override]) -> Option<Config> {
         Some(Config {
             directory,
-            fingerprint,
+            fingerprint: fingerprint(texts, overrides),
+            overrides: overrides.iter().map(|change| change.text().to_owned()).collect(),
             listen: self.listen?,
             process: self.process,
             tls: self.tls?,
@@ -243,8 +263,9 @@ impl Sections {
     }
 }
 
-/// BLAKE3 over both texts and the overrides, each behind its length, so that no two different
-/// policies share it.
+/// BLAKE3 over `server.toml`, `users.toml` and each override as it was typed, in this order, each
+/// behind its length in bytes (eight bytes, least first), so that no two different policies share
+/// it. docs/policy.md says the same.
 fn fingerprint(texts: &Texts, overrides: &[Override]) -> Arc<str> {
     let mut hasher = blake3::Hasher::new();
     let parts = [texts.server.as_str(), texts.users.as_str()];
@@ -253,11 +274,4 @@ fn fingerprint(texts: &Texts, overrides: &[Override]) -> Arc<str> {
         hasher.update(part.as_bytes());
     }
     hasher.finalize().to_hex().as_str().into()
-}
-
-/// The metadata of a policy file's content, for those who write it anew with the same owner.
-pub(crate) fn read_users(directory: &Path) -> std::io::Result<(String, std::fs::Metadata)> {
-    let Content { bytes, metadata } = files::read(&directory.join(USERS_FILE), files::POLICY_BYTES_MAX, Links::Refuse)?;
-    let text = std::str::from_utf8(&bytes).map_err(std::io::Error::other)?;
-    Ok((text.to_owned(), metadata))
 }

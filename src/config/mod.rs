@@ -3,11 +3,13 @@
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
 //! reads one table by the rules of `keys`; `server`, `limits`, `networks`, `exceptions` and
-//! `users` make domain types of them; `certificate` and `disk` look at what they name. All of
-//! them note what is wrong in `findings`, so that one reading reports every problem.
+//! `users` make domain types of them; `certificate`, `disk` and `account` look at what they name.
+//! `directory` makes directories that are missing. All of them note what is wrong in `findings`, so that one reading reports every problem.
 
+mod account;
 mod certificate;
-mod disk;
+pub(crate) mod directory;
+pub(crate) mod disk;
 mod exceptions;
 mod files;
 mod findings;
@@ -20,7 +22,7 @@ pub mod problem;
 mod section;
 pub(crate) mod server;
 pub(crate) mod shell;
-mod system_accounts;
+pub(crate) mod system_accounts;
 mod tree;
 pub(crate) mod users;
 

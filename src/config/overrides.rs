@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use super::findings::{Findings, Place, shown};
+use super::findings::{Findings, OVERRIDE, Place, shown};
 use super::tree::{self, Node, Table, Value};
 
 /// One `--set`. A value that is no TOML is a text, so quotes may be left out where the shell
-/// would eat them.
+/// would eat them, and a text alone is a list of one where a list is needed.
 #[derive(Clone, Debug)]
 pub struct Override {
     keys: Vec<String>,
@@ -35,7 +35,7 @@ impl Override {
 
     /// Changes the tree of `server.toml`.
     pub(super) fn apply(&self, root: &mut Table, findings: &mut Findings) {
-        let place = findings.source("--set", &self.text).at(Some(0..self.text.len()));
+        let place = findings.source(OVERRIDE, &self.text).at(Some(0..self.text.len()));
         let Some((last, parents)) = self.keys.split_last() else { return };
         let mut table = root;
         for key in parents {

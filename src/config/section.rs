@@ -130,9 +130,12 @@ impl<'a> Section<'a> {
         default
     }
 
-    /// A list of texts, where the key is there.
+    /// A list of texts, where the key is there. A `--set` may give the only one without brackets.
     pub(super) fn texts(&self, key: &str, findings: &mut Findings) -> Option<Vec<Text<'a>>> {
         let entry = self.get(key)?;
+        if let Some(text) = as_text(&entry.node).filter(|text| findings.is_override(text.place)) {
+            return Some(vec![text]);
+        }
         let Value::List(nodes) = &entry.node.value else {
             wrong_type(entry, "a list of texts, such as [\"a\", \"b\"]", findings);
             return None;

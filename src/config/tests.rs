@@ -32,7 +32,7 @@ fn users(extra: &str) -> String {
 
 fn judge(server: &str, users: &str, overrides: &[&str]) -> Judged {
     let overrides: Vec<Override> = overrides.iter().map(|text| text.parse().unwrap()).collect();
-    let texts = Texts { server: server.into(), users: users.into() };
+    let texts = Texts { server: server.into(), users: users.into(), metadata: None };
     let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
     judge_at(Path::new("/etc/portcullis/policy"), &texts, &overrides, Reach::Text, now)
 }
@@ -58,7 +58,18 @@ fn the_least_file_makes_a_config_with_safe_defaults() {
     assert_eq!(alice.permissions.set, PermissionSet::READ_ONLY);
     assert_eq!(alice.permissions.source.to_string(), "/etc/portcullis/policy/users.toml:5");
     assert_eq!(alice.source.line, 1);
-    assert_eq!(config.fingerprint.len(), 64);
+}
+
+#[test]
+fn the_fingerprint_is_what_the_document_says() {
+    let (users, change) = (users("permissions = \"full\"\n"), "limits.sessions=5");
+    let mut hashed = Vec::new();
+    for part in [SERVER, &users, change] {
+        hashed.extend_from_slice(&u64::try_from(part.len()).unwrap().to_le_bytes());
+        hashed.extend_from_slice(part.as_bytes());
+    }
+    let config = judge(SERVER, &users, &[change]).config.unwrap();
+    assert_eq!(*config.fingerprint, *blake3::hash(&hashed).to_hex());
 }
 
 #[test]
@@ -118,6 +129,9 @@ fn overrides_change_the_file_and_are_named_where_they_are_wrong() {
     let config = changed.config.unwrap();
     assert_eq!((config.limits.idle_time.as_secs(), config.passive.ports.last), (60, 50010));
     assert_ne!(config.fingerprint, set(&[]).config.unwrap().fingerprint);
+    assert_eq!(config.overrides[0], "limits.idle-seconds=60");
+    let one = set(&["listen.explicit=127.0.0.1:2122"]).config.unwrap();
+    assert_eq!(one.listen.explicit, ["127.0.0.1:2122".parse().unwrap()]);
     let unknown = said(&set(&["limits.idle-second=60"]));
     assert!(unknown.contains("--set:1:1: error: unknown key `idle-second` in [limits]"), "{unknown}");
     assert!(unknown.contains("help: did you mean `idle-seconds`?") && unknown.contains("1 | limits.idle-second=60"));
@@ -215,12 +229,21 @@ impl Deployment {
     fn refusal(&self) -> String {
         self.load().unwrap_err().to_string()
     }
+
+    /// The warnings but for that of running as root, which depends on who runs the tests.
+    fn warnings(&self) -> String {
+        let warnings = self.load().unwrap().warnings;
+        let warnings = warnings.iter().filter(|warning| !warning.message.contains("started by root"));
+        warnings.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
 }
 
 #[test]
 fn a_sound_deployment_loads_without_a_word() {
-    let loaded = Deployment::new().load().unwrap();
-    assert_eq!(loaded.warnings, []);
+    let deployment = Deployment::new();
+    assert_eq!(deployment.warnings(), "");
+    let root = rustix::process::geteuid().is_root();
+    assert_eq!(deployment.load().unwrap().warnings.len(), usize::from(root), "root is warned of itself");
 }
 
 #[test]
@@ -239,8 +262,103 @@ fn modes_that_let_others_in_are_refused_with_the_command_to_type() {
     }
     let deployment = Deployment::new();
     deployment.mode("policy/users.toml", 0o644);
-    let warnings = deployment.load().unwrap().warnings;
-    assert!(warnings[0].to_string().contains("password hashes"), "{warnings:?}");
+    assert!(deployment.warnings().contains("password hashes"), "{}", deployment.warnings());
+}
+
+#[test]
+fn homes_and_logs_are_judged_against_the_account_that_root_hands_over_to() {
+    let deployment = Deployment::new();
+    deployment.write("policy/server.toml", &format!("{SERVER}[process]\nuser = \"daemon\"\n"), 0o644);
+    std::fs::create_dir(deployment.path("home/.portcullis-staging")).unwrap();
+    let said = deployment.warnings();
+    let base = deployment.path("").canonicalize().unwrap();
+    for path in ["home", "home/.portcullis-staging", "audit"] {
+        let command = format!("help: chown -R daemon:daemon {}\n", base.join(path).display());
+        assert_eq!(format!("{said}\n").contains(&command), rustix::process::geteuid().is_root(), "{path}: {said}");
+    }
+    assert!(!said.contains("started by root"));
+}
+
+#[test]
+fn directories_that_others_may_write_are_warnings() {
+    for name in ["certs", "audit", ""] {
+        let deployment = Deployment::new();
+        deployment.mode(name, 0o777);
+        let said = deployment.warnings();
+        let real = deployment.path(name).canonicalize().unwrap();
+        assert_eq!(said.matches("can be written by others").count(), 1, "{name}: {said}");
+        assert!(said.contains(&format!("help: chmod go-w {}", real.display())), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_linked_policy_directory_is_judged_where_the_link_leads() {
+    let deployment = Deployment::new();
+    let link = deployment.path("link");
+    std::os::unix::fs::symlink(deployment.path("policy"), &link).unwrap();
+    assert!(Config::load(&link, &[]).is_ok());
+    deployment.mode("policy", 0o777);
+    let said = Config::load(&link, &[]).unwrap_err().to_string();
+    let real = deployment.path("policy").canonicalize().unwrap();
+    assert!(said.contains(&format!("chmod go-w {}", real.display())), "{said}");
+}
+
+#[test]
+fn a_key_of_another_certificate_is_refused() {
+    let deployment = Deployment::new();
+    let other = rcgen::KeyPair::generate().unwrap();
+    deployment.write("certs/server.key", &other.serialize_pem(), 0o600);
+    let said = deployment.refusal();
+    assert!(said.contains("not the private key of the certificate") && said.contains("server.toml:5:"), "{said}");
+}
+
+#[test]
+fn homes_of_the_system_are_refused_and_odd_ones_noted() {
+    let users = |homes: &[&Path]| -> String {
+        let user = |(n, home): (usize, &&Path)| {
+            users("permissions = \"full\"\n")
+                .replace("alice", &format!("u{n}"))
+                .replace(&format!("/srv/u{n}"), home.to_str().unwrap())
+        };
+        homes.iter().enumerate().map(user).collect()
+    };
+    let deployment = Deployment::new();
+    std::os::unix::fs::symlink("/etc", deployment.path("etc")).unwrap();
+    for home in ["/", "/etc", "/proc/self", "/dev", "/usr/local", "/var"]
+        .map(PathBuf::from)
+        .iter()
+        .chain([&deployment.path("etc")])
+    {
+        deployment.write("policy/users.toml", &users(&[home]), 0o640);
+        let said = deployment.refusal();
+        assert!(said.contains("the home of u0 is the system's"), "{}: {said}", home.display());
+    }
+    let base = deployment.path("").canonicalize().unwrap();
+    std::fs::create_dir(base.join("home/inner")).unwrap();
+    std::os::unix::fs::symlink(base.join("home"), base.join("link")).unwrap();
+    deployment.write(
+        "policy/users.toml",
+        &users(&[&base.join("home"), &base.join("home/inner"), &base.join("home")]),
+        0o640,
+    );
+    let said = deployment.warnings();
+    assert!(said.contains("the home of u1 lies in that of u0") && said.matches("lies in").count() == 1, "{said}");
+    deployment.write("policy/users.toml", &users(&[&base.join("link")]), 0o640);
+    let said = deployment.warnings();
+    let real = base.join("home");
+    assert!(said.contains(&format!("write home = \"{}\"", real.display())), "{said}");
+    deployment.write("policy/users.toml", &users(&[&base.join("none")]), 0o640);
+    assert!(deployment.warnings().contains("make it: install -d -o "), "{}", deployment.warnings());
+}
+
+#[test]
+fn a_word_without_quotes_is_told_to_have_them() {
+    for line in ["level = info", "level = nothing # why", "level = /var/log"] {
+        let said = said(&judge(&format!("{SERVER}[log]\n{line}\n"), "", &[]));
+        let word = line.split(' ').nth(2).unwrap();
+        assert!(said.contains(&format!("help: texts stand in quotes: \"{word}\"")), "{line}: {said}");
+    }
+    assert!(said(&judge("[log]\nlevel = \"info\n", "", &[])).contains("https://toml.io"));
 }
 
 #[test]
@@ -297,7 +415,7 @@ proptest! {
         let _ = said(&judge(&text, &text, &[]));
         let _ = text.parse::<Override>();
         if let Ok(change) = format!("listen={text}").parse::<Override>() {
-            let texts = Texts { server: SERVER.into(), users: String::new() };
+            let texts = Texts { server: SERVER.into(), users: String::new(), metadata: None };
             let _ = judge_at(Path::new("p"), &texts, &[change], Reach::Text, Timestamp::now());
         }
     }

@@ -4,7 +4,7 @@
 use jiff::civil::Date;
 use toml_edit::{Item, TableLike};
 
-use super::findings::{Findings, Place};
+use super::findings::{Findings, Place, shown};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -89,11 +89,27 @@ pub(super) fn parse(text: &str, file: Place, findings: &mut Findings) -> Option<
     match toml_edit::Document::parse(text) {
         Ok(document) => Some(table(document.as_table(), file)),
         Err(error) => {
-            let message = format!("this is no TOML: {}", super::findings::shown(error.message()));
-            findings.error(file.at(error.span()), message, "texts and dates, lists and tables: see https://toml.io");
+            let place = file.at(error.span());
+            if let Some(word) = error.span().and_then(|span| bare_word(text, span.start)) {
+                let message = format!("this is no TOML: `{}` stands without quotes", shown(word));
+                findings.error(place, message, format!("texts stand in quotes: \"{}\"", shown(word)));
+                return None;
+            }
+            let message = format!("this is no TOML: {}", shown(error.message()));
+            findings.error(place, message, "texts and dates, lists and tables: see https://toml.io");
             None
         }
     }
+}
+
+/// The word behind a `=` in the line of a byte, where it is one that TOML wants in quotes.
+fn bare_word(text: &str, at: usize) -> Option<&str> {
+    let begin = text.get(..at)?.rfind('\n').map_or(0, |end| end.saturating_add(1));
+    let (_, value) = text.get(begin..)?.lines().next()?.split_once('=')?;
+    let word = value.split('#').next()?.trim();
+    let known = ["true", "false", "inf", "nan"];
+    let bare = word.starts_with(|c: char| c.is_alphabetic() || c == '/' || c == '.') && !word.contains(['"', '\'']);
+    (bare && !known.contains(&word)).then_some(word)
 }
 
 /// The value of a `--set`, all of it at one place.

@@ -4,14 +4,11 @@
 //! A line is one event and cannot be forged: `tracing-subscriber` escapes some control characters
 //! of fields, yet neither line ends nor bidirectional marks, so `OneLine` escapes what is left.
 
-use std::fs::DirBuilder;
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::{error, fmt};
 
-use rustix::fs::{Gid, Uid, chown};
 use tracing::{Level, Subscriber};
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{InitError, RollingFileAppender, Rotation};
@@ -21,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 use crate::audit::text;
+use crate::config::directory;
 use crate::settings::{Log, RunAs};
 
 /// Lines that wait for the file at most. At the end of the server, the appender has a second to
@@ -84,11 +82,7 @@ fn prepare(directory: &Path, run_as: Option<&RunAs>) -> io::Result<()> {
     if directory.try_exists()? {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
-    match run_as.filter(|_| rustix::process::geteuid().is_root()) {
-        Some(account) => Ok(chown(directory, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?),
-        None => Ok(()),
-    }
+    directory::make(directory, run_as)
 }
 
 /// Both outputs, for events of at least the level's severity.
@@ -315,12 +309,16 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_is_made_for_owner_and_group_alone() {
+    fn the_directory_is_made_for_the_account_and_its_parents_are_passable() {
         use std::os::unix::fs::MetadataExt;
         let base = tempfile::tempdir().unwrap();
         let directory = base.path().join("deep/log");
+        let account = RunAs { name: "daemon".into(), uid: 4711, gid: 4712 };
+        prepare(&directory, Some(&account)).unwrap();
         prepare(&directory, None).unwrap();
-        prepare(&directory, None).unwrap();
-        assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o027, 0);
+        assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777, 0o750);
+        assert_eq!(fs::metadata(base.path().join("deep")).unwrap().mode() & 0o7777, 0o755);
+        let given = fs::metadata(&directory).unwrap().uid() == 4711;
+        assert_eq!(given, rustix::process::geteuid().is_root());
     }
 }

@@ -18,7 +18,6 @@ mod stopping;
 use std::fmt;
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -145,16 +144,17 @@ fn bind(config: &Config) -> Result<Vec<(TcpListener, bool)>, StartError> {
         .collect()
 }
 
-/// Exactly what the server touches from here on.
+/// Exactly what the server touches from here on. The policy, the certificate and its key were read
+/// and are out of reach.
 fn plan(config: &Config) -> Plan {
     let homes = config.policy.users.values().map(|account| account.home.clone());
-    let mut read_write: Vec<PathBuf> = homes.chain(config.storage.base_directories.iter().cloned()).collect();
-    read_write.push(config.audit.directory.clone());
-    read_write.extend(config.log.directory.clone());
+    let mut create_write = vec![config.audit.directory.clone()];
+    create_write.extend(config.log.directory.clone());
     Plan {
         run_as: config.process.run_as.clone(),
-        read_only: vec![config.directory.clone(), config.tls.certificate.clone(), config.tls.key.clone()],
-        read_write,
+        read_only: Vec::new(),
+        read_write: homes.chain(config.storage.base_directories.iter().cloned()).collect(),
+        create_write,
         bind_ports: vec![config.passive.ports.first..=config.passive.ports.last],
         connect: config.active,
         require: config.process.require_sandbox,
@@ -208,6 +208,8 @@ async fn record_start(
     let loaded = Record::new(Event::PolicyLoaded)
         .with("policy", policy)
         .with("users", Detail::Number(u64::try_from(config.policy.users.len()).unwrap_or(0)));
+    let loaded =
+        config.overrides.iter().fold(loaded, |record, text| record.with("override", Detail::Text(text.clone())));
     audit.record(loaded).await
 }
 

@@ -109,16 +109,33 @@ pub(super) struct Loaded {
 
 /// Reads and checks the files that the settings name.
 pub(super) fn load(settings: &settings::Tls, provider: &CryptoProvider, now: Timestamp) -> Result<Loaded, LoadError> {
+    let read = |file: &Path| read(file).map_err(|problem| LoadError { file: file.to_owned(), problem });
+    let (certificate, key) = (read(&settings.certificate)?, read(&settings.key)?);
+    judge(settings, &certificate, &key, provider, now)
+}
+
+/// Checks what was read of both files as loading them does, for those who only want to know.
+///
+/// # Errors
+/// What [`ServerTls::load`](super::ServerTls::load) would say.
+pub fn check(settings: &settings::Tls, certificate: &[u8], key: &[u8], now: Timestamp) -> Result<(), LoadError> {
+    judge(settings, certificate, key, &super::server::provider(), now).map(drop)
+}
+
+fn judge(
+    settings: &settings::Tls,
+    certificate: &[u8],
+    key: &[u8],
+    provider: &CryptoProvider,
+    now: Timestamp,
+) -> Result<Loaded, LoadError> {
     let of_chain = |problem| LoadError { file: settings.certificate.clone(), problem };
     let of_key = |problem| LoadError { file: settings.key.clone(), problem };
-
-    let pem_text = read(&settings.certificate).map_err(of_chain)?;
-    let chain = pem::certificates(&pem_text).map_err(|e| of_chain(Problem::NotPem(e.to_string())))?;
+    let chain = pem::certificates(certificate).map_err(|e| of_chain(Problem::NotPem(e.to_string())))?;
     let expires = check_chain(&chain, now).map_err(of_chain)?;
     check_names(&chain, &settings.names).map_err(of_chain)?;
 
-    let pem_text = read(&settings.key).map_err(of_key)?;
-    let key = pem::private_key(&pem_text).map_err(|e| of_key(Problem::NotPem(e.to_string())))?;
+    let key = pem::private_key(key).map_err(|e| of_key(Problem::NotPem(e.to_string())))?;
     let key =
         provider.key_provider.load_private_key(key).map_err(|error| of_key(Problem::UnusableKey(error.to_string())))?;
     let certified = CertifiedKey::new(chain, key);

@@ -20,7 +20,7 @@ mod tickets;
 pub use data::{Bound, DataConnection, Flow};
 pub use deferred::DataStream;
 pub use fault::{DataFault, HandshakeFault};
-pub use load::{LoadError, Problem};
+pub use load::{LoadError, Problem, check};
 pub use parting::{Parting, await_end, finish_receiving, finish_sending};
 pub use server::{NoRandomness, ServerTls};
 pub use session::SessionTls;

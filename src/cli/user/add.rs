@@ -1,6 +1,5 @@
 //! `portcullis user add`.
 
-use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -11,11 +10,14 @@ use super::super::init::network;
 use super::super::password::{self, New, Origin};
 use super::super::{Failure, say, today};
 use super::{TAKES_EFFECT, edit, username};
+use crate::config::directory::{self, Found};
 use crate::config::load::Judged;
 use crate::config::{RunAs, users};
 use crate::identity::Username;
 
 /// Add a user. Its home is made if it is not there.
+///
+/// As root, the home made belongs to `[process] user` (mode 0750); parents made are passable for all.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -121,18 +123,19 @@ impl Home {
     fn make(given: &Path, run_as: Option<&RunAs>) -> Result<Self, Failure> {
         let io = |error: std::io::Error| Failure::io(given.display(), &error);
         let path = std::path::absolute(given).map_err(io)?;
-        let made = !path.exists();
-        if made {
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent).map_err(io)?;
+        let found = directory::look(&path).map_err(io)?;
+        match &found {
+            Found::Directory => {}
+            Found::Nothing => directory::make(&path, run_as).map_err(io)?,
+            Found::DanglingLink(target) => {
+                let (given, target) = (given.display(), Path::new(target).display());
+                let message =
+                    format!("{given} is a symbolic link to {target}, which does not exist: name the directory");
+                return Err(Failure::Failed(message));
             }
-            std::fs::DirBuilder::new().mode(0o750).create(&path).map_err(io)?;
-            if let Some(account) = run_as.filter(|_| rustix::process::geteuid().is_root()) {
-                chown(&path, Some(account.uid), Some(account.gid)).map_err(io)?;
-            }
-        } else if !path.is_dir() {
-            return Err(Failure::Failed(format!("{} is no directory", given.display())));
+            Found::Other => return Err(Failure::Failed(format!("{} is no directory", given.display()))),
         }
+        let made = found == Found::Nothing;
         // A path with `..` is written as what it means; others stay as they were given.
         let dotted = path.components().any(|part| part == std::path::Component::ParentDir);
         let path = if dotted { path.canonicalize().map_err(io)? } else { path };

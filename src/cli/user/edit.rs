@@ -30,13 +30,12 @@ pub(super) fn edit(policy: &Path, change: impl FnOnce(&mut DocumentMut) -> Resul
     let io = |error: io::Error| Failure::io(policy.join(USERS_FILE).display(), &error);
     let directory = File::open(policy).map_err(|error| Failure::io(policy.display(), &error))?;
     directory.lock().map_err(io)?;
+    clear_abandoned(policy).map_err(io)?;
     let before = load::read_texts(policy)?;
-    let (text, metadata) = load::read_users(policy).map_err(io)?;
-    let before = Texts { users: text, ..before };
     let known = load::judge(policy, &before, &[], Reach::Disk).problems;
     let mut document: DocumentMut = before.users.parse().map_err(|_| Failure::Policy(Problems::new(known.clone())))?;
     change(&mut document)?;
-    let after = Texts { users: document.to_string(), server: before.server };
+    let after = Texts { users: with_line_ends_of(&before.users, &document.to_string()), ..before };
     let problems = load::judge(policy, &after, &[], Reach::Disk).problems;
     let (errors, warnings): (Vec<Problem>, Vec<Problem>) =
         added(problems, &known).into_iter().partition(|problem| problem.severity == Severity::Error);
@@ -44,7 +43,36 @@ pub(super) fn edit(policy: &Path, change: impl FnOnce(&mut DocumentMut) -> Resul
         return Err(Problems::new(errors).into());
     }
     warn(&warnings);
-    replace(policy, &metadata, &after.users).map_err(io)
+    let metadata = after.metadata.as_ref().map(|[_, users]| users);
+    let metadata = metadata.ok_or_else(|| Failure::Failed(format!("{USERS_FILE} was not read from a file")))?;
+    replace(policy, metadata, &after.users).map_err(io)
+}
+
+/// Removes what commands left here that were killed while they wrote. The lock is ours, so nobody
+/// writes now.
+fn clear_abandoned(policy: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(policy)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(&temporary_prefix()));
+        if random.is_some_and(|text| text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// What the names of unfinished files begin with.
+fn temporary_prefix() -> String {
+    format!(".{USERS_FILE}.")
+}
+
+/// The new text with the line ends that most lines of the old one have; the TOML library writes
+/// line feeds alone.
+fn with_line_ends_of(old: &str, new: &str) -> String {
+    let (all, windows) = (old.matches('\n').count(), old.matches("\r\n").count());
+    let plain = new.replace("\r\n", "\n");
+    if windows.saturating_mul(2) > all { plain.replace('\n', "\r\n") } else { plain }
 }
 
 /// The problems that were not there before; their lines may have moved.
@@ -62,7 +90,7 @@ fn added(problems: Vec<Problem>, known: &[Problem]) -> Vec<Problem> {
 
 /// Puts a new text in the place of the file, whole or not at all, with the owner and mode it had.
 fn replace(policy: &Path, old: &Metadata, text: &str) -> io::Result<()> {
-    let temporary = Temporary(policy.join(format!(".{USERS_FILE}.{:016x}", rand::random::<u64>())));
+    let temporary = Temporary(policy.join(format!("{}{:016x}", temporary_prefix(), rand::random::<u64>())));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary.0)?;
     let new = file.metadata()?;
     if (new.uid(), new.gid()) != (old.uid(), old.gid()) {

@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         edit::set(user, "password-set", toml_date(today())?);
         Ok(())
     })?;
-    say(format!("{name} has a new password. {TAKES_EFFECT}"))?;
+    say(format!("{name} has a new password. {TAKES_EFFECT} Until then the old one counts."))?;
     match &new.generated {
         Some(password) => say(format!("password: {}\nIt is shown this once; only its hash is stored.", &**password)),
         None => Ok(()),

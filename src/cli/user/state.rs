@@ -33,6 +33,9 @@ pub(super) struct Remove {
     name: Username,
 }
 
+/// What a change that takes something away has to say.
+const STILL_SERVED: &str = "A server that is running still lets the user in, and sessions go on: restart it now.";
+
 /// Enables the user.
 pub(super) fn enable(arguments: &Enable, policy: &Path) -> Result<(), Failure> {
     set_enabled(&arguments.name, true, policy)?;
@@ -42,7 +45,7 @@ pub(super) fn enable(arguments: &Enable, policy: &Path) -> Result<(), Failure> {
 /// Disables the user.
 pub(super) fn disable(arguments: &Disable, policy: &Path) -> Result<(), Failure> {
     set_enabled(&arguments.name, false, policy)?;
-    say(format!("{} may not log in. {TAKES_EFFECT}", arguments.name))
+    say(format!("{} may not log in. {STILL_SERVED}", arguments.name))
 }
 
 fn set_enabled(name: &Username, enabled: bool, policy: &Path) -> Result<(), Failure> {
@@ -61,5 +64,5 @@ pub(super) fn remove(arguments: &Remove, policy: &Path) -> Result<(), Failure> {
         edit::remove(document, name)
     })?;
     let files = home.map(|home| format!(" The files in {} stay.", home.escape_debug())).unwrap_or_default();
-    say(format!("Removed {name}.{files} {TAKES_EFFECT}"))
+    say(format!("Removed {name}.{files} {STILL_SERVED}"))
 }

@@ -29,6 +29,7 @@ impl Site {
             names: vec!["localhost".into()],
             advertise: vec![],
             allow: init::loopback(),
+            run_as: None,
         };
         Deployment::at(directory.path()).create(&settings).unwrap();
         let site = Self(directory);
@@ -171,4 +172,35 @@ fn owner_mode_and_comments_survive_an_edit() {
     site.run("add alice --home HOMES/alice --generate").unwrap();
     assert_eq!(comments(&site.users()), before);
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn line_ends_stay_as_they_were_and_what_a_killed_command_left_is_cleared() {
+    let site = Site::new();
+    let path = site.policy().join(USERS_FILE);
+    std::fs::write(&path, site.users().replace('\n', "\r\n")).unwrap();
+    let left = site.policy().join(".users.toml.0123456789abcdef");
+    let others = [".users.toml.swp", ".users.toml.0123456789abcdeg"].map(|name| site.policy().join(name));
+    others.iter().chain([&left]).for_each(|path| std::fs::write(path, "x").unwrap());
+    site.run("add alice --home HOMES/alice --generate").unwrap();
+    let text = site.users();
+    assert!(text.contains("[user.alice]\r\n") && !text.replace("\r\n", "").contains('\n'), "{text:?}");
+    assert!(!left.exists() && others.iter().all(|path| path.exists()));
+}
+
+#[test]
+fn a_home_that_is_a_link_to_nothing_is_called_that() {
+    let site = Site::new();
+    std::fs::create_dir(site.home("")).unwrap();
+    std::os::unix::fs::symlink("/nonexistent/home", site.home("dangling")).unwrap();
+    let said = site.run("add alice --home HOMES/dangling --generate").unwrap_err();
+    assert!(said.contains("is a symbolic link to /nonexistent/home, which does not exist"), "{said}");
+}
+
+#[test]
+fn parents_of_a_new_home_can_be_passed_by_the_account() {
+    let site = Site::new();
+    site.run("add alice --home HOMES/deep/alice --generate").unwrap();
+    assert_eq!(site.home("deep").metadata().unwrap().permissions().mode() & 0o7777, 0o755);
+    assert_eq!(site.home("deep/alice").metadata().unwrap().permissions().mode() & 0o7777, 0o750);
 }

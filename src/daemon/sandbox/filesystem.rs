@@ -53,10 +53,12 @@ impl FileRules {
             | AccessFs::RemoveFile
             | AccessFs::RemoveDir
             | AccessFs::Refer;
+        let create = read | AccessFs::WriteFile | AccessFs::MakeReg;
         let readers = plan.read_only.iter().map(|path| (path, read));
         let writers = plan.read_write.iter().map(|path| (path, write));
+        let creators = plan.create_write.iter().map(|path| (path, create));
         let mut found = Self { rules: Vec::new(), absent: Vec::new() };
-        for (path, access) in readers.chain(writers) {
+        for (path, access) in readers.chain(writers).chain(creators) {
             let failed = |error: rustix::io::Errno| SandboxError::Path(path.clone(), error.into());
             let handle = match open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(handle) => handle,

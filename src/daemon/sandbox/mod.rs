@@ -26,8 +26,12 @@ pub struct Plan {
     pub run_as: Option<RunAs>,
     /// Files and directories that are only read.
     pub read_only: Vec<PathBuf>,
-    /// Directories in which files come and go: homes, the audit log, the operational log.
+    /// Directories in which files come and go: homes.
     pub read_write: Vec<PathBuf>,
+    /// Directories in which files are made, read and written at any place, and never removed,
+    /// renamed or truncated: logs. A file opened before keeps what it was opened for. Before ABI 3
+    /// (Linux 6.2) truncation is not confined.
+    pub create_write: Vec<PathBuf>,
     /// TCP ports that sockets are bound to from here on.
     pub bind_ports: Vec<RangeInclusive<u16>>,
     /// Whether the server makes TCP connections itself (active mode).
