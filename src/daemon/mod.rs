@@ -171,6 +171,9 @@ fn open_homes(config: &Config) -> Homes {
     for account in config.policy.users.values() {
         match homes.root(&account.home) {
             Ok(root) => {
+                for warning in root.warnings() {
+                    warn!(user = %account.name, "{warning}");
+                }
                 let swept = root.swept();
                 let cleared = swept.expired.saturating_add(swept.abandoned).saturating_add(swept.orphaned);
                 if cleared > 0 {

@@ -38,8 +38,6 @@ pub struct Upload {
     offset: u64,
     /// Size of the staged file so far.
     size: u64,
-    /// How many of its first bytes are copies of the final file's.
-    copied: u64,
     /// The content that must still stand under the final name at the end.
     base: Option<Identity>,
     /// Whether it continues an interrupted upload, which is then worth keeping as it is.
@@ -87,7 +85,7 @@ impl Upload {
     pub(super) fn begin(mut claim: UploadClaim) -> Result<Self, Fault> {
         let root = Arc::clone(&claim.root);
         let (parent, name) = resolve::parent(root.as_ref(), claim.held.path())?;
-        let (file, staged, copied) = match claim.plan {
+        let (file, staged) = match claim.plan {
             Plan::Continue { keep, .. } => {
                 let change = root.ledger.change();
                 let partial = root.partials.take(&claim.user, claim.held.path()).ok_or(Fault::Busy)?;
@@ -97,16 +95,16 @@ impl Upload {
                 let directory = Status::of(&parent)?;
                 let place = claim.held.path().parent();
                 let staging = root.places.for_directory(root.as_fd(), &place, &directory)?;
-                let (file, staged) = staging.stage()?;
-                (file, staged, 0)
+                staging.stage()?
             }
         };
-        let (offset, copied, base) = match claim.plan {
-            Plan::Fresh => (0, 0, None),
-            Plan::Continue { keep, base } => (keep, copied, base),
+        let (offset, base) = match claim.plan {
+            Plan::Fresh => (0, None),
+            Plan::Continue { keep, base } => (keep, base),
             Plan::Extend { keep, base } => {
+                claim.charge.reserve_bytes(keep)?;
                 copy_beginning(&root, &parent, name, &file, keep, base)?;
-                (keep, keep, Some(base))
+                (keep, Some(base))
             }
         };
         let continues = matches!(claim.plan, Plan::Continue { .. });
@@ -115,7 +113,6 @@ impl Upload {
             staged,
             offset,
             size: offset,
-            copied,
             base,
             continues,
             ended: false,
@@ -268,7 +265,7 @@ impl Upload {
     fn set_aside(&mut self, root: &Root) -> Result<Kept, Fault> {
         let status = Status::of(&self.file)?;
         let owner = self.claim.owner();
-        let origin = Origin { kept_at: now_seconds(), base: self.base, copied: self.copied };
+        let origin = Origin { kept_at: now_seconds(), base: self.base };
         let change = root.ledger.change();
         let id = self.staged.keep(&Record::new(&owner, origin))?;
         self.ended = true;
@@ -297,15 +294,14 @@ impl Drop for Upload {
     }
 }
 
-/// Takes an interrupted upload up again, cut to its first `keep` bytes. The third value says how
-/// many of these are copies of the final file's.
+/// Takes an interrupted upload up again, cut to its first `keep` bytes.
 fn take_up(
     root: &Root,
     partial: &Arc<Partial>,
     keep: u64,
     charge: &mut Charge,
     books: &Change<'_>,
-) -> Result<(OwnedFd, Staged, u64), Fault> {
+) -> Result<(OwnedFd, Staged), Fault> {
     charge.take_over(partial.amount(), books);
     let (file, mut staged) = partial.staging.restage(&partial.id)?;
     let found = Status::of(&file).map_err(Fault::from).and_then(|found| match found.size {
@@ -322,12 +318,10 @@ fn take_up(
             return Err(fault);
         }
     };
-    let copied = partial.origin.copied.min(keep);
     if found > keep {
-        let counted = partial.amount().bytes;
-        charge.return_bytes(counted.saturating_sub(keep.saturating_sub(copied)));
+        charge.return_bytes(partial.amount().bytes.saturating_sub(keep));
     }
-    Ok((file, staged, copied))
+    Ok((file, staged))
 }
 
 /// Fills a staged file with the first bytes of the file under the final name: shared where the

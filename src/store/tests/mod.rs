@@ -3,6 +3,7 @@
 mod changes;
 mod confinement;
 mod faults;
+mod homes;
 mod listing;
 mod model;
 mod places;
