@@ -1,8 +1,8 @@
-//! The log file: opened by one server at a time, continued behind its last whole record, and
-//! never left with half a line by a write that fails.
+//! The log file as a start finds it: opened by one server at a time, and continued behind its last
+//! whole record.
 
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{error, fmt};
@@ -10,6 +10,7 @@ use std::{error, fmt};
 use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock, open};
 use serde::Deserialize;
 
+use super::growing::{DiskFile, LogFile};
 use crate::settings::RunAs;
 
 /// The log's name in its directory.
@@ -78,7 +79,7 @@ pub(super) struct Torn {
 #[derive(Debug)]
 pub(super) struct Found {
     /// The file, locked, at its end.
-    pub(super) file: LogFile<File>,
+    pub(super) file: LogFile<DiskFile>,
     /// The number of its last record; 0 where it has none.
     pub(super) last_seq: u64,
     /// What stood behind the last record and was moved to [`TORN_NAME`].
@@ -100,20 +101,7 @@ impl Found {
         }
         let opened = File::open(directory).map_err(at(directory))?;
         let path = directory.join(FILE_NAME);
-        let file = open_append(&path).map_err(at(&path))?;
-        let metadata = file.metadata().map_err(at(&path))?;
-        if !metadata.is_file() {
-            return Err(OpenError::NotAFile(path));
-        }
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse(path)),
-            Err(error) => return Err(OpenError::Io(path, error.into())),
-        }
-        let mode = metadata.mode();
-        if mode & 0o137 != 0 {
-            file.set_permissions(Permissions::from_mode(mode & 0o640)).map_err(at(&path))?;
-        }
+        let file = open_alone(&path)?;
         // The length again: another server may have written until the lock was ours.
         let length = file.metadata().map_err(at(&path))?.len();
         let tail = Tail::read(&file, length).map_err(at(&path))?.ok_or_else(|| OpenError::Damaged(path.clone()))?;
@@ -129,11 +117,12 @@ impl Found {
         };
         // So that the file's name survives a power cut as its content does.
         opened.sync_all().map_err(at(directory))?;
+        let directory_made = if missing { Some(opened.try_clone().map_err(at(directory))?) } else { None };
         Ok(Self {
-            file: LogFile::new(file, tail.whole_bytes),
+            file: LogFile::new(DiskFile::new(file, path, opened), tail.whole_bytes),
             last_seq: tail.last_seq,
             torn,
-            directory_made: missing.then_some(opened),
+            directory_made,
         })
     }
 
@@ -141,13 +130,33 @@ impl Found {
     pub(super) fn give_to(&self, account: &RunAs) -> io::Result<()> {
         let owner = || (Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)));
         let (uid, gid) = owner();
-        fchown(&self.file.raw, uid, gid)?;
+        fchown(self.file.raw(), uid, gid)?;
         if let Some(directory) = &self.directory_made {
             let (uid, gid) = owner();
             fchown(directory, uid, gid)?;
         }
         Ok(())
     }
+}
+
+/// Opens or makes the log, for this server alone.
+pub(super) fn open_alone(path: &Path) -> Result<File, OpenError> {
+    let failed = |error: io::Error| OpenError::Io(path.to_owned(), error);
+    let file = open_append(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(OpenError::NotAFile(path.to_owned()));
+    }
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse(path.to_owned())),
+        Err(error) => return Err(failed(error.into())),
+    }
+    let mode = metadata.mode();
+    if mode & 0o137 != 0 {
+        file.set_permissions(Permissions::from_mode(mode & 0o640)).map_err(failed)?;
+    }
+    Ok(file)
 }
 
 fn open_append(path: &Path) -> io::Result<File> {
@@ -200,84 +209,6 @@ impl Tail {
             rest = before;
         }
         Ok((start == 0).then_some(Self { last_seq: 0, whole_bytes: 0, torn: window }))
-    }
-}
-
-/// What the log needs of a file; a fake one tests what a full disk does.
-pub(super) trait RawFile: Send + 'static {
-    /// Writes some of the bytes at the end.
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Makes what was written outlive a power cut.
-    fn sync(&mut self) -> io::Result<()>;
-    /// Cuts the file to a length in bytes.
-    fn set_len(&mut self, length: u64) -> io::Result<()>;
-}
-
-impl RawFile for File {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Write::write(self, bytes)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
-    }
-
-    fn set_len(&mut self, length: u64) -> io::Result<()> {
-        File::set_len(self, length)
-    }
-}
-
-/// A file of whole lines.
-#[derive(Debug)]
-pub(super) struct LogFile<F> {
-    raw: F,
-    /// Up to here the file is whole.
-    length: u64,
-    /// Whether remains of a failed write may stand behind `length`.
-    dirty: bool,
-}
-
-impl<F: RawFile> LogFile<F> {
-    pub(super) fn new(raw: F, length: u64) -> Self {
-        Self { raw, length, dirty: false }
-    }
-
-    /// Appends all of the lines, and syncs them if asked to, or leaves the file as it was.
-    pub(super) fn append(&mut self, lines: &[u8], sync: bool) -> io::Result<()> {
-        self.clean()?;
-        let written = self.write_all(lines).and_then(|()| if sync { self.raw.sync() } else { Ok(()) });
-        if written.is_ok() {
-            self.length = self.length.saturating_add(u64::try_from(lines.len()).unwrap_or(u64::MAX));
-        } else {
-            self.dirty = true;
-            // Where this fails too, the next append tries again before it writes.
-            let _ = self.clean();
-        }
-        written
-    }
-
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.raw.sync()
-    }
-
-    fn clean(&mut self) -> io::Result<()> {
-        if self.dirty {
-            self.raw.set_len(self.length)?;
-            self.dirty = false;
-        }
-        Ok(())
-    }
-
-    fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
-        while !rest.is_empty() {
-            match self.raw.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 }
 

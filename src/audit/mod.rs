@@ -6,7 +6,8 @@
 //! | [`record`] | one record, typed |
 //! | [`text`] | texts from outside made harmless |
 //! | [`json`] | a record as one line of JSON |
-//! | [`mod@file`] | the log file: its lock, its tail, its torn end |
+//! | [`mod@file`] | the log file as a start finds it: its lock, its tail, its torn end |
+//! | `growing` | the open log: whole lines, and what others do to it |
 //! | [`sink`] | the queue and the handle through which records are written |
 //! | `writer` | the thread that owns the file |
 //! | [`flood`] | refused connections, counted where they come in floods |
@@ -14,6 +15,7 @@
 pub mod event;
 pub mod file;
 pub mod flood;
+mod growing;
 pub mod json;
 pub mod record;
 pub mod sink;

@@ -1,7 +1,6 @@
 //! The way into the log: a bounded queue that loses nothing, and the handle that puts records in.
 //! One thread (`writer`) takes them out and owns the file.
 
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -11,8 +10,9 @@ use std::{error, fmt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::event::Event;
+use super::file::Found;
 pub use super::file::OpenError;
-use super::file::{Found, LogFile, RawFile};
+use super::growing::{LogFile, RawFile};
 use super::record::{Detail, Record};
 use super::writer::Writer;
 use crate::settings::{Audit, AuditSync, RunAs};
@@ -165,11 +165,6 @@ impl OpenedLog {
         self.found.give_to(account)
     }
 
-    /// The number of the last record found; 0 in a new log.
-    pub fn last_seq(&self) -> u64 {
-        self.found.last_seq
-    }
-
     /// Starts the thread that writes. Where a torn line was found, the first record says so.
     ///
     /// # Errors
@@ -181,7 +176,7 @@ impl OpenedLog {
                 .with("torn_bytes", Detail::Number(torn.bytes))
                 .with("torn_blake3", Detail::Text(torn.blake3))
         });
-        start::<File>(self.found.file, self.sync, self.found.last_seq, gap)
+        start(self.found.file, self.sync, self.found.last_seq, gap)
     }
 }
 

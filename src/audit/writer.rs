@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use jiff::Timestamp;
 
 use super::event::Event;
-use super::file::{LogFile, RawFile};
+use super::growing::{LogFile, RawFile, Tampering};
 use super::json::{self, Stamp};
 use super::record::{Detail, Record};
 use super::sink::{AuditFault, Entry, Gate, Message};
@@ -41,6 +41,8 @@ pub(super) struct Writer<F> {
     /// Since when something written is not synced.
     unsynced: Option<Instant>,
     outage: Option<Outage>,
+    /// What somebody did to the log, until that is in it.
+    gap: Option<Record>,
 }
 
 /// A time in which the log cannot be written.
@@ -90,6 +92,7 @@ impl<F: RawFile> Writer<F> {
             lines: Vec::new(),
             unsynced: None,
             outage: None,
+            gap: None,
         }
     }
 
@@ -162,8 +165,11 @@ impl<F: RawFile> Writer<F> {
         }
     }
 
-    /// Appends what an outage left, then the batch, then `last`: all of it or nothing.
+    /// Appends what there is to say of the log itself, what an outage left, then the batch, then `last`: all of it or nothing.
     fn append(&mut self, batch: &[Entry], last: Option<&Record>) -> io::Result<()> {
+        if let Some(tampering) = self.file.inspect()? {
+            self.notice(tampering);
+        }
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
         let mut seq = self.next_seq;
@@ -177,6 +183,7 @@ impl<F: RawFile> Writer<F> {
             Ok::<(), io::Error>(())
         };
         let mut put_all = || {
+            self.gap.iter().try_for_each(|gap| put(time, gap, false))?;
             if let Some(outage) = &self.outage {
                 put(time, &outage.record(), false)?;
                 outage.kept.iter().try_for_each(|(came, record)| put(*came, record, true))?;
@@ -184,12 +191,13 @@ impl<F: RawFile> Writer<F> {
             batch.iter().map(|entry| &entry.record).chain(last).try_for_each(|record| put(time, record, false))
         };
         // After an outage only a sync shows that the disk takes what is written.
-        let sync = self.sync == AuditSync::Each || self.outage.is_some();
+        let sync = self.sync == AuditSync::Each || self.outage.is_some() || self.gap.is_some();
         let written = put_all().and_then(|()| self.file.append(&lines, sync));
         lines.shrink_to(LINES_BYTES_KEPT);
         self.lines = lines;
         written?;
         self.next_seq = seq;
+        self.gap = None;
         self.unsynced = if sync { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
         Ok(())
     }
@@ -200,6 +208,25 @@ impl<F: RawFile> Writer<F> {
         {
             self.begin_outage(&error);
         }
+    }
+
+    /// Tells what somebody else did to the log, and has it recorded before anything else.
+    fn notice(&mut self, tampering: Tampering) {
+        let last_seq = self.next_seq.saturating_sub(1);
+        let gap = Record::new(Event::AuditGap);
+        let gap = match tampering {
+            Tampering::Replaced => {
+                tracing::error!(last_seq, "the audit log was renamed or removed; a new one was begun in its place");
+                gap.failed("log_replaced")
+            }
+            Tampering::Cut(left, found) => {
+                tracing::error!(last_seq, bytes = left, left = found, "somebody cut the audit log");
+                gap.failed("log_truncated")
+                    .with("bytes_before", Detail::Number(left))
+                    .with("bytes_found", Detail::Number(found))
+            }
+        };
+        self.gap.get_or_insert(gap.with("last_seq", Detail::Number(last_seq)));
     }
 
     fn begin_outage(&mut self, error: &io::Error) {
@@ -253,3 +280,6 @@ impl Outage {
 fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,6 +171,9 @@ fn open_homes(config: &Config) -> Homes {
     for account in config.policy.users.values() {
         match homes.root(&account.home) {
             Ok(root) => {
+                for warning in root.warnings() {
+                    warn!(user = %account.name, "{warning}");
+                }
                 let swept = root.swept();
                 let cleared = swept.expired.saturating_add(swept.abandoned).saturating_add(swept.orphaned);
                 if cleared > 0 {
@@ -208,8 +211,11 @@ async fn record_start(
     let loaded = Record::new(Event::PolicyLoaded)
         .with("policy", policy)
         .with("users", Detail::Number(u64::try_from(config.policy.users.len()).unwrap_or(0)));
-    let loaded =
-        config.overrides.iter().fold(loaded, |record, text| record.with("override", Detail::Text(text.clone())));
+    let loaded = if config.overrides.is_empty() {
+        loaded
+    } else {
+        loaded.with("overrides", Detail::Text(config.overrides.join("; ")))
+    };
     audit.record(loaded).await
 }
 

@@ -257,7 +257,7 @@ fn driver(
     Driver::new(Arc::clone(shared), stream, client, server, Session::new(settings, facts), stop)
 }
 
-/// Lets expired counts go, and writes what was only counted.
+/// Lets expired counts and interrupted uploads go, and writes what was only counted.
 async fn sweep(shared: Arc<Shared>) {
     let mut each_second = interval(Duration::from_secs(1));
     each_second.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -267,6 +267,10 @@ async fn sweep(shared: Arc<Shared>) {
         shared.record_counted(false).await;
         if swept.elapsed() >= SWEEP_PERIOD {
             shared.throttle.sweep();
+            let homes = Arc::clone(&shared.homes);
+            if let Err(failure) = tokio::task::spawn_blocking(move || homes.expire()).await {
+                error!(%failure, "interrupted uploads whose time is over could not be removed");
+            }
             swept = Instant::now();
         }
     }

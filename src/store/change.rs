@@ -55,7 +55,8 @@ impl Root {
     ///
     /// # Errors
     /// [`Fault::NotEmpty`], [`Fault::NotADirectory`]; [`Fault::Busy`] while something is uploaded
-    /// into it; [`Fault::Denied`] for the root, or without [`Permission::RemoveDirectory`].
+    /// into it; [`Fault::Denied`] for the root and for mount points, or without
+    /// [`Permission::RemoveDirectory`].
     pub fn remove_directory(&self, grant: &Grant) -> Result<(), Fault> {
         require(grant, Permission::RemoveDirectory)?;
         let (parent, name) = resolve::parent(self, grant.path())?;
@@ -69,6 +70,8 @@ impl Root {
             Ok(()) => {}
             // POSIX lets a system answer either way.
             Err(Errno::EXIST) => return Err(Fault::NotEmpty),
+            // A file system is mounted there: that does not pass, as an upload under way does.
+            Err(Errno::BUSY) => return Err(Fault::Denied),
             Err(errno) => return Err(errno.into()),
         }
         change.record(NOTHING, ONE);

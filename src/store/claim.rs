@@ -10,6 +10,7 @@ use super::fault::Fault;
 use super::held::Held;
 use super::ledger::{Charge, Quota};
 use super::partial::{Owner, Partial};
+use super::places::is_writable;
 use super::resolve;
 use super::root::Root;
 use super::upload::Upload;
@@ -99,7 +100,8 @@ impl Root {
     ///
     /// # Errors
     /// [`Fault::Exists`] where a file is there and may not be replaced, [`Fault::Denied`] where
-    /// there is none and none may be made; the others as they are named.
+    /// there is none and none may be made, and where the server itself may not write there or has no
+    /// place to stage uploads ([`Self::warnings`]); the others as they are named.
     pub fn claim_upload(
         self: &Arc<Self>,
         grant: Grant,
@@ -119,22 +121,30 @@ impl Root {
         };
         let (parent, name) = resolve::parent(self.as_ref(), held.path())?;
         let existing = find_target(&parent, name)?;
+        is_writable(&parent)?;
+        self.places.are_usable(self.as_fd(), &Status::of(&parent)?)?;
         let partial = self.partials.find(&uploader.name, held.path());
         let plan = plan(&grant, mode, existing.as_ref(), partial.as_deref())?;
         self.count_for(uploader)?;
-        let mut charge = Charge::new(&self.ledger, uploader.quota());
-        if existing.is_none() && !matches!(plan, Plan::Continue { .. }) {
+        let kept = partial.as_ref().map_or(0, |partial| partial.amount().bytes);
+        let continues = matches!(plan, Plan::Continue { .. });
+        // Gone once the upload is in place: the file that is there, and what a new upload makes obsolete.
+        let obsolete = if continues { 0 } else { kept };
+        let replaced = existing.as_ref().map_or(0, |existing| existing.size).saturating_add(obsolete);
+        let mut charge = Charge::new(&self.ledger, uploader.quota()).replacing(replaced);
+        if existing.is_none() && !continues {
             charge.reserve_file()?;
         }
-        let expected = match (plan, announced_bytes) {
-            // A new content has at least one byte, or nothing would be lost by refusing it.
-            (Plan::Fresh, announced) => announced.unwrap_or(1),
-            // Clients announce the size of the whole file.
-            (Plan::Continue { keep, .. } | Plan::Extend { keep, .. }, announced) => {
-                announced.unwrap_or(0).saturating_sub(keep)
-            }
+        // Clients announce the size of the whole file. One byte comes at least, or nothing would be
+        // lost by refusing; what was kept needs nothing more to be put in place.
+        let (keep, least) = match plan {
+            Plan::Fresh => (0, 1),
+            Plan::Extend { keep, .. } => (keep, 1),
+            Plan::Continue { keep, .. } => (keep, 0),
         };
-        if !charge.has_room_for(expected) {
+        let expected = announced_bytes.map_or(least, |announced| announced.saturating_sub(keep));
+        let in_books = if continues { kept } else { 0 };
+        if !charge.has_room_for(keep.saturating_add(expected), in_books) {
             return Err(Fault::QuotaExceeded);
         }
         self.leave_floor(&parent, expected)?;

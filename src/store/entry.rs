@@ -17,10 +17,10 @@ pub enum EntryKind {
 }
 
 /// The facts of a file or directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<Name = String> {
     /// Its name; `/` for the root.
-    pub name: String,
+    pub name: Name,
     /// What it is.
     pub kind: EntryKind,
     /// Its size in bytes.
@@ -36,51 +36,26 @@ pub struct Entry {
 }
 
 /// An [`Entry`] whose name is borrowed, as [`Listing::visit`](super::Listing::visit) shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryRef<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// What it is.
-    pub kind: EntryKind,
-    /// Its size in bytes.
-    pub size: u64,
-    /// When its content last changed, in seconds since 1970 (UTC).
-    pub modified_seconds: i64,
-    /// Its permission bits (`0o7777` at most).
-    pub mode: u32,
-    /// Device and inode, which name it whatever it is called.
-    pub unique: (u64, u64),
-    /// Whether this is the viewer's own interrupted upload.
-    pub partial: bool,
+pub type EntryRef<'a> = Entry<&'a str>;
+
+impl<Name> Entry<Name> {
+    fn renamed<Other>(&self, name: Other) -> Entry<Other> {
+        let &Self { name: _, kind, size, modified_seconds, mode, unique, partial } = self;
+        Entry { name, kind, size, modified_seconds, mode, unique, partial }
+    }
 }
 
 impl Entry {
     /// The same with the name borrowed.
     pub fn as_ref(&self) -> EntryRef<'_> {
-        EntryRef {
-            name: &self.name,
-            kind: self.kind,
-            size: self.size,
-            modified_seconds: self.modified_seconds,
-            mode: self.mode,
-            unique: self.unique,
-            partial: self.partial,
-        }
+        self.renamed(&self.name)
     }
 }
 
 impl EntryRef<'_> {
     /// The same with a name of its own.
     pub fn to_entry(&self) -> Entry {
-        Entry {
-            name: self.name.to_owned(),
-            kind: self.kind,
-            size: self.size,
-            modified_seconds: self.modified_seconds,
-            mode: self.mode,
-            unique: self.unique,
-            partial: self.partial,
-        }
+        self.renamed(self.name.to_owned())
     }
 }
 

@@ -58,10 +58,20 @@ pub(super) struct Change<'a> {
 }
 
 /// What an upload has reserved so far; dropping it gives everything back.
+///
+/// Content that takes the place of other content needs room only beyond that: the credit. Only
+/// that excess goes into the books before the end, so whichever of several uploads in parallel are
+/// put in place, and whichever are dropped, the home never holds more than the quota afterwards.
+/// Until then the disk may hold both contents; an interrupted upload is counted in full.
 #[derive(Debug)]
 pub(super) struct Charge {
     ledger: Arc<Ledger>,
     quota: Quota,
+    /// Bytes that the home will no longer hold once the upload is in place.
+    credit: u64,
+    /// Bytes of the upload so far.
+    held: u64,
+    /// What of them, and of files, is in the books.
     reserved: Amount,
 }
 
@@ -113,25 +123,41 @@ impl Change<'_> {
 impl Charge {
     /// Begins with nothing reserved.
     pub(super) fn new(ledger: &Arc<Ledger>, quota: Quota) -> Self {
-        Self { ledger: Arc::clone(ledger), quota, reserved: Amount::default() }
+        Self { ledger: Arc::clone(ledger), quota, credit: 0, held: 0, reserved: Amount::default() }
+    }
+
+    /// The same for an upload that takes the place of content of so many bytes.
+    pub(super) fn replacing(mut self, bytes: u64) -> Self {
+        self.credit = bytes;
+        self
     }
 
     /// Reserves bytes: all of them or, where the quota has no room, none.
     pub(super) fn reserve_bytes(&mut self, bytes: u64) -> Result<(), Fault> {
+        let held = self.held.saturating_add(bytes);
         if let Some(used) = self.ledger.used.get() {
-            reserve(&used.bytes, bytes, self.quota.bytes)?;
-            self.reserved.bytes = self.reserved.bytes.saturating_add(bytes);
+            let more = self.excess(held).saturating_sub(self.excess(self.held));
+            reserve(&used.bytes, more, self.quota.bytes)?;
+            self.reserved.bytes = self.reserved.bytes.saturating_add(more);
         }
+        self.held = held;
         Ok(())
     }
 
     /// Gives back bytes that were reserved and not used.
     pub(super) fn return_bytes(&mut self, bytes: u64) {
-        let returned = bytes.min(self.reserved.bytes);
+        let held = self.held.saturating_sub(bytes);
+        let returned = self.excess(self.held).saturating_sub(self.excess(held)).min(self.reserved.bytes);
         if let Some(used) = self.ledger.used.get() {
             adjust(&used.bytes, 0, returned);
         }
         self.reserved.bytes = self.reserved.bytes.saturating_sub(returned);
+        self.held = held;
+    }
+
+    /// What needs room where the upload has so many bytes.
+    fn excess(&self, held: u64) -> u64 {
+        held.saturating_sub(self.credit)
     }
 
     /// Reserves one file.
@@ -145,16 +171,22 @@ impl Charge {
 
     /// Takes over what is written down already for an interrupted upload that goes on.
     pub(super) fn take_over(&mut self, held: Amount, change: &Change<'_>) {
-        if change.used.is_some() {
-            self.reserved.bytes = self.reserved.bytes.saturating_add(held.bytes);
+        self.held = self.held.saturating_add(held.bytes);
+        if let Some(used) = change.used {
+            let counted = self.excess(held.bytes);
+            adjust(&used.bytes, 0, held.bytes.saturating_sub(counted));
+            self.reserved.bytes = self.reserved.bytes.saturating_add(counted);
             self.reserved.files = self.reserved.files.saturating_add(held.files);
         }
     }
 
-    /// Whether bytes that were announced have room, without reserving them.
-    pub(super) fn has_room_for(&self, bytes: u64) -> bool {
+    /// Whether an upload of so many bytes in all has room, without reserving them. `kept` of them
+    /// are in the books already. A home that is over its quota has room for nothing.
+    pub(super) fn has_room_for(&self, bytes: u64, kept: u64) -> bool {
         match (self.ledger.used(), self.quota.bytes) {
-            (Some(used), Some(limit)) => bytes <= limit.saturating_sub(used.bytes),
+            (Some(used), Some(limit)) => {
+                limit.checked_sub(used.bytes.saturating_sub(kept)).is_some_and(|room| self.excess(bytes) <= room)
+            }
             _ => true,
         }
     }
@@ -162,6 +194,7 @@ impl Charge {
     /// Ends the reservation: from now on the home holds `more`, and no longer `less`.
     pub(super) fn settle(&mut self, change: &Change<'_>, more: Amount, less: Amount) {
         let reserved = std::mem::take(&mut self.reserved);
+        self.held = 0;
         let less = Amount {
             bytes: less.bytes.saturating_add(reserved.bytes),
             files: less.files.saturating_add(reserved.files),

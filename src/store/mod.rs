@@ -50,7 +50,7 @@ pub use read::ReadFile;
 pub use resolve::Lookup;
 pub use root::{Homes, Root, StoreSettings};
 pub use sweep::Swept;
-pub use upload::{Kept, Stored, Upload};
+pub use upload::{Kept, Stored, Unstored, Upload};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! Interrupted uploads, kept for their uploaders. To its uploader one shows as the file it is so
 //! far; to everybody else it does not exist.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,8 @@ use crate::proto::path::VirtualPath;
 
 /// Interrupted uploads kept in one home; beyond that they are discarded.
 const PARTIALS_MAX: usize = 10_000;
+/// Interrupted uploads removed at once when their time is over; the rest goes the next time.
+const EXPIRED_AT_ONCE_MAX: usize = 1000;
 
 /// An interrupted upload.
 #[derive(Clone, Debug)]
@@ -49,8 +52,6 @@ pub(super) struct Origin {
     pub(super) kept_at: u64,
     /// The content that it continues, where it appends to a file.
     pub(super) base: Option<Identity>,
-    /// How many of its bytes are copies of the final file's and not counted against quotas.
-    pub(super) copied: u64,
 }
 
 /// The record on disk that lets an interrupted upload survive a restart.
@@ -76,9 +77,11 @@ pub(super) struct Partials {
 type Index = HashMap<VirtualPath, HashMap<String, Vec<Arc<Partial>>>>;
 
 impl Partial {
-    /// What it counts against quotas.
+    /// What it counts against quotas: all of it, also what was copied from the final file. A home
+    /// can so be at most as far over its quota as one upload per name puts it that was cut off
+    /// while it replaced another content; and until that is finished or gone, nothing is added.
     pub(super) fn amount(&self) -> Amount {
-        Amount { bytes: self.status.size.saturating_sub(self.origin.copied), files: 1 }
+        Amount { bytes: self.status.size, files: 1 }
     }
 
     /// How it shows to its uploader.
@@ -170,12 +173,18 @@ impl Partials {
         self.take_where(|partial| partial.owner.path.is_within(directory), None)
     }
 
-    /// Takes out those whose time is over; costs nothing before the first one's is.
+    /// Takes out those whose time is over, so many at a time; costs nothing before the first one's is.
     pub(super) fn take_expired(&self) -> Vec<Arc<Partial>> {
         if now_seconds() < self.first_expiry.load(Ordering::Acquire) {
             return Vec::new();
         }
-        let expired = self.take_where(|partial| self.expired(partial.origin.kept_at), None);
+        let left = Cell::new(EXPIRED_AT_ONCE_MAX);
+        let over = |partial: &Partial| {
+            let over = left.get() > 0 && self.expired(partial.origin.kept_at);
+            left.set(left.get().saturating_sub(usize::from(over)));
+            over
+        };
+        let expired = self.take_where(over, None);
         let index = self.lock();
         let rest = index.values().flat_map(HashMap::values).flatten();
         let first = rest.map(|partial| self.expiry(partial.origin.kept_at)).min();

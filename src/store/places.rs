@@ -4,13 +4,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{Access, AtFlags, accessat};
 
 use super::entry::Status;
 use super::fault::Fault;
 use super::partial::Partials;
 use super::resolve;
-use super::staging::Staging;
+use super::staging::{STAGING_NAME, Staging};
 use super::sweep::{Swept, read_elsewhere, sweep, write_elsewhere};
 use crate::proto::path::VirtualPath;
 
@@ -26,28 +27,57 @@ struct Known {
     open: HashMap<FileSystem, Arc<Staging>>,
     /// The topmost directories of other file systems that have one; written down at the root.
     elsewhere: BTreeSet<VirtualPath>,
+    /// What kept the one at the root from being opened; then nothing can be uploaded.
+    blocked: Option<Fault>,
 }
 
 impl StagingPlaces {
-    /// Opens those that are there and goes through them.
-    pub(super) fn open(root: BorrowedFd<'_>, partials: &Partials) -> Result<(Self, Swept), Fault> {
+    /// Opens those that are there and goes through them. One that cannot be used concerns uploads
+    /// alone.
+    pub(super) fn open(root: BorrowedFd<'_>, partials: &Partials) -> (Self, Swept) {
         let mut known = Known::default();
         let mut swept = Swept::default();
-        if let Some((home, alone)) = Staging::open(root)? {
+        let opened = Staging::open(root).and_then(|found| {
+            let Some((home, alone)) = found else { return Ok(()) };
             known.elsewhere = read_elsewhere(&home);
             let home = Arc::new(home);
             sweep(&home, alone, partials, &mut swept)?;
             known.open.insert(file_system(&Status::of(root)?), home);
-        }
+            Ok(())
+        });
+        known.blocked = opened.err();
         for path in &known.elsewhere {
             // What was unmounted or removed meanwhile has nothing to sweep.
             let Ok(directory) = resolve::open_directory(root, path) else { continue };
             let Ok(Some((staging, alone))) = Staging::open(&directory) else { continue };
             let staging = Arc::new(staging);
-            sweep(&staging, alone, partials, &mut swept)?;
-            known.open.insert(file_system(&Status::of(&directory)?), staging);
+            let Ok(status) = Status::of(&directory) else { continue };
+            if sweep(&staging, alone, partials, &mut swept).is_ok() {
+                known.open.insert(file_system(&status), staging);
+            }
         }
-        Ok((Self(Mutex::new(known)), swept))
+        (Self(Mutex::new(known)), swept)
+    }
+
+    /// What keeps the one at the root from being used.
+    pub(super) fn blocked(&self) -> Option<Fault> {
+        self.lock().blocked
+    }
+
+    /// Fails where uploads into a directory could not be staged, as far as that can be told without
+    /// making anything: [`Fault::Denied`].
+    pub(super) fn are_usable(&self, root: BorrowedFd<'_>, directory: &Status) -> Result<(), Fault> {
+        let mut known = self.lock();
+        if known.open.contains_key(&file_system(directory)) {
+            return Ok(());
+        }
+        if known.blocked.is_some() {
+            // Whoever was told may have put it right meanwhile.
+            Staging::open(root).map_err(|_| Fault::Denied)?;
+            known.blocked = None;
+        }
+        let at_root = file_system(directory) == file_system(&Status::of(root)?);
+        if at_root && Status::find(root, STAGING_NAME)?.is_none() { is_writable(root) } else { Ok(()) }
     }
 
     /// The one for uploads into a directory, made if need be.
@@ -94,7 +124,7 @@ impl StagingPlaces {
 }
 
 impl Known {
-    fn open_at(&mut self, parent: impl rustix::fd::AsFd, key: FileSystem) -> Result<Arc<Staging>, Fault> {
+    fn open_at(&mut self, parent: impl AsFd, key: FileSystem) -> Result<Arc<Staging>, Fault> {
         if let Some(staging) = self.open.get(&key) {
             return Ok(Arc::clone(staging));
         }
@@ -102,6 +132,12 @@ impl Known {
         self.open.insert(key, Arc::clone(&staging));
         Ok(staging)
     }
+}
+
+/// Fails where the server may not make anything in a directory, or its file system is read-only:
+/// [`Fault::Denied`].
+pub(super) fn is_writable(directory: impl AsFd) -> Result<(), Fault> {
+    Ok(accessat(directory, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
 fn file_system(directory: &Status) -> FileSystem {

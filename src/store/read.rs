@@ -14,25 +14,18 @@ use super::fault::{Fault, uninterrupted};
 pub struct ReadFile {
     file: OwnedFd,
     size: u64,
-    modified_seconds: i64,
     /// Whether the file system can say that a read would wait.
     says_when_waiting: AtomicBool,
 }
 
 impl ReadFile {
     pub(super) fn new(file: OwnedFd, status: &Status) -> Self {
-        let modified_seconds = status.modified.0;
-        Self { file, size: status.size, modified_seconds, says_when_waiting: AtomicBool::new(true) }
+        Self { file, size: status.size, says_when_waiting: AtomicBool::new(true) }
     }
 
     /// Its size in bytes when it was opened.
     pub fn size(&self) -> u64 {
         self.size
-    }
-
-    /// When its content last changed before it was opened, in seconds since 1970 (UTC).
-    pub fn modified_seconds(&self) -> i64 {
-        self.modified_seconds
     }
 
     /// Reads what the kernel has in memory at an offset: the bytes read, 0 at the end, none where

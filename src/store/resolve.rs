@@ -1,6 +1,8 @@
 //! The only way from a virtual path to a descriptor: `openat2` beneath the root's descriptor,
 //! through no link of any kind.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
@@ -11,6 +13,9 @@ use crate::proto::path::VirtualPath;
 
 /// How often a look-up is tried again that a concurrent rename disturbed.
 const ATTEMPTS: u32 = 8;
+
+/// Whether the kernel knows cached look-ups, as far as it has told (Linux 5.12).
+static KNOWS_CACHED: AtomicBool = AtomicBool::new(true);
 
 /// Whether a look-up may wait for a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,15 +33,32 @@ pub enum Lookup {
 /// leave the directory; [`Fault::Busy`] where renames keep disturbing the look-up.
 pub(super) fn open(root: impl AsFd, path: &VirtualPath, flags: OFlags, lookup: Lookup) -> Result<OwnedFd, Fault> {
     let relative = path.as_str().strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(".");
+    let flags = flags | OFlags::CLOEXEC;
+    attempt(lookup, &KNOWS_CACHED, |how| openat2(root.as_fd(), relative, flags, Mode::empty(), how))
+}
+
+/// Makes a look-up, and judges what the kernel answers.
+fn attempt(
+    lookup: Lookup,
+    knows_cached: &AtomicBool,
+    mut call: impl FnMut(ResolveFlags) -> Result<OwnedFd, Errno>,
+) -> Result<OwnedFd, Fault> {
+    if lookup == Lookup::Cached && !knows_cached.load(Ordering::Relaxed) {
+        return Err(Fault::WouldBlock);
+    }
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS;
     let how = match lookup {
         Lookup::Cached => beneath | ResolveFlags::CACHED,
         Lookup::Full => beneath,
     };
-    let flags = flags | OFlags::CLOEXEC;
     for _ in 0..ATTEMPTS {
-        match uninterrupted(|| openat2(root.as_fd(), relative, flags, Mode::empty(), how)) {
+        match uninterrupted(|| call(how)) {
             Ok(fd) => return Ok(fd),
+            // An older kernel refuses the flag it does not know.
+            Err(Errno::INVAL) if lookup == Lookup::Cached => {
+                knows_cached.store(false, Ordering::Relaxed);
+                return Err(Fault::WouldBlock);
+            }
             Err(Errno::AGAIN) if lookup == Lookup::Cached => return Err(Fault::WouldBlock),
             Err(Errno::AGAIN) => {}
             // No file has so long a name, so none is found under it.
@@ -87,4 +109,29 @@ pub(super) fn parent(root: impl AsFd, path: &VirtualPath) -> Result<(OwnedFd, &s
 /// Refuses names that no file is given here: a backslash is a separator to some clients.
 pub(super) fn acceptable_new_name(name: &str) -> Result<(), Fault> {
     if name.contains('\\') { Err(Fault::NameRefused) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_kernel_is_asked_for_cached_look_ups_once() {
+        let knows_cached = AtomicBool::new(true);
+        let mut asked = Vec::new();
+        let mut old_kernel = |how: ResolveFlags| {
+            asked.push(how);
+            if how.contains(ResolveFlags::CACHED) {
+                Err(Errno::INVAL)
+            } else {
+                rustix::fs::open("/", OFlags::PATH, Mode::empty())
+            }
+        };
+        for _ in 0..3 {
+            let cached = attempt(Lookup::Cached, &knows_cached, &mut old_kernel);
+            assert_eq!(cached.err(), Some(Fault::WouldBlock));
+            assert!(attempt(Lookup::Full, &knows_cached, &mut old_kernel).is_ok());
+        }
+        assert_eq!(asked.len(), 4);
+    }
 }

@@ -1,12 +1,13 @@
 //! The homes of the running server, and the root of one.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstatvfs, openat};
+use rustix::io::Errno;
 
 use super::entry::{Entry, Status};
 use super::fault::Fault;
@@ -17,10 +18,14 @@ use super::partial::{Partial, Partials};
 use super::places::StagingPlaces;
 use super::read::ReadFile;
 use super::resolve::{self, Lookup};
+use super::staging::STAGING_NAME;
 use super::sweep::Swept;
 use crate::identity::Username;
 use crate::policy::grant::Grant;
 use crate::policy::permission::Permission;
+
+/// Directories looked at above a home.
+const ABOVE_MAX: usize = 256;
 
 /// What holds for every home.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,12 @@ pub struct Root {
     pub(super) partials: Partials,
     pub(super) places: StagingPlaces,
     swept: Swept,
+    /// The directory's path, as it was asked for first.
+    path: PathBuf,
+    /// Device and inode of the directories above it, from the lowest up.
+    above: Vec<(u64, u64)>,
+    /// Another home that lies in this one, or in which this one lies.
+    nested: Option<PathBuf>,
 }
 
 impl Homes {
@@ -62,7 +73,7 @@ impl Homes {
     /// is asked for. Called at start for each home, and at login.
     ///
     /// # Errors
-    /// The [`Fault`] that keeps the directory from being opened or swept.
+    /// The [`Fault`] that keeps the directory from being opened.
     pub fn root(&self, home: &Path) -> Result<Arc<Root>, Fault> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, home, flags, Mode::empty())?;
@@ -71,17 +82,64 @@ impl Homes {
         if let Some(root) = roots.get(&unique) {
             return Ok(Arc::clone(root));
         }
-        let root = Arc::new(Root::open(directory, self.settings)?);
+        let above = directories_above(&directory)?;
+        let contains = |other: &Root| other.above.contains(&unique);
+        let nested = roots.iter().find(|(other, root)| above.contains(other) || contains(root));
+        let nested = nested.map(|(_, root)| root.path.clone());
+        let root = Arc::new(Root { above, nested, ..Root::open(home, directory, self.settings) });
         roots.insert(unique, Arc::clone(&root));
         Ok(root)
+    }
+
+    /// Removes the interrupted uploads whose time is over, in every home; for a thread that may
+    /// block. Where none is over, no disk is asked.
+    pub fn expire(&self) {
+        let roots: Vec<_> = self.roots.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for root in roots {
+            root.discard_expired();
+        }
     }
 }
 
 impl Root {
-    fn open(directory: OwnedFd, settings: StoreSettings) -> Result<Self, Fault> {
+    fn open(path: &Path, directory: OwnedFd, settings: StoreSettings) -> Self {
         let partials = Partials::new(settings.partial_uploads);
-        let (places, swept) = StagingPlaces::open(directory.as_fd(), &partials)?;
-        Ok(Self { directory, settings, held: Arc::default(), ledger: Arc::default(), partials, places, swept })
+        let (places, swept) = StagingPlaces::open(directory.as_fd(), &partials);
+        Self {
+            directory,
+            settings,
+            held: Arc::default(),
+            ledger: Arc::default(),
+            partials,
+            places,
+            swept,
+            path: path.to_owned(),
+            above: Vec::new(),
+            nested: None,
+        }
+    }
+
+    /// What is wrong with the home though it can be used: each says where, and what to do, for the
+    /// operational log.
+    pub fn warnings(&self) -> Vec<String> {
+        let blocked = self.places.blocked().map(|fault| {
+            let staging = self.path.join(STAGING_NAME);
+            format!(
+                "nothing can be uploaded to {}: {} cannot be used ({fault}); it must be a directory that belongs to \
+                 the account that the server runs as, or not be there: move it away or change its owner",
+                self.path.display(),
+                staging.display()
+            )
+        });
+        let nested = self.nested.as_ref().map(|other| {
+            format!(
+                "one of the homes {} and {} lies in the other: uploads through one do not wait for those through the \
+                 other, and count against each quota on their own; give these users the same home, or separate ones",
+                self.path.display(),
+                other.display()
+            )
+        });
+        blocked.into_iter().chain(nested).collect()
     }
 
     /// What was found when the home was first opened, for the operational log.
@@ -127,11 +185,6 @@ impl Root {
         Ok(Listing::new(directory, self.partials.in_directory(viewer, grant.path())))
     }
 
-    /// Bytes that the home's file system has left for this process.
-    pub fn free_bytes(&self) -> Result<u64, Fault> {
-        free_bytes(self)
-    }
-
     /// Fails where a further `bytes` would leave less than the floor free.
     pub(super) fn leave_floor(&self, place: impl AsFd, bytes: u64) -> Result<(), Fault> {
         let needed = self.settings.free_space_floor_bytes.saturating_add(bytes);
@@ -151,6 +204,22 @@ impl AsFd for Root {
     }
 }
 
+/// Device and inode of the directories above one, as far as they can be seen.
+fn directories_above(directory: &OwnedFd) -> Result<Vec<(u64, u64)>, Fault> {
+    let mut above = Vec::new();
+    let mut at = Status::of(directory)?.unique;
+    let mut parent = directory.try_clone().map_err(|_| Fault::Io(Errno::MFILE))?;
+    while let Ok(next) = openat(&parent, c"..", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        let unique = Status::of(&next)?.unique;
+        if unique == at || above.len() >= ABOVE_MAX {
+            break;
+        }
+        above.push(unique);
+        (at, parent) = (unique, next);
+    }
+    Ok(above)
+}
+
 /// Refuses an operation that the grant does not cover.
 pub(super) fn require(grant: &Grant, permission: Permission) -> Result<(), Fault> {
     if grant.allows(permission) { Ok(()) } else { Err(Fault::Denied) }
@@ -166,7 +235,7 @@ pub(super) fn discard<'a>(partials: impl IntoIterator<Item = &'a Arc<Partial>>, 
 }
 
 /// Bytes that a file system has left for this process.
-fn free_bytes(place: impl AsFd) -> Result<u64, Fault> {
+pub(super) fn free_bytes(place: impl AsFd) -> Result<u64, Fault> {
     let figures = fstatvfs(place)?;
     Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
 }

@@ -5,14 +5,17 @@
 //! |---|---|
 //! | `ID.up` | an upload under way |
 //! | `ID.part` | an interrupted upload |
-//! | `ID.json` | whose it is: its record |
+//! | `ID.json` | whose it is: its record; it stays while the upload is under way again |
 //! | `ID.tmp` | a record being written |
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, fchmod, flock, fsync, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, fchmod, flock, fsync, mkdirat, openat, renameat, renameat_with,
+    unlinkat,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::Serialize;
@@ -40,11 +43,14 @@ pub(super) struct Staging {
     directory: OwnedFd,
 }
 
-/// A file growing in a staging directory; dropping it removes it unless it went elsewhere.
+/// A file growing in a staging directory; dropping it removes it unless it went elsewhere, or has
+/// a record: then the next start finds it as an interrupted upload.
 #[derive(Debug)]
 pub(super) struct Staged {
     staging: Arc<Staging>,
     id: String,
+    /// Whether it was an interrupted upload before, whose record is still there.
+    recorded: bool,
     gone: bool,
 }
 
@@ -106,18 +112,23 @@ impl Staging {
     pub(super) fn stage(self: &Arc<Self>) -> Result<(OwnedFd, Staged), Fault> {
         let id = new_id();
         let file = openat(&self.directory, upload_name(&id), new_file(), FILE_MODE)?;
-        Ok((file, Staged { staging: Arc::clone(self), id, gone: false }))
+        Ok((file, Staged { staging: Arc::clone(self), id, recorded: false, gone: false }))
     }
 
-    /// Takes an interrupted upload up again. Only one can: whoever renames it.
+    /// Takes an interrupted upload up again. Only one can: whoever renames it. Its record stays, so
+    /// that neither a full disk nor the end of the server costs what was kept.
     pub(super) fn restage(self: &Arc<Self>, part: &str) -> Result<(OwnedFd, Staged), Fault> {
-        let id = new_id();
-        renameat(&self.directory, part_name(part), &self.directory, upload_name(&id))?;
-        let staged = Staged { staging: Arc::clone(self), id, gone: false };
-        self.remove(&record_name(part));
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(&self.directory, upload_name(&staged.id), flags, Mode::empty())?;
+        let file = openat(&self.directory, part_name(part), flags, Mode::empty())?;
+        renameat(&self.directory, part_name(part), &self.directory, upload_name(part))?;
+        let staged = Staged { staging: Arc::clone(self), id: part.to_owned(), recorded: true, gone: false };
         Ok((file, staged))
+    }
+
+    /// Makes an upload with a record, under way when the server ended, an interrupted one again.
+    pub(super) fn restore(&self, id: &str) {
+        // It may as well be an interrupted one already.
+        let _ = renameat_with(&self.directory, upload_name(id), &self.directory, part_name(id), RenameFlags::NOREPLACE);
     }
 
     /// Removes an interrupted upload and its record; whether it was there to be removed.
@@ -180,14 +191,23 @@ impl Staged {
     /// Says that it was renamed to its final place.
     pub(super) fn left(&mut self) {
         self.gone = true;
+        if self.recorded {
+            self.staging.remove(&record_name(&self.id));
+        }
     }
 
     /// Keeps it as an interrupted upload with its record; returns the id of both.
     pub(super) fn keep(&mut self, record: &impl Serialize) -> Result<String, Fault> {
-        self.staging.write_record(&record_name(&self.id), record)?;
+        match self.staging.write_record(&record_name(&self.id), record) {
+            // The one that it has tells whose it is, too.
+            Err(_) if self.recorded => {}
+            written => written?,
+        }
         let kept = renameat(&self.staging.directory, self.name(), &self.staging.directory, part_name(&self.id));
         if let Err(errno) = kept {
-            self.staging.remove(&record_name(&self.id));
+            if !self.recorded {
+                self.staging.remove(&record_name(&self.id));
+            }
             return Err(errno.into());
         }
         self.gone = true;
@@ -198,7 +218,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if !self.gone {
+        if !self.gone && !self.recorded {
             self.staging.remove(&self.name());
         }
     }

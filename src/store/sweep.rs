@@ -43,13 +43,14 @@ pub(super) fn sweep(staging: &Arc<Staging>, alone: bool, partials: &Partials, sw
         let Ok(name) = entry.file_name().to_str() else { continue };
         let Some((id, kind)) = name.rsplit_once('.').filter(|_| name != ELSEWHERE_NAME) else { continue };
         match kind {
-            "up" if alone && staging.remove(name) => count(|swept| &mut swept.abandoned),
+            // One with a record was an interrupted upload that somebody went on with, and is one again.
+            "up" if alone && !has_record(staging, id)? && staging.remove(name) => count(|swept| &mut swept.abandoned),
             "tmp" if alone => drop(staging.remove(name)),
             // Where its record was just found to be over, it is listed still but gone.
             "part" if alone && !has_record(staging, id)? && staging.remove(name) => {
                 count(|swept| &mut swept.abandoned);
             }
-            "json" => match load(staging, id) {
+            "json" => match load(staging, id, alone) {
                 Some(partial) if !partials.expired(partial.origin.kept_at) => {
                     // A crash between keeping a newer one and removing the older leaves both.
                     match partials.put_newer(partial) {
@@ -78,7 +79,10 @@ fn has_record(staging: &Staging, id: &str) -> Result<bool, Fault> {
 }
 
 /// Reads an interrupted upload's record and looks at its file.
-fn load(staging: &Arc<Staging>, id: &str) -> Option<Partial> {
+fn load(staging: &Arc<Staging>, id: &str, alone: bool) -> Option<Partial> {
+    if alone {
+        staging.restore(id);
+    }
     let record: Record = staging.read_record(&record_name(id))?;
     let (owner, origin) = record.parse()?;
     let status = Status::at(staging.directory(), part_name(id)).ok()?;

@@ -11,7 +11,7 @@ use super::change::{new_name_fault, rename_to_free_name};
 use super::claim::{Plan, UploadClaim, find_target};
 use super::entry::{Identity, Status};
 use super::fault::{Fault, uninterrupted};
-use super::ledger::{Amount, Charge};
+use super::ledger::{Amount, Change, Charge};
 use super::partial::{Origin, Partial, Record, now_seconds};
 use super::resolve;
 use super::root::{Root, discard};
@@ -27,8 +27,8 @@ const COPY_BUFFER_BYTES: usize = 256 << 10;
 /// The permission bits that a replacing file takes over.
 const MODE_BITS: u32 = 0o777;
 
-/// An upload under way. Dropped without [`Self::commit`] or [`Self::interrupt`], it leaves nothing
-/// behind.
+/// An upload under way. Dropped without [`Self::commit`] or [`Self::interrupt`], it leaves behind
+/// what was there before it: nothing, or the first bytes of the interrupted upload that it continued.
 #[derive(Debug)]
 #[must_use]
 pub struct Upload {
@@ -38,12 +38,12 @@ pub struct Upload {
     offset: u64,
     /// Size of the staged file so far.
     size: u64,
-    /// How many of its first bytes are copies of the final file's.
-    copied: u64,
     /// The content that must still stand under the final name at the end.
     base: Option<Identity>,
     /// Whether it continues an interrupted upload, which is then worth keeping as it is.
     continues: bool,
+    /// Whether the staged file went to its place, or was kept.
+    ended: bool,
     /// Bytes that may be written before the free space is looked at again.
     unchecked_bytes: u64,
     /// Last, so that the name is let go after everything else.
@@ -59,6 +59,21 @@ pub struct Stored {
     pub replaced: bool,
 }
 
+/// An upload that could not be put under its final name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unstored {
+    /// Why.
+    pub fault: Fault,
+    /// What of it is kept for the uploader to resume.
+    pub kept: Kept,
+}
+
+impl From<Unstored> for Fault {
+    fn from(unstored: Unstored) -> Self {
+        unstored.fault
+    }
+}
+
 /// An interrupted upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kept {
@@ -70,26 +85,26 @@ impl Upload {
     pub(super) fn begin(mut claim: UploadClaim) -> Result<Self, Fault> {
         let root = Arc::clone(&claim.root);
         let (parent, name) = resolve::parent(root.as_ref(), claim.held.path())?;
-        let (file, staged, copied) = match claim.plan {
+        let (file, staged) = match claim.plan {
             Plan::Continue { keep, .. } => {
                 let change = root.ledger.change();
                 let partial = root.partials.take(&claim.user, claim.held.path()).ok_or(Fault::Busy)?;
-                take_up(&partial, keep, &mut claim.charge, &change)?
+                take_up(&root, &partial, keep, &mut claim.charge, &change)?
             }
             Plan::Fresh | Plan::Extend { .. } => {
                 let directory = Status::of(&parent)?;
                 let place = claim.held.path().parent();
                 let staging = root.places.for_directory(root.as_fd(), &place, &directory)?;
-                let (file, staged) = staging.stage()?;
-                (file, staged, 0)
+                staging.stage()?
             }
         };
-        let (offset, copied, base) = match claim.plan {
-            Plan::Fresh => (0, 0, None),
-            Plan::Continue { keep, base } => (keep, copied, base),
+        let (offset, base) = match claim.plan {
+            Plan::Fresh => (0, None),
+            Plan::Continue { keep, base } => (keep, base),
             Plan::Extend { keep, base } => {
+                claim.charge.reserve_bytes(keep)?;
                 copy_beginning(&root, &parent, name, &file, keep, base)?;
-                (keep, keep, Some(base))
+                (keep, Some(base))
             }
         };
         let continues = matches!(claim.plan, Plan::Continue { .. });
@@ -98,9 +113,9 @@ impl Upload {
             staged,
             offset,
             size: offset,
-            copied,
             base,
             continues,
+            ended: false,
             unchecked_bytes: FLOOR_CHECK_BYTES,
             claim,
         })
@@ -121,7 +136,8 @@ impl Upload {
         self.claim.held.path()
     }
 
-    /// Adds bytes at the end. After a failure the upload is as it was before the call.
+    /// Adds bytes at the end. After a failure the upload is as it was before the call; end it by
+    /// [`Self::give_up`].
     ///
     /// # Errors
     /// [`Fault::QuotaExceeded`]; [`Fault::NoSpace`] where the file system is full or at its floor.
@@ -152,9 +168,33 @@ impl Upload {
     /// # Errors
     /// [`Fault::Exists`] where a file came to stand there that may not be replaced; [`Fault::Busy`]
     /// where the file that was continued changed meanwhile; others as the system reports them. The
-    /// final name then has what it had, and the staged content is gone; only where the very last
-    /// step fails, writing the directory to disk, may the new content be there all the same.
-    pub fn commit(mut self) -> Result<Stored, Fault> {
+    /// final name then has what it had, and the content is kept as by [`Self::give_up`]; only where
+    /// the very last step fails, writing the directory to disk, may the new content be there all
+    /// the same.
+    pub fn commit(mut self) -> Result<Stored, Unstored> {
+        match self.put_in_place() {
+            Ok(stored) => Ok(stored),
+            Err(fault) => Err(Unstored { fault, kept: self.give_up(fault) }),
+        }
+    }
+
+    /// Ends an upload that met a fault of the store. One that continued an interrupted upload is
+    /// kept with all that came. Another is kept only where nothing but the moment was wrong
+    /// ([`Fault::Busy`], [`Fault::NotFound`]) and the uploader could finish it later; a full home
+    /// is not filled further with halves.
+    pub fn give_up(mut self, fault: Fault) -> Kept {
+        let passing = matches!(fault, Fault::Busy | Fault::NotFound);
+        // What may not be replaced would be hidden from the uploader by what is kept under its name.
+        let finishable = self.base.is_none() || self.claim.may_replace();
+        let kept = if self.continues || (passing && finishable && !self.claim.unique) {
+            self.keep()
+        } else {
+            Ok(Kept { size: 0 })
+        };
+        kept.unwrap_or_else(|_| self.give_back())
+    }
+
+    fn put_in_place(&mut self) -> Result<Stored, Fault> {
         let root = Arc::clone(&self.claim.root);
         let path = self.claim.held.path().clone();
         let directory = resolve::open_directory(root.as_ref(), &path.parent())?;
@@ -176,6 +216,7 @@ impl Upload {
                 rename_to_free_name(staging, &staged, &directory, name)?;
             }
             self.staged.left();
+            self.ended = true;
             let less = former.map_or(Amount::default(), |former| Amount { bytes: former.size, files: 1 });
             self.claim.charge.settle(&change, Amount { bytes: self.size, files: 1 }, less);
             discard(&root.partials.take(&self.claim.user, &path), &change);
@@ -189,20 +230,45 @@ impl Upload {
     /// Nothing is kept of an upload of which nothing came.
     ///
     /// # Errors
-    /// What the system reports; then nothing is kept.
+    /// What the system reports; then only what was kept before is.
     pub fn interrupt(mut self) -> Result<Kept, Fault> {
+        self.keep()
+    }
+
+    fn keep(&mut self) -> Result<Kept, Fault> {
+        if self.ended {
+            return Ok(Kept { size: 0 });
+        }
         let root = Arc::clone(&self.claim.root);
         let something_new = self.continues || self.size > self.offset;
         root.discard_expired();
-        if self.size == 0 || !something_new || !root.partials.has_room() {
+        if self.size == 0 || !something_new || !(self.continues || root.partials.has_room()) {
             return Ok(Kept { size: 0 });
         }
         fsync(&self.file)?;
+        self.set_aside(&root)
+    }
+
+    /// Keeps what an interrupted upload had that this one continued, and nothing of this one.
+    fn give_back(&mut self) -> Kept {
+        let nothing = Kept { size: 0 };
+        if self.ended || !self.continues {
+            return nothing;
+        }
+        if ftruncate(&self.file, self.offset).is_ok() {
+            self.size = self.offset;
+        }
+        let root = Arc::clone(&self.claim.root);
+        self.set_aside(&root).unwrap_or(nothing)
+    }
+
+    fn set_aside(&mut self, root: &Root) -> Result<Kept, Fault> {
         let status = Status::of(&self.file)?;
         let owner = self.claim.owner();
-        let origin = Origin { kept_at: now_seconds(), base: self.base, copied: self.copied };
+        let origin = Origin { kept_at: now_seconds(), base: self.base };
         let change = root.ledger.change();
         let id = self.staged.keep(&Record::new(&owner, origin))?;
+        self.ended = true;
         let partial = Partial { staging: Arc::clone(self.staged.staging()), id, status, owner, origin };
         self.claim.charge.settle(&change, partial.amount(), Amount::default());
         discard(&root.partials.put(partial), &change);
@@ -222,27 +288,40 @@ impl Upload {
     }
 }
 
-/// Takes an interrupted upload up again, cut to its first `keep` bytes. The third value says how
-/// many of these are copies of the final file's.
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Takes an interrupted upload up again, cut to its first `keep` bytes.
 fn take_up(
+    root: &Root,
     partial: &Arc<Partial>,
     keep: u64,
     charge: &mut Charge,
-    books: &super::ledger::Change<'_>,
-) -> Result<(OwnedFd, Staged, u64), Fault> {
+    books: &Change<'_>,
+) -> Result<(OwnedFd, Staged), Fault> {
     charge.take_over(partial.amount(), books);
-    let (file, staged) = partial.staging.restage(&partial.id)?;
-    let found = Status::of(&file)?;
-    if found.size < keep {
-        return Err(Fault::OffsetBeyondEnd);
+    let (file, mut staged) = partial.staging.restage(&partial.id)?;
+    let found = Status::of(&file).map_err(Fault::from).and_then(|found| match found.size {
+        size if size < keep => Err(Fault::OffsetBeyondEnd),
+        size if size > keep => Ok(ftruncate(&file, keep).map(|()| size)?),
+        size => Ok(size),
+    });
+    let found = match found {
+        Ok(found) => found,
+        Err(fault) => {
+            let id = staged.keep(&Record::new(&partial.owner, partial.origin))?;
+            charge.settle(books, partial.amount(), Amount::default());
+            discard(&root.partials.put(Partial { id, ..Partial::clone(partial) }), books);
+            return Err(fault);
+        }
+    };
+    if found > keep {
+        charge.return_bytes(partial.amount().bytes.saturating_sub(keep));
     }
-    let copied = partial.origin.copied.min(keep);
-    if found.size > keep {
-        ftruncate(&file, keep)?;
-        let counted = partial.amount().bytes;
-        charge.return_bytes(counted.saturating_sub(keep.saturating_sub(copied)));
-    }
-    Ok((file, staged, copied))
+    Ok((file, staged))
 }
 
 /// Fills a staged file with the first bytes of the file under the final name: shared where the

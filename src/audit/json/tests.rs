@@ -1,11 +1,12 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::audit::event::Event;
-use crate::audit::record;
+use crate::audit::record::{self, DataFacts, Detail, Digest, FileFacts, SessionFacts, TlsFacts};
 
 fn stamp() -> Stamp<'static> {
     let time = Timestamp::from_microsecond(1_795_329_302_123_456).unwrap();

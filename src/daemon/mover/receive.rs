@@ -17,7 +17,7 @@ use crate::proto::argument::Representation;
 use crate::proto::ascii::FromWire;
 use crate::session::effect::{MoveFault, StoreFault};
 use crate::settings::DigestKind;
-use crate::store::{Fault, Stored, Upload, UploadClaim};
+use crate::store::{Fault, Kept, Stored, Unstored, Upload, UploadClaim};
 use crate::tls::{self, DataConnection};
 
 pub(super) async fn run(
@@ -57,14 +57,16 @@ pub(super) async fn run(
         }
     };
     let received = attend(&progress, stall_time, stop, pump).await;
+    let resumable = resumable && !ascii;
     let sink = writing.settle().await;
     let ended = match (received, sink) {
-        (Ok(()), Ok(sink)) => blocking(move || sink.commit(&buffer, filled)).await.map_err(MoveFault::Store),
-        (Err(fault @ MoveFault::Store(_)), _) | (Ok(()) | Err(_), Err(fault)) => {
-            return (Err(fault), Yield::default());
+        (Ok(()), Ok(sink)) => blocking(move || sink.commit(&buffer, filled, resumable)).await.map_err(MoveFault::Store),
+        (Err(MoveFault::Store(_)), _) | (Ok(()) | Err(_), Err(_)) => {
+            let (fault, kept_bytes) = writing.give_up(resumable).await;
+            return (Err(MoveFault::Store(fault)), Yield { kept_bytes, ..Yield::default() });
         }
         (Err(fault), Ok(sink)) => {
-            let kept = blocking(move || sink.keep(&buffer, filled, resumable && !ascii)).await.ok().flatten();
+            let kept = blocking(move || sink.keep(&buffer, filled, resumable)).await.ok().flatten();
             return (Err(fault), Yield { kept_bytes: kept, ..Yield::default() });
         }
     };
@@ -75,7 +77,9 @@ pub(super) async fn run(
             let yielded = Yield { size: Some(stored.size), digest, replaced: stored.replaced, kept_bytes: None };
             (Ok(()), yielded)
         }
-        Ok(Err(fault)) => (Err(MoveFault::Store(store_fault(fault))), Yield::default()),
+        Ok(Err((fault, kept_bytes))) => {
+            (Err(MoveFault::Store(store_fault(fault))), Yield { kept_bytes, ..Yield::default() })
+        }
         Err(fault) => (Err(fault), Yield::default()),
     }
 }
@@ -85,9 +89,9 @@ enum Writing {
     /// Nobody writes.
     Idle(Box<Sink>),
     /// The pool does.
-    Busy(JoinHandle<Result<Box<Sink>, Fault>>),
-    /// It failed.
-    Failed(StoreFault),
+    Busy(JoinHandle<(Box<Sink>, Result<(), Fault>)>),
+    /// It failed; the sink is there to be given up, unless the pool lost it.
+    Failed(StoreFault, Option<(Box<Sink>, Fault)>),
 }
 
 impl Writing {
@@ -95,21 +99,33 @@ impl Writing {
     async fn settle(&mut self) -> Result<Box<Sink>, MoveFault> {
         if let Self::Busy(handle) = self {
             *self = match handle.await {
-                Ok(Ok(sink)) => Self::Idle(sink),
-                Ok(Err(fault)) => Self::Failed(store_fault(fault)),
+                Ok((sink, Ok(()))) => Self::Idle(sink),
+                Ok((sink, Err(fault))) => Self::Failed(store_fault(fault), Some((sink, fault))),
                 Err(failure) => {
                     error!(%failure, "writing an upload did not finish");
-                    Self::Failed(StoreFault::Local)
+                    Self::Failed(StoreFault::Local, None)
                 }
             };
         }
-        match std::mem::replace(self, Self::Failed(StoreFault::Local)) {
+        match std::mem::replace(self, Self::Failed(StoreFault::Local, None)) {
             Self::Idle(sink) => Ok(sink),
-            Self::Failed(fault) => {
-                *self = Self::Failed(fault);
+            Self::Failed(fault, sink) => {
+                *self = Self::Failed(fault, sink);
                 Err(MoveFault::Store(fault))
             }
             Self::Busy(_) => Err(MoveFault::Store(StoreFault::Local)),
+        }
+    }
+
+    /// Ends an upload whose content could not be written; says why, and what is kept of it.
+    async fn give_up(self, resumable: bool) -> (StoreFault, Option<u64>) {
+        match self {
+            Self::Failed(told, Some((sink, fault))) => {
+                let kept = blocking(move || sink.give_up(fault, resumable)).await.ok().flatten();
+                (told, kept)
+            }
+            Self::Failed(told, None) => (told, None),
+            Self::Idle(_) | Self::Busy(_) => (StoreFault::Local, None),
         }
     }
 }
@@ -167,17 +183,37 @@ impl Sink {
         written
     }
 
-    fn write(mut self: Box<Self>, buffer: &Buffer, filled: usize) -> Result<Box<Self>, Fault> {
-        self.put(buffer.filled(filled), false)?;
-        Ok(self)
+    fn write(mut self: Box<Self>, buffer: &Buffer, filled: usize) -> (Box<Self>, Result<(), Fault>) {
+        let written = self.put(buffer.filled(filled), false);
+        (self, written)
     }
 
-    fn commit(mut self, buffer: &Buffer, filled: usize) -> Result<(Stored, Option<Digest>), Fault> {
-        self.put(buffer.filled(filled), true)?;
+    /// Ends the upload well; or says why not, and how many bytes are kept.
+    fn commit(
+        mut self,
+        buffer: &Buffer,
+        filled: usize,
+        resumable: bool,
+    ) -> Result<(Stored, Option<Digest>), (Fault, Option<u64>)> {
+        if let Err(fault) = self.put(buffer.filled(filled), true) {
+            return Err((fault, self.give_up(fault, resumable)));
+        }
         let Target::Begun(upload) = std::mem::replace(&mut self.target, Target::Spent) else {
-            return Err(Fault::Busy);
+            return Err((Fault::Busy, None));
         };
-        Ok((upload.commit()?, self.hasher.map(Hasher::finish)))
+        match upload.commit() {
+            Ok(stored) => Ok((stored, self.hasher.map(Hasher::finish))),
+            Err(Unstored { fault, kept }) => Err((fault, told(kept))),
+        }
+    }
+
+    /// Ends an upload that met a fault of the store; tells how many bytes are kept.
+    fn give_up(mut self, fault: Fault, resumable: bool) -> Option<u64> {
+        match std::mem::replace(&mut self.target, Target::Spent) {
+            Target::Begun(upload) if resumable => told(upload.give_up(fault)),
+            // Dropped, it leaves what was kept before.
+            Target::Begun(_) | Target::Claimed(_) | Target::Spent => None,
+        }
     }
 
     /// Keeps what came for its uploader to resume; tells how many bytes that are.
@@ -185,10 +221,17 @@ impl Sink {
         if !resumable {
             return None;
         }
-        self.put(buffer.filled(filled), true).ok()?;
+        if let Err(fault) = self.put(buffer.filled(filled), true) {
+            return self.give_up(fault, resumable);
+        }
         match std::mem::replace(&mut self.target, Target::Spent) {
-            Target::Begun(upload) => upload.interrupt().ok().map(|kept| kept.size).filter(|size| *size > 0),
+            Target::Begun(upload) => upload.interrupt().ok().and_then(told),
             Target::Claimed(_) | Target::Spent => None,
         }
     }
+}
+
+/// The bytes that the session hears of: none where none are kept.
+fn told(kept: Kept) -> Option<u64> {
+    Some(kept.size).filter(|size| *size > 0)
 }

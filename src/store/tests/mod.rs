@@ -2,6 +2,8 @@
 
 mod changes;
 mod confinement;
+mod faults;
+mod homes;
 mod listing;
 mod model;
 mod places;
@@ -103,7 +105,7 @@ trait Finish {
 impl Finish for Upload {
     fn finish(mut self, content: &[u8]) -> Result<Stored, Fault> {
         self.write(content)?;
-        self.commit()
+        Ok(self.commit()?)
     }
 }
 

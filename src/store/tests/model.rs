@@ -109,7 +109,14 @@ proptest! {
                                 model.partials.insert((user, file), content);
                             }
                         }
-                        End::Drop => drop(upload),
+                        End::Drop => {
+                            let offset = usize::try_from(upload.offset()).unwrap();
+                            drop(upload);
+                            if continues {
+                                content.truncate(offset);
+                                model.partials.insert((user, file), content);
+                            }
+                        }
                     }
                 }
                 Step::Remove { user, name: file } => {

@@ -56,6 +56,8 @@ fn inside_a_mount_namespace() {
     drop(root);
     let root = open();
     assert_eq!(root.swept(), Swept { kept: 1, abandoned: 1, ..Swept::default() });
+    fs::create_dir(path.join("e/mnt/empty")).unwrap();
+    assert_eq!(root.remove_directory(&all("/e/mnt")), Err(Fault::Denied), "a mount point stays");
     begin(&root, "/e/mnt/half", UploadMode::Append).finish(b" and half").unwrap();
     assert_eq!(fs::read(path.join("e/mnt/half")).unwrap(), b"half and half");
 }

@@ -92,7 +92,7 @@ fn the_books_agree_with_the_disk() {
     let mut upload = begin(&home, "/g", &alice, UploadMode::Append).unwrap();
     upload.write(&[0; 9]).unwrap();
     upload.interrupt().unwrap();
-    assert_eq!(used(&home), (296, 4));
+    assert_eq!(used(&home), (407, 4), "with what was copied");
     assert_eq!(used(&home), counted(&home));
     let mut upload = begin(&home, "/g", &alice, UploadMode::ResumeAt(115)).unwrap();
     assert_eq!(used(&home), (291, 4));
@@ -136,7 +136,7 @@ fn parallel_uploads_never_overshoot() {
 
 #[test]
 fn the_floor_is_left_free() {
-    let free = Home::new().root.free_bytes().unwrap();
+    let free = super::super::root::free_bytes(Home::new().root.as_ref()).unwrap();
     let floor = StoreSettings { free_space_floor_bytes: free.saturating_mul(2), ..SETTINGS };
     let home = Home::with(floor);
     assert_eq!(home.store("/f", b"x"), Err(Fault::NoSpace));
@@ -148,4 +148,78 @@ fn the_floor_is_left_free() {
         Some(Fault::NoSpace)
     );
     home.store("/f", b"x").unwrap();
+}
+
+#[test]
+fn a_large_file_can_be_overwritten_in_a_full_home() {
+    let home = Home::new();
+    let alice = limited(Some(1000), None);
+    begin(&home, "/f", &alice, UploadMode::Replace).unwrap().finish(&[0; 900]).unwrap();
+    for announced in [None, Some(1000)] {
+        let claim = home.root.claim_upload(all("/f"), &alice, UploadMode::Replace, announced).unwrap();
+        claim.begin().unwrap().finish(&[1; 1000]).unwrap();
+        assert_eq!(used(&home), (1000, 1));
+    }
+    let announced = home.root.claim_upload(all("/f"), &alice, UploadMode::Replace, Some(1001));
+    assert_eq!(announced.err(), Some(Fault::QuotaExceeded));
+    let mut upload = begin(&home, "/f", &alice, UploadMode::Replace).unwrap();
+    upload.write(&[2; 1000]).unwrap();
+    assert_eq!(upload.write(&[2]), Err(Fault::QuotaExceeded));
+    drop(upload);
+    assert_eq!((used(&home), used(&home)), ((1000, 1), counted(&home)));
+    begin(&home, "/f", &alice, UploadMode::ResumeAt(500)).unwrap().finish(&[3; 500]).unwrap();
+    assert_eq!(used(&home), (1000, 1));
+}
+
+#[test]
+fn an_interrupted_overwrite_is_counted_and_can_be_finished() {
+    let home = Home::new();
+    let alice = limited(Some(1000), None);
+    begin(&home, "/f", &alice, UploadMode::Replace).unwrap().finish(&[0; 900]).unwrap();
+    let mut upload = begin(&home, "/f", &alice, UploadMode::Replace).unwrap();
+    upload.write(&[1; 800]).unwrap();
+    upload.interrupt().unwrap();
+    assert_eq!((used(&home), used(&home)), ((1700, 2), counted(&home)));
+    for other in ["/g", "/h"] {
+        assert_eq!(begin(&home, other, &alice, UploadMode::Replace).err(), Some(Fault::QuotaExceeded));
+    }
+    let bob = Uploader { name: name("bob"), ..limited(Some(1000), None) };
+    assert_eq!(begin(&home, "/f", &bob, UploadMode::Replace).err(), Some(Fault::QuotaExceeded), "not once per user");
+    drop(begin(&home, "/f", &alice, UploadMode::Append).unwrap());
+    assert_eq!(used(&home), (1700, 2));
+    begin(&home, "/f", &alice, UploadMode::Append).unwrap().finish(&[1; 200]).unwrap();
+    assert_eq!((used(&home), used(&home)), ((1000, 1), counted(&home)));
+}
+
+#[test]
+fn overwriting_in_parallel_never_overshoots() {
+    let home = Home::new();
+    let alice = limited(Some(1000), None);
+    for file in ["/0", "/1", "/2", "/3"] {
+        begin(&home, file, &alice, UploadMode::Replace).unwrap().finish(&[0; 200]).unwrap();
+    }
+    let mut uploads: Vec<Upload> =
+        (0..4).map(|file| begin(&home, &format!("/{file}"), &alice, UploadMode::Replace).unwrap()).collect();
+    for upload in &mut uploads {
+        while upload.write(&[1; 7]).is_ok() {}
+        assert!(upload.bytes() >= 196);
+    }
+    let dropped = uploads.remove(1);
+    drop(dropped);
+    for upload in uploads {
+        upload.commit().unwrap();
+        assert!(counted(&home).0 <= 1000);
+    }
+    assert_eq!(used(&home), counted(&home));
+}
+
+#[test]
+fn appending_to_a_file_in_a_full_home_is_refused_before_anything_is_copied() {
+    let home = Home::new();
+    let alice = limited(Some(1000), None);
+    begin(&home, "/f", &alice, UploadMode::Replace).unwrap().finish(&[0; 1000]).unwrap();
+    let claim = |mode| home.root.claim_upload(all("/f"), &alice, mode, None).err();
+    assert_eq!(claim(UploadMode::Append), Some(Fault::QuotaExceeded));
+    assert_eq!(claim(UploadMode::ResumeAt(1000)), Some(Fault::QuotaExceeded));
+    assert_eq!(claim(UploadMode::ResumeAt(999)), None);
 }

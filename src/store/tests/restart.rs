@@ -93,6 +93,8 @@ fn a_planted_staging_link_is_not_followed() {
     let outside = TempDir::new().unwrap();
     fs::write(outside.path().join("00.up"), "precious").unwrap();
     std::os::unix::fs::symlink(outside.path(), directory.path().join(".portcullis-staging")).unwrap();
-    assert!(Homes::new(SETTINGS).root(directory.path()).is_err());
+    let root = Homes::new(SETTINGS).root(directory.path()).unwrap();
+    let claim = root.claim_upload(all("/f"), &uploader("alice"), UploadMode::Replace, None);
+    assert_eq!(claim.err(), Some(Fault::Denied));
     assert_eq!(contents(outside.path()), 1);
 }

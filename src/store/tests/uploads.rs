@@ -102,7 +102,7 @@ fn a_file_that_appears_meanwhile_is_not_replaced_without_leave() {
         home.root.claim_upload(grant, &uploader("alice"), UploadMode::Replace, None).unwrap().begin().unwrap();
     upload.write(b"mine").unwrap();
     fs::write(home.path("f"), "theirs").unwrap();
-    assert_eq!(upload.commit(), Err(Fault::Exists));
+    assert_eq!(upload.commit(), Err(Unstored { fault: Fault::Exists, kept: Kept { size: 0 } }));
     assert_eq!(home.read("f").unwrap(), b"theirs");
     assert!(home.staged().is_empty());
 }
@@ -125,7 +125,7 @@ fn appending_keeps_the_old_content_until_commit_and_notices_changes() {
     let mut upload = append();
     upload.write(b",three").unwrap();
     fs::write(home.path("log"), "changed").unwrap();
-    assert_eq!(upload.commit(), Err(Fault::Busy));
+    assert_eq!(upload.commit(), Err(Unstored { fault: Fault::Busy, kept: Kept { size: 0 } }));
     assert_eq!(home.read("log").unwrap(), b"changed");
 
     let upload = home.begin("/log", "alice", UploadMode::ResumeAt(3)).unwrap();

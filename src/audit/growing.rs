@@ -1,0 +1,198 @@
+//! The open log as it grows: never left with half a line by a write that fails, and never written
+//! on unseen where somebody renamed, removed or cut it while the server runs.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
+
+use super::file::open_alone;
+
+/// What the log needs of a file; a fake one tests what a full disk does.
+pub(super) trait RawFile: Send + 'static {
+    /// Writes some of the bytes at the end.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Makes what was written outlive a power cut.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the file to a length in bytes.
+    fn set_len(&mut self, length: u64) -> io::Result<()>;
+    /// Its length in bytes.
+    fn length(&self) -> io::Result<u64>;
+    /// Whether it is empty or ends with a whole line.
+    fn ends_a_line(&self) -> io::Result<bool>;
+    /// Whether the log's name still stands for it.
+    fn is_in_place(&self) -> io::Result<bool>;
+    /// Opens or makes what the log's name stands for now, and goes on there.
+    fn begin_anew(&mut self) -> io::Result<()>;
+}
+
+/// The log on disk.
+#[derive(Debug)]
+pub(super) struct DiskFile {
+    file: File,
+    path: PathBuf,
+    directory: File,
+}
+
+impl DiskFile {
+    /// An open log, its path, and the directory that it lies in.
+    pub(super) fn new(file: File, path: PathBuf, directory: File) -> Self {
+        Self { file, path, directory }
+    }
+}
+
+impl AsFd for DiskFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl RawFile for DiskFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn set_len(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn ends_a_line(&self) -> io::Result<bool> {
+        let Some(last) = self.length()?.checked_sub(1) else { return Ok(true) };
+        let mut byte = [0];
+        self.file.read_exact_at(&mut byte, last)?;
+        Ok(byte == *b"\n")
+    }
+
+    fn is_in_place(&self) -> io::Result<bool> {
+        let own = self.file.metadata()?;
+        match self.path.symlink_metadata() {
+            Ok(named) => Ok((named.dev(), named.ino()) == (own.dev(), own.ino())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn begin_anew(&mut self) -> io::Result<()> {
+        self.file = open_alone(&self.path).map_err(io::Error::other)?;
+        // So that the new name survives a power cut as its content does.
+        self.directory.sync_all()
+    }
+}
+
+/// What somebody else did to the log while the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tampering {
+    /// It was renamed or removed; a new one was begun under its name.
+    Replaced,
+    /// It was cut: from so many bytes, to so many.
+    Cut(u64, u64),
+}
+
+/// A file of whole lines.
+#[derive(Debug)]
+pub(super) struct LogFile<F> {
+    raw: F,
+    /// Up to here the file is whole.
+    length: u64,
+    /// Whether remains of a failed write may stand behind `length`.
+    dirty: bool,
+    /// Whether half a line stands at the end that cannot be cut off.
+    half_line: bool,
+}
+
+impl<F: RawFile> LogFile<F> {
+    pub(super) fn new(raw: F, length: u64) -> Self {
+        Self { raw, length, dirty: false, half_line: false }
+    }
+
+    /// The file itself.
+    pub(super) fn raw(&self) -> &F {
+        &self.raw
+    }
+
+    /// Looks whether the file is still the log, and as long as it was left. Where it is not, the
+    /// next append goes to the end of what is there.
+    pub(super) fn inspect(&mut self) -> io::Result<Option<Tampering>> {
+        if !self.raw.is_in_place()? {
+            // Wherever it is now, what it has was confirmed to somebody.
+            if let Err(error) = self.raw.sync() {
+                tracing::error!(%error, "the end of the audit log that was renamed or removed may be lost");
+            }
+            self.raw.begin_anew()?;
+            self.go_on_at_end()?;
+            return Ok(Some(Tampering::Replaced));
+        }
+        let (left, found) = (self.length, self.raw.length()?);
+        if found >= left {
+            return Ok(None);
+        }
+        self.go_on_at_end()?;
+        Ok(Some(Tampering::Cut(left, found)))
+    }
+
+    fn go_on_at_end(&mut self) -> io::Result<()> {
+        self.length = self.raw.length()?;
+        self.half_line = !self.raw.ends_a_line()?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// Appends all of the lines, and syncs them if asked to, or leaves the file as it was.
+    pub(super) fn append(&mut self, lines: &[u8], sync: bool) -> io::Result<()> {
+        self.clean()?;
+        let separator: &[u8] = if self.half_line { b"\n" } else { b"" };
+        let written = self
+            .write_all(separator)
+            .and_then(|()| self.write_all(lines))
+            .and_then(|()| if sync { self.raw.sync() } else { Ok(()) });
+        if written.is_ok() {
+            let length = separator.len().saturating_add(lines.len());
+            self.length = self.length.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+            self.half_line = false;
+        } else {
+            self.dirty = true;
+            // Where this fails too, the next append tries again before it writes.
+            let _ = self.clean();
+        }
+        written
+    }
+
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.raw.sync()
+    }
+
+    fn clean(&mut self) -> io::Result<()> {
+        if self.dirty {
+            // Somebody may have cut it meanwhile: a file made longer would have a hole.
+            let length = self.length.min(self.raw.length()?);
+            match self.raw.set_len(length) {
+                // A log that was made inside the sandbox may be one that only grows.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => self.go_on_at_end()?,
+                cut => cut?,
+            }
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            match self.raw.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
