@@ -75,21 +75,27 @@ impl Driver {
 
     async fn check_password(&mut self, claimed: &str, secret: Secret) -> PasswordCheck {
         use crate::auth::throttle::Attempt;
-        match self.shared.throttle.attempt(self.client.ip(), claimed) {
+        let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
+        self.pause(shared.throttle.not_before(address)).await;
+        let pending = match shared.throttle.attempt(address, claimed).await {
+            Attempt::Check(pending) => pending,
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
-            Attempt::Check { not_before } => self.pause(not_before).await,
-        }
-        let policy = Arc::clone(&self.shared.config.policy);
+            Attempt::Busy => return PasswordCheck::Busy,
+        };
+        let policy = Arc::clone(&shared.config.policy);
         let name = Username::parse(claimed).ok().filter(|_| !is_anonymous(claimed));
         let account = name.as_ref().and_then(|name| policy.users.get(name));
         let known = account.is_some();
         let hash = account.map(|account| (&account.name, account.password.as_str()));
-        match self.shared.verifier.verify(hash, secret).await {
-            Ok(Some(verified)) => {
-                self.shared.throttle.succeeded(self.client.ip(), claimed);
-                PasswordCheck::Right(verified)
+        match shared.verifier.verify(hash, secret).await {
+            Ok(Some(verified)) => match pending.right() {
+                Ok(()) => PasswordCheck::Right(verified),
+                Err(scope) => PasswordCheck::Limited { scope: scope.word() },
+            },
+            Ok(None) => {
+                pending.wrong();
+                PasswordCheck::Wrong { known }
             }
-            Ok(None) => PasswordCheck::Wrong { known },
             Err(_) => PasswordCheck::Busy,
         }
     }
