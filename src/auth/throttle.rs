@@ -261,15 +261,15 @@ impl<C: Clock + Clone> Throttle<C> {
                 return Some(Attempt::Limited { scope: Scope::Address, remaining });
             }
             // The failure that brings the ban was checked as well, so those under way alone count.
-            let others = NonZeroU32::new(under_way.by_source.count(&who.source));
-            if others.is_some_and(|others| !fits(self.by_address_glance.check_key_n(&who.source, others))) {
+            let others = NonZeroU32::new(under_way.sources.count(&who.source));
+            if others.is_some_and(|others| !fits(&self.by_address_glance.check_key_n(&who.source, others))) {
                 return None;
             }
         }
         let room = if proven {
-            self.by_pair.room(&who.pair, under_way.by_pair.count(&who.pair))
+            self.by_pair.room(&who.pair, under_way.pairs.count(&who.pair))
         } else {
-            self.by_user.room(&who.user, under_way.by_user.count(&who.user))
+            self.by_user.room(&who.user, under_way.users.count(&who.user))
         };
         match room {
             Ok(true) => {}
@@ -408,7 +408,7 @@ impl<K: std::hash::Hash + Eq + Clone, C: Clock + Clone> Charges<K, C> {
     fn room(&self, key: &K, under_way: u32) -> Result<bool, NotUntil<Instant<C>>> {
         self.glance.check_key(key)?;
         let all = NonZeroU32::MIN.saturating_add(under_way);
-        Ok(fits(self.glance.check_key_n(key, all)))
+        Ok(fits(&self.glance.check_key_n(key, all)))
     }
 
     fn sweep(&self) {
@@ -418,8 +418,8 @@ impl<K: std::hash::Hash + Eq + Clone, C: Clock + Clone> Charges<K, C> {
 }
 
 /// Whether a number of failures would be free.
-fn fits<T, N>(outcome: Result<Result<T, N>, InsufficientCapacity>) -> bool {
-    matches!(outcome, Ok(Ok(_)))
+fn fits<T, N>(outcome: &Result<Result<T, N>, InsufficientCapacity>) -> bool {
+    matches!(outcome, &Ok(Ok(_)))
 }
 
 impl Who {

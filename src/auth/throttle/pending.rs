@@ -12,22 +12,22 @@ use super::{Scope, Throttle, Who};
 /// number of sessions, since each has one attempt at most.
 #[derive(Default)]
 pub(super) struct UnderWay {
-    pub(super) by_source: Tally<ipnet::IpNet>,
-    pub(super) by_user: Tally<super::UserNetwork>,
-    pub(super) by_pair: Tally<super::UserSource>,
+    pub(super) sources: Tally<ipnet::IpNet>,
+    pub(super) users: Tally<super::UserNetwork>,
+    pub(super) pairs: Tally<super::UserSource>,
 }
 
 impl UnderWay {
     pub(super) fn begin(&mut self, who: &Who) {
-        self.by_source.add(who.source);
-        self.by_user.add(who.user);
-        self.by_pair.add(who.pair);
+        self.sources.add(who.source);
+        self.users.add(who.user);
+        self.pairs.add(who.pair);
     }
 
     pub(super) fn end(&mut self, who: &Who) {
-        self.by_source.take(&who.source);
-        self.by_user.take(&who.user);
-        self.by_pair.take(&who.pair);
+        self.sources.take(&who.source);
+        self.users.take(&who.user);
+        self.pairs.take(&who.pair);
     }
 }
 

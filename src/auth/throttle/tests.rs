@@ -210,11 +210,11 @@ fn extreme_settings_do_not_overflow() {
 }
 
 /// Takes every attempt that may begin now.
-fn burst<'a>(
-    throttle: &'a Throttle<FakeRelativeClock>,
+fn burst(
+    throttle: &Throttle<FakeRelativeClock>,
     address: IpAddr,
     users: impl Iterator<Item = String>,
-) -> Vec<(String, Pending<'a, FakeRelativeClock>)> {
+) -> Vec<(String, Pending<'_, FakeRelativeClock>)> {
     let begin = |user: String| match throttle.attempt_now(Who::new(address, &user)) {
         Some(Attempt::Check(pending)) => Some((user, pending)),
         _ => None,
@@ -237,7 +237,7 @@ fn passwords_tried_at_once_are_no_more_than_one_after_the_other() {
     }
     assert_eq!(bans, 1);
     assert_eq!(unchecked(&throttle, guesser, "somebody"), Some(Scope::Address));
-    assert_eq!(throttle.under_way.lock().unwrap().by_source.count(&source_network(guesser)), 0);
+    assert_eq!(throttle.under_way.lock().unwrap().sources.count(&source_network(guesser)), 0);
 }
 
 #[test]
