@@ -67,6 +67,22 @@ pub fn cost(phc: &str) -> Result<Argon2Cost, HashError> {
     if bounded { Ok(cost) } else { Err(HashError::Cost) }
 }
 
+/// How much work a hash of this cost is: KiB passed over. Time grows with it, whatever the lanes,
+/// which are filled one after the other.
+pub fn work(cost: Argon2Cost) -> u64 {
+    u64::from(cost.memory_kib).saturating_mul(u64::from(cost.iterations))
+}
+
+/// The cost that makes up for the difference between a hash that was checked and the dearest one;
+/// none where that is too little to matter.
+fn remaining(checked: Option<Argon2Cost>, dearest: Argon2Cost) -> Option<Argon2Cost> {
+    /// What Argon2 needs for one lane.
+    const MEMORY_KIB_MIN: u64 = 8;
+    let left = work(dearest).saturating_sub(checked.map_or(0, work));
+    let memory_kib = left.checked_div(u64::from(dearest.iterations)).filter(|kib| *kib >= MEMORY_KIB_MIN)?;
+    Some(Argon2Cost { memory_kib: u32::try_from(memory_kib).ok()?, iterations: dearest.iterations, parallelism: 1 })
+}
+
 /// The memory that Argon2 works in, used again for one check after the other: given back to the
 /// allocator each time, tens of MiB at a time would tear holes that are never filled.
 #[derive(Default)]
@@ -83,6 +99,31 @@ impl Workspace {
     /// whatever the answer; a hash that [`cost`] refuses matches nothing.
     pub fn matches(&mut self, phc: &str, secret: &Secret) -> bool {
         self.compare(phc, secret).unwrap_or(false)
+    }
+
+    /// As [`Workspace::matches`], but takes as long as a hash of the dearest cost, whatever the
+    /// hash's own is: the time tells neither whose hash it was nor how old it is.
+    pub fn matches_at_cost(&mut self, phc: &str, secret: &Secret, dearest: Argon2Cost) -> bool {
+        let matches = self.matches(phc, secret);
+        if let Some(rest) = remaining(cost(phc).ok(), dearest) {
+            self.spend(rest);
+        }
+        matches
+    }
+
+    /// Does the work of a hash of this cost for nothing.
+    fn spend(&mut self, cost: Argon2Cost) {
+        let Ok(params) = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None) else { return };
+        let blocks = params.block_count();
+        if self.0.len() < blocks {
+            self.0.resize(blocks, Block::default());
+        }
+        let Some(memory) = self.0.get_mut(..blocks) else { return };
+        let mut output = [0; 32];
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        // Nobody looks at it, so it cannot fail anybody.
+        let _ = argon2.hash_password_into_with_memory(b"", b"no salt at all", &mut output, memory);
+        std::hint::black_box(output);
     }
 
     fn compare(&mut self, phc: &str, secret: &Secret) -> Option<bool> {
@@ -136,6 +177,19 @@ mod tests {
             &PasswordHash::new(&large).unwrap(),
         );
         assert!(library.is_ok(), "the library agrees");
+    }
+
+    #[test]
+    fn what_a_cheap_hash_leaves_is_made_up_for() {
+        let cost = |memory_kib, iterations| Argon2Cost { memory_kib, iterations, parallelism: 1 };
+        let dearest = cost(65_536, 3);
+        for checked in [None, Some(cost(19_456, 2)), Some(cost(64, 1)), Some(cost(65_536, 2))] {
+            let rest = remaining(checked, dearest).unwrap();
+            let total = checked.map_or(0, work) + work(rest);
+            assert!(total <= work(dearest) && total + u64::from(dearest.iterations) > work(dearest), "{checked:?}");
+        }
+        assert_eq!(remaining(Some(dearest), dearest), None);
+        assert_eq!(remaining(Some(cost(262_144, 3)), dearest), None);
     }
 
     #[test]

@@ -12,25 +12,39 @@
 //!   user is never locked out from where they normally come;
 //! * over the whole server: above the limit, every refusal waits longest.
 //!
+//! An attempt counts as a failure from its beginning until it turns out to be none, and one that
+//! would not be free then waits for those before it. So passwords tried at the same time are no more
+//! than those tried one after the other.
+//!
+//! A user who logged in from an address lately is known there. A ban of the address, which others
+//! behind the same address may have brought, does not concern that user; failures in that name from
+//! there have a count of their own.
+//!
 //! All memory is bounded by construction: each map has a most, and what is nearest to being
 //! forgiven makes room.
 
 mod counts;
+mod pending;
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock, Reference};
 use governor::middleware::{NoOpMiddleware, StateInformationMiddleware};
 use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use governor::{InsufficientCapacity, NotUntil, Quota, RateLimiter};
 use ipnet::IpNet;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::policy::network::source_network;
 use crate::settings::Login;
 use counts::{Bounded, Counts, Glance};
+pub use pending::Pending;
+use pending::UnderWay;
 
 /// Entries of each kind remembered; some 100 bytes each.
 const ENTRIES_MAX: usize = 65_536;
@@ -40,13 +54,15 @@ const PROVEN: Duration = Duration::from_hours(30 * 24);
 /// governor, in nanoseconds, within its integers.
 const FREE_MAX: u32 = 10_000;
 const FORGIVEN_MAX: Duration = Duration::from_hours(24);
+/// How long an attempt waits for others that are under way.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 type UserKey = [u8; 16];
 type UserNetwork = (UserKey, IpNet);
 type UserSource = (UserKey, IpNet);
 type Instant<C> = <C as Clock>::Instant;
 type ByAddress<C> = RateLimiter<IpNet, Counts<IpNet>, C, StateInformationMiddleware>;
-type ByUser<S, C> = RateLimiter<UserNetwork, S, C, NoOpMiddleware<Instant<C>>>;
+type By<K, S, C> = RateLimiter<K, S, C, NoOpMiddleware<Instant<C>>>;
 
 /// Counts failed logins and says what they cost.
 pub struct Throttle<C: Clock = MonotonicClock> {
@@ -54,15 +70,37 @@ pub struct Throttle<C: Clock = MonotonicClock> {
     clock: C,
     began: C::Instant,
     by_address: ByAddress<C>,
-    /// The counts of `by_user_store`, charged.
-    by_user: ByUser<Counts<UserNetwork>, C>,
     /// The same counts, looked at only.
-    by_user_glance: ByUser<Glance<UserNetwork>, C>,
-    by_user_store: Counts<UserNetwork>,
+    by_address_glance: By<IpNet, Glance<IpNet>, C>,
+    by_user: Charges<UserNetwork, C>,
+    /// Of users where they are known.
+    by_pair: Charges<UserSource, C>,
     overall: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<Instant<C>>>,
     standing: Mutex<Bounded<IpNet, Standing>>,
     /// Until when a user is known to log in from an address.
     proven: Mutex<Bounded<UserSource, Duration>>,
+    /// Until when anybody is known to log in from an address.
+    regulars: Mutex<Bounded<IpNet, Duration>>,
+    /// Locked before anything else here.
+    under_way: Mutex<UnderWay>,
+    settled: Notify,
+    wait_max: Duration,
+}
+
+/// Failures counted by a key.
+struct Charges<K: std::hash::Hash + Eq + Clone, C: Clock> {
+    charged: By<K, Counts<K>, C>,
+    /// The same counts, looked at only.
+    glance: By<K, Glance<K>, C>,
+    store: Counts<K>,
+}
+
+/// Everything that an attempt is counted by.
+#[derive(Clone, Copy, Debug)]
+struct Who {
+    source: IpNet,
+    user: UserNetwork,
+    pair: UserSource,
 }
 
 /// What an address has coming, in time since the throttle began. Bans weigh more than waits where
@@ -108,13 +146,9 @@ impl Scope {
 }
 
 /// What is to be done with an attempt to log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
-    /// Check the password, but wait so long first.
-    Check {
-        /// The rest of the wait that earlier failures of the address brought.
-        not_before: Duration,
-    },
+pub enum Attempt<'a, C: Clock + Clone> {
+    /// Check the password, and tell what came of it.
+    Check(Pending<'a, C>),
     /// Do not check the password; refuse with the same words as a wrong one, and count it as
     /// [`Throttle::failed`].
     Limited {
@@ -123,6 +157,8 @@ pub enum Attempt {
         /// After what time an attempt is checked again.
         remaining: Duration,
     },
+    /// Do not check the password; too many others are being checked. It is no failed login.
+    Busy,
 }
 
 /// What a failed login costs.
@@ -155,19 +191,23 @@ impl<C: Clock + Clone> Throttle<C> {
             let free = NonZeroU32::new(free.get().min(FREE_MAX)).unwrap_or(NonZeroU32::MIN);
             Quota::with_period(forgiven).unwrap_or(Quota::per_minute(NonZeroU32::MIN)).allow_burst(free)
         };
-        let by_user = quota(settings.failures_per_user_network);
-        let by_user_store = Counts::new(ENTRIES_MAX);
+        let of_address = quota(settings.failures_per_address);
+        let by_address = Counts::new(ENTRIES_MAX);
         Self {
             settings: settings.clone(),
             began: clock.now(),
-            by_address: RateLimiter::new(quota(settings.failures_per_address), Counts::new(ENTRIES_MAX), clock.clone()),
             // Both count from the moment they are made; the little between is nothing beside a quota.
-            by_user: RateLimiter::new(by_user, by_user_store.clone(), clock.clone()),
-            by_user_glance: RateLimiter::new(by_user, Glance(by_user_store.clone()), clock.clone()),
-            by_user_store,
+            by_address: RateLimiter::new(of_address, by_address.clone(), clock.clone()),
+            by_address_glance: RateLimiter::new(of_address, Glance(by_address), clock.clone()),
+            by_user: Charges::new(quota(settings.failures_per_user_network), &clock),
+            by_pair: Charges::new(of_address, &clock),
             overall: RateLimiter::direct_with_clock(Quota::per_minute(settings.failures_per_minute), clock.clone()),
             standing: Mutex::new(Bounded::new(ENTRIES_MAX)),
             proven: Mutex::new(Bounded::new(ENTRIES_MAX)),
+            regulars: Mutex::new(Bounded::new(ENTRIES_MAX)),
+            under_way: Mutex::default(),
+            settled: Notify::new(),
+            wait_max: WAIT_MAX,
             clock,
         }
     }
@@ -177,36 +217,93 @@ impl<C: Clock + Clone> Throttle<C> {
     /// # Errors
     /// [`Banned`] says how much longer not.
     pub fn connection(&self, address: IpAddr) -> Result<(), Banned> {
+        self.standing_of(&source_network(address))
+    }
+
+    /// Whether a user is known to log in from the address: while it is banned, some connections are
+    /// to be let in for them.
+    pub fn has_regulars(&self, address: IpAddr) -> bool {
         let now = self.now();
+        lock(&self.regulars).get(&source_network(address)).is_some_and(|until| until > now)
+    }
+
+    /// The rest of the wait that earlier failures of the address brought: to be waited out before
+    /// [`Throttle::attempt`].
+    pub fn not_before(&self, address: IpAddr) -> Duration {
         let standing = lock(&self.standing).get(&source_network(address)).unwrap_or_default();
-        match standing.banned_until.saturating_sub(now) {
-            Duration::ZERO => Ok(()),
-            remaining => Err(Banned { remaining }),
-        }
+        standing.not_before.saturating_sub(self.now())
     }
 
-    /// What to do with an attempt to log in as `user`, whether there is such a user or not.
-    pub fn attempt(&self, address: IpAddr, user: &str) -> Attempt {
-        if let Err(Banned { remaining }) = self.connection(address) {
-            return Attempt::Limited { scope: Scope::Address, remaining };
-        }
-        let (source, user) = (source_network(address), user_key(user));
-        let now = self.now();
-        let proven = lock(&self.proven).get(&(user, source)).is_some_and(|until| until > now);
-        if !proven && let Err(until) = self.by_user_glance.check_key(&(user, user_network(address))) {
-            return Attempt::Limited { scope: Scope::User, remaining: until.wait_time_from(self.clock.now()) };
-        }
-        let standing = lock(&self.standing).get(&source).unwrap_or_default();
-        Attempt::Check { not_before: standing.not_before.saturating_sub(now) }
+    /// What to do with an attempt to log in as `user`, whether there is such a user or not. Where
+    /// the attempts under way would use up what is free if they failed, it waits for their outcome,
+    /// within bounds.
+    pub async fn attempt(&self, address: IpAddr, user: &str) -> Attempt<'_, C> {
+        let who = Who::new(address, user);
+        let decided = async {
+            loop {
+                let mut settled = pin!(self.settled.notified());
+                settled.as_mut().enable();
+                if let Some(attempt) = self.attempt_now(who) {
+                    return attempt;
+                }
+                settled.await;
+            }
+        };
+        timeout(self.wait_max, decided).await.unwrap_or(Attempt::Busy)
     }
 
-    /// Counts a refused login, checked or not. To be called before the client hears of it.
+    /// As [`Throttle::attempt`]; none where it has to wait.
+    fn attempt_now(&self, who: Who) -> Option<Attempt<'_, C>> {
+        let mut under_way = lock(&self.under_way);
+        let proven = self.is_proven(&who);
+        if !proven {
+            if let Err(Banned { remaining }) = self.standing_of(&who.source) {
+                return Some(Attempt::Limited { scope: Scope::Address, remaining });
+            }
+            // The failure that brings the ban was checked as well, so those under way alone count.
+            let others = NonZeroU32::new(under_way.sources.count(&who.source));
+            if others.is_some_and(|others| !fits(&self.by_address_glance.check_key_n(&who.source, others))) {
+                return None;
+            }
+        }
+        let room = if proven {
+            self.by_pair.room(&who.pair, under_way.pairs.count(&who.pair))
+        } else {
+            self.by_user.room(&who.user, under_way.users.count(&who.user))
+        };
+        match room {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(until) => {
+                let remaining = until.wait_time_from(self.clock.now());
+                return Some(Attempt::Limited { scope: Scope::User, remaining });
+            }
+        }
+        under_way.begin(&who);
+        Some(Attempt::Check(Pending { throttle: self, who, proven, told: false }))
+    }
+
+    /// Counts a refused login, checked or not. To be called before the client hears of it, and once
+    /// after each [`Pending::wrong`].
     pub fn failed(&self, address: IpAddr, user: &str) -> Penalty {
-        let source = source_network(address);
-        let user = (user_key(user), user_network(address));
-        let limited = self.by_user_glance.check_key(&user).is_err();
+        let who = Who::new(address, user);
+        let mut under_way = lock(&self.under_way);
+        let penalty = self.charge(&who);
+        under_way.end(&who);
+        drop(under_way);
+        self.settled.notify_waiters();
+        penalty
+    }
+
+    fn charge(&self, who: &Who) -> Penalty {
+        let source = who.source;
+        let limited = self.by_user.is_used_up(&who.user);
         let newly_limited =
-            !limited && self.by_user.check_key(&user).is_ok() && self.by_user_glance.check_key(&user).is_err();
+            !limited && self.by_user.charged.check_key(&who.user).is_ok() && self.by_user.is_used_up(&who.user);
+        if self.is_proven(who) {
+            // Where that is used up already, nothing more is charged.
+            let _ = self.by_pair.charged.check_key(&who.pair);
+        }
         let flood = self.overall.check().is_err();
         let (delay, exhausted) = match self.by_address.check_key(&source) {
             Ok(state) => {
@@ -232,35 +329,103 @@ impl<C: Clock + Clone> Throttle<C> {
         Penalty { delay, banned, newly_banned: newly_banned && banned.is_some(), newly_limited, flood }
     }
 
-    /// Forgets the failures of the user from this network, and nothing else: the address is charged
-    /// for those in other names all the same.
-    pub fn succeeded(&self, address: IpAddr, user: &str) {
-        let user = user_key(user);
-        self.by_user_store.forget(&(user, user_network(address)));
+    /// A password was right: false where the address was banned meanwhile, and the user is not
+    /// known there.
+    fn vouch(&self, who: &Who, proven: bool) -> bool {
+        let _under_way = lock(&self.under_way);
+        if !proven && self.standing_of(&who.source).is_err() {
+            return false;
+        }
+        self.by_user.store.forget(&who.user);
+        self.by_pair.store.forget(&who.pair);
         let now = self.now();
         let until = now.saturating_add(PROVEN);
-        lock(&self.proven).set((user, source_network(address)), until, |until| *until <= now);
+        lock(&self.proven).set(who.pair, until, |until| *until <= now);
+        lock(&self.regulars).set(who.source, until, |until| *until <= now);
+        true
+    }
+
+    /// An attempt under way came to nothing, or was right.
+    fn withdraw(&self, who: &Who) {
+        lock(&self.under_way).end(who);
+        self.settled.notify_waiters();
+    }
+
+    fn is_proven(&self, who: &Who) -> bool {
+        let now = self.now();
+        lock(&self.proven).get(&who.pair).is_some_and(|until| until > now)
+    }
+
+    fn standing_of(&self, source: &IpNet) -> Result<(), Banned> {
+        let now = self.now();
+        let standing = lock(&self.standing).get(source).unwrap_or_default();
+        match standing.banned_until.saturating_sub(now) {
+            Duration::ZERO => Ok(()),
+            remaining => Err(Banned { remaining }),
+        }
     }
 
     /// Drops what is forgiven. To be called every minute or so.
     pub fn sweep(&self) {
         self.by_address.retain_recent();
         self.by_address.shrink_to_fit();
-        self.by_user.retain_recent();
-        self.by_user.shrink_to_fit();
+        self.by_user.sweep();
+        self.by_pair.sweep();
         let now = self.now();
         lock(&self.standing).drop_where(|standing| standing.over(now));
         lock(&self.proven).drop_where(|until| *until <= now);
+        lock(&self.regulars).drop_where(|until| *until <= now);
     }
 
     /// Addresses (IPv6: /64 networks) banned at this moment.
-    pub fn banned(&self) -> usize {
+    #[cfg(test)]
+    fn banned(&self) -> usize {
         let now = self.now();
         lock(&self.standing).count(|standing| standing.banned_until > now)
     }
 
     fn now(&self) -> Duration {
         self.clock.now().duration_since(self.began).into()
+    }
+}
+
+impl<K: std::hash::Hash + Eq + Clone, C: Clock + Clone> Charges<K, C> {
+    fn new(quota: Quota, clock: &C) -> Self {
+        let store = Counts::new(ENTRIES_MAX);
+        Self {
+            charged: RateLimiter::new(quota, store.clone(), clock.clone()),
+            glance: RateLimiter::new(quota, Glance(store.clone()), clock.clone()),
+            store,
+        }
+    }
+
+    fn is_used_up(&self, key: &K) -> bool {
+        self.glance.check_key(key).is_err()
+    }
+
+    /// Whether one failure more would be free if those under way were failures; until when none
+    /// would be free whatever becomes of those.
+    fn room(&self, key: &K, under_way: u32) -> Result<bool, NotUntil<Instant<C>>> {
+        self.glance.check_key(key)?;
+        let all = NonZeroU32::MIN.saturating_add(under_way);
+        Ok(fits(&self.glance.check_key_n(key, all)))
+    }
+
+    fn sweep(&self) {
+        self.charged.retain_recent();
+        self.charged.shrink_to_fit();
+    }
+}
+
+/// Whether a number of failures would be free.
+fn fits<T, N>(outcome: &Result<Result<T, N>, InsufficientCapacity>) -> bool {
+    matches!(outcome, &Ok(Ok(_)))
+}
+
+impl Who {
+    fn new(address: IpAddr, user: &str) -> Self {
+        let (source, key) = (source_network(address), user_key(user));
+        Self { source, user: (key, user_network(address)), pair: (key, source) }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Checking passwords without letting anybody exhaust the machine or learn who exists.
 //!
-//! Argon2id runs on a few blocking threads behind a short queue. A name without an account is
-//! checked against a hash that nothing matches, at the cost of a real one.
+//! Argon2id runs on a few blocking threads behind a queue that is bounded in time; in number it is
+//! bounded by the sessions, each of which has one check at most, and by what
+//! [`Throttle`](super::throttle::Throttle) lets one source try at a time. A name without an account
+//! is checked against a hash that nothing matches, and every check takes as long as the dearest.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,17 +19,15 @@ use crate::settings::Argon2Cost;
 
 /// Longest password looked at, in bytes.
 pub const SECRET_BYTES_MAX: usize = 1024;
-/// Checks that may wait at the same time.
-const WAITING_MAX: usize = 64;
-/// How long a check may wait.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a check may wait: a morning's logins are served one after the other.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Checks passwords, a bounded number at a time.
 pub struct Verifier {
     /// A hash of random bytes, as expensive as the dearest in use.
     unknown: Arc<str>,
+    dearest: Argon2Cost,
     running: Arc<Semaphore>,
-    waiting: Semaphore,
     wait_max: Duration,
     /// As many as checks run at a time, at most.
     workspaces: Arc<Mutex<Vec<Workspace>>>,
@@ -36,12 +36,6 @@ pub struct Verifier {
 /// The password was not checked, since too many are being checked. It is no failed login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
-
-impl fmt::Display for Busy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Too many logins at the moment, try again later")
-    }
-}
 
 impl Verifier {
     /// Makes the hash for unknown users with `cost_for_unknown`, which should be the highest cost
@@ -56,14 +50,15 @@ impl Verifier {
         let workspaces = (0..checks_parallel).map(|_| Workspace::for_cost(cost_for_unknown)).collect();
         Ok(Self {
             unknown: hash::make(&Secret::new(nobodys), cost_for_unknown)?.into(),
+            dearest: cost_for_unknown,
             running: Arc::new(Semaphore::new(checks_parallel)),
-            waiting: Semaphore::new(WAITING_MAX),
             wait_max: WAIT_MAX,
             workspaces: Arc::new(Mutex::new(workspaces)),
         })
     }
 
-    /// Checks a password against the account's hash, or at the same expense against none. A secret
+    /// Checks a password against the account's hash, or at the same expense against none; a hash
+    /// cheaper than the dearest is made as dear, whether it matches or not. A secret
     /// that no account can have (too long, or with a NUL) is checked against none, so it costs no
     /// more and no less than any other wrong one.
     ///
@@ -74,16 +69,13 @@ impl Verifier {
         let (account, secret) = if possible { (account, secret) } else { (None, Secret::new(Vec::new())) };
         let phc: Arc<str> = account.map_or_else(|| Arc::clone(&self.unknown), |(_, phc)| phc.into());
 
-        let running = {
-            let _place = self.waiting.try_acquire().map_err(|_| Busy)?;
-            let turn = timeout(self.wait_max, Arc::clone(&self.running).acquire_owned());
-            turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?
-        };
-        let workspaces = Arc::clone(&self.workspaces);
+        let turn = timeout(self.wait_max, Arc::clone(&self.running).acquire_owned());
+        let running = turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?;
+        let (workspaces, dearest) = (Arc::clone(&self.workspaces), self.dearest);
         let check = tokio::task::spawn_blocking(move || {
             let free = || workspaces.lock().unwrap_or_else(PoisonError::into_inner);
             let mut workspace = free().pop().unwrap_or_default();
-            let matches = workspace.matches(&phc, &secret);
+            let matches = workspace.matches_at_cost(&phc, &secret, dearest);
             free().push(workspace);
             // The place is given back when the work is done, also where nobody waits for it now.
             drop(running);
@@ -144,9 +136,11 @@ mod tests {
         let verifier = Verifier::new(DEAR, 1).unwrap();
         let alice = Username::parse("alice").unwrap();
         let phc = hash::make(&secret("right"), DEAR).unwrap();
+        let cheap = hash::make(&secret("right"), CHEAP).unwrap();
+        let (dear, cheap) = (Some((&alice, phc.as_str())), Some((&alice, cheap.as_str())));
         let mut quickest = Vec::new();
         for (account, tried) in
-            [(Some((&alice, phc.as_str())), "wrong"), (None, "wrong"), (Some((&alice, phc.as_str())), "a\0b")]
+            [(dear, "wrong"), (None, "wrong"), (dear, "a\0b"), (cheap, "wrong"), (cheap, "right"), (dear, "right")]
         {
             let mut times = Vec::new();
             for _ in 0..5 {
@@ -161,14 +155,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_is_busy_and_no_failure() {
+    async fn a_wait_too_long_is_busy_and_no_failure() {
         let mut verifier = Verifier::new(CHEAP, 1).unwrap();
         verifier.wait_max = Duration::from_millis(20);
         let held = Arc::clone(&verifier.running).acquire_owned().await.unwrap();
         assert_eq!(verifier.verify(None, secret("x")).await.map(|v| v.is_some()), Err(Busy));
-        let places = verifier.waiting.acquire_many(u32::try_from(WAITING_MAX).unwrap()).await.unwrap();
-        verifier.running.close();
-        assert_eq!(verifier.verify(None, secret("x")).await.map(|v| v.is_some()), Err(Busy));
-        drop((held, places));
+        drop(held);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_hundred_honest_logins_at_once_are_all_served() {
+        let verifier = Arc::new(Verifier::new(CHEAP, 1).unwrap());
+        let held = Arc::clone(&verifier.running).acquire_owned().await.unwrap();
+        let mut logins = tokio::task::JoinSet::new();
+        for _ in 0..100 {
+            let verifier = Arc::clone(&verifier);
+            logins.spawn(async move { verifier.verify(None, secret("x")).await.is_ok() });
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(held);
+        assert!(logins.join_all().await.into_iter().all(|served| served));
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tracing::{error, warn};
 
+use super::control::Control;
 use super::driver::Driver;
 use super::link::{Link, LinkNeeds};
 use super::mover::{Job, What, blocking, lines, link_fault, store_fault};
@@ -53,17 +54,18 @@ impl Driver {
         })
     }
 
-    /// Does the handshake. Bytes that came in clear behind `AUTH TLS` make it an attack.
+    /// Does the handshake. Bytes that came in clear behind `AUTH TLS` make it an attack, whether they
+    /// were read already or wait in the socket, or come after the reply and are no TLS.
     async fn start_tls(&mut self) -> Option<Input> {
-        if self.has_unread_lines() {
+        // The reply to `AUTH TLS` waits to be sent; with implicit TLS there is none.
+        let explicit = !self.replies.is_empty();
+        if explicit && (self.has_unread_lines() || unread_in_socket(&self.control)) {
             self.replies.clear();
             return Some(Input::PlaintextInjection);
         }
         self.flush().await;
         self.forget_lines();
         let stream = self.control.take_clear()?;
-        let waited = tokio::time::timeout_at(self.patience, self.shared.admission.handshake()).await;
-        let Ok(Some(_permit)) = waited else { return Some(Input::Tls(Err("too_many_handshakes"))) };
         let tls = match self.shared.tls.session() {
             Ok(tls) => tls,
             Err(fault) => {
@@ -71,12 +73,14 @@ impl Driver {
                 return Some(Input::Tls(Err("no_randomness")));
             }
         };
-        match tls.accept_control(stream, self.shared.config.limits.handshake_time).await {
+        let place = self.shared.admission.handshake();
+        match tls.accept_control(stream, self.shared.config.limits.handshake_time, place).await {
             Ok((stream, facts)) => {
-                self.control = super::control::Control::Tls(Box::new(stream));
+                self.control = Control::Tls(Box::new(stream));
                 self.tls = Some(tls);
                 Some(Input::Tls(Ok(facts)))
             }
+            Err(crate::tls::HandshakeFault::NotTls) if explicit => Some(Input::PlaintextInjection),
             Err(fault) => {
                 tracing::debug!(%fault, client = %self.client, "TLS handshake failed");
                 Some(Input::Tls(Err(fault.reason())))
@@ -86,21 +90,27 @@ impl Driver {
 
     async fn check_password(&mut self, claimed: &str, secret: Secret) -> PasswordCheck {
         use crate::auth::throttle::Attempt;
-        match self.shared.throttle.attempt(self.client.ip(), claimed) {
+        let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
+        self.pause(shared.throttle.not_before(address)).await;
+        let pending = match shared.throttle.attempt(address, claimed).await {
+            Attempt::Check(pending) => pending,
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
-            Attempt::Check { not_before } => self.pause(not_before).await,
-        }
-        let policy = Arc::clone(&self.shared.config.policy);
+            Attempt::Busy => return PasswordCheck::Busy,
+        };
+        let policy = Arc::clone(&shared.config.policy);
         let name = Username::parse(claimed).ok().filter(|_| !is_anonymous(claimed));
         let account = name.as_ref().and_then(|name| policy.users.get(name));
         let known = account.is_some();
         let hash = account.map(|account| (&account.name, account.password.as_str()));
-        match self.shared.verifier.verify(hash, secret).await {
-            Ok(Some(verified)) => {
-                self.shared.throttle.succeeded(self.client.ip(), claimed);
-                PasswordCheck::Right(verified)
+        match shared.verifier.verify(hash, secret).await {
+            Ok(Some(verified)) => match pending.right() {
+                Ok(()) => PasswordCheck::Right(verified),
+                Err(scope) => PasswordCheck::Limited { scope: scope.word() },
+            },
+            Ok(None) => {
+                pending.wrong();
+                PasswordCheck::Wrong { known }
             }
-            Ok(None) => PasswordCheck::Wrong { known },
             Err(_) => PasswordCheck::Busy,
         }
     }
@@ -136,9 +146,8 @@ impl Driver {
 
     fn open_passive(&mut self) -> Result<u16, PassiveFault> {
         let needs = self.link_needs().ok_or(PassiveFault::Unbindable)?;
-        let local = self.server.ip().to_canonical();
         let client = self.client.ip().to_canonical();
-        match self.shared.passive.reserve(local, client) {
+        match self.shared.passive.reserve(self.server, client) {
             Ok(reservation) => {
                 let port = reservation.port();
                 self.link = Link::passive(reservation, needs);
@@ -256,6 +265,13 @@ impl Driver {
     }
 }
 
+/// Whether bytes wait in the socket of a connection in clear, asked without waiting for any.
+fn unread_in_socket(control: &Control) -> bool {
+    let Control::Clear(stream) = control else { return false };
+    let mut byte = [const { std::mem::MaybeUninit::uninit() }; 1];
+    matches!(socket2::SockRef::from(stream).peek(&mut byte), Ok(1..))
+}
+
 fn mode(placement: Placement) -> UploadMode {
     match placement {
         Placement::Replace => UploadMode::Replace,
@@ -299,4 +315,27 @@ async fn facts_and_grant(root: &Arc<Root>, grant: Grant, user: &Username) -> Res
         unique: entry.unique,
     };
     Ok((facts, grant))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn bytes_that_nobody_has_read_are_seen_in_the_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (near, far) = tokio::join!(listener.accept(), TcpStream::connect(listener.local_addr().unwrap()));
+        let (control, mut far) = (Control::Clear(near.unwrap().0), far.unwrap());
+        assert!(!unread_in_socket(&control));
+        far.write_all(b"USER alice\r\n").await.unwrap();
+        // No await from here on, so that the runtime cannot have noticed the bytes first.
+        let arrived = (0..1000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            unread_in_socket(&control)
+        });
+        assert!(arrived && unread_in_socket(&control), "looking takes nothing away");
+    }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -35,6 +35,10 @@ use crate::tls::ServerTls;
 
 /// How often expired counts and bans are let go.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
+/// How often the certificate's end is looked at.
+const EXPIRY_PERIOD: Duration = Duration::from_hours(24);
+/// How long before its end the operator is told.
+const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How long somebody who is turned away may take to hear it.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// Connections that are being turned away at the same time; more are just closed.
@@ -74,7 +78,8 @@ impl Shared {
 
     /// Records something that clients can cause at will, each on its own while they are few, and
     /// counted where they come in floods.
-    async fn record_refusal(&self, address: IpAddr, reason: &'static str, record: impl FnOnce() -> Record) {
+    /// Counts at once, and gives the records that are to be written.
+    fn count_refusal(&self, address: IpAddr, reason: &'static str, record: impl FnOnce() -> Record) -> Vec<Record> {
         let (mut records, verdict) = {
             let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -83,7 +88,7 @@ impl Shared {
         if verdict == Refusal::Record {
             records.push(record());
         }
-        self.record_all(records).await;
+        records
     }
 
     /// Writes what has only been counted so far.
@@ -117,6 +122,7 @@ pub(super) async fn serve(
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(sweep(Arc::clone(&shared)));
+    upkeep.spawn(watch_certificate(Arc::clone(&shared.tls)));
     if let Some(strangers) = strangers {
         upkeep.spawn(record_strangers(Arc::clone(&shared), strangers));
     }
@@ -172,11 +178,18 @@ fn admit(
             });
         }
         Err(reason) => {
-            let Ok(place) = Arc::clone(&shared.refusals).try_acquire_owned() else { return };
+            // Every refusal is counted here and now; only the farewell depends on a place.
+            let records = shared.count_refusal(client.ip(), reason, || refused(client, reason));
+            let place = Arc::clone(&shared.refusals).try_acquire_owned().ok();
+            if place.is_none() && records.is_empty() {
+                return;
+            }
             let shared = Arc::clone(shared);
             sessions.spawn(async move {
-                turn_away(&shared, stream, client, implicit, reason).await;
-                drop(place);
+                shared.record_all(records).await;
+                if place.is_some() {
+                    turn_away(stream, implicit).await;
+                }
             });
         }
     }
@@ -189,28 +202,34 @@ fn judge(shared: &Shared, client: IpAddr) -> Result<Permit, &'static str> {
         AddressVerdict::Denied(_) => return Err("ip_denied"),
         AddressVerdict::Unlisted => return Err("ip_not_allowed"),
     }
-    if shared.throttle.connection(client).is_err() {
+    let banned = shared.throttle.connection(client).is_err();
+    if banned && !shared.throttle.has_regulars(client) {
         return Err("banned");
     }
     if !shared.audit.is_healthy() {
         return Err("audit_unavailable");
     }
-    shared.admission.admit(client).map_err(Refused::reason)
+    // What came to be known there may come still, among few.
+    shared.admission.admit(client, banned).map_err(|refused| match refused {
+        Refused::PerAddress if banned => "banned",
+        refused => refused.reason(),
+    })
 }
 
-async fn turn_away(shared: &Shared, mut stream: TcpStream, client: SocketAddr, implicit: bool, reason: &'static str) {
-    let record = || {
-        let mut record = Record::new(Event::ConnectionRefused).failed(reason);
-        record.codes = vec![Code::Unavailable.number()];
-        record
-            .with("source_ip", Detail::Text(client.ip().to_string()))
-            .with("source_port", Detail::Number(client.port().into()))
-    };
-    shared.record_refusal(client.ip(), reason, record).await;
+fn refused(client: SocketAddr, reason: &'static str) -> Record {
+    let mut record = Record::new(Event::ConnectionRefused).failed(reason);
+    record.codes = vec![Code::Unavailable.number()];
+    record
+        .with("source_ip", Detail::Text(client.ip().to_string()))
+        .with("source_port", Detail::Number(client.port().into()))
+}
+
+/// Says farewell to somebody who gets no session.
+async fn turn_away(mut stream: TcpStream, implicit: bool) {
     let _ = timeout(REFUSAL_TIME, async {
         if !implicit {
             let mut line = Vec::new();
-            refusal(Code::Unavailable, "Service not available.").write(&mut line);
+            Reply::new(Code::Unavailable, "Service not available.").write(&mut line);
             stream.write_all(&line).await?;
         }
         stream.shutdown().await?;
@@ -265,6 +284,7 @@ async fn sweep(shared: Arc<Shared>) {
     loop {
         each_second.tick().await;
         shared.record_counted(false).await;
+        shared.admission.sweep();
         if swept.elapsed() >= SWEEP_PERIOD {
             shared.throttle.sweep();
             let homes = Arc::clone(&shared.homes);
@@ -276,6 +296,23 @@ async fn sweep(shared: Arc<Shared>) {
     }
 }
 
+/// Tells the operator in time that the certificate ends.
+async fn watch_certificate(tls: Arc<ServerTls>) {
+    let mut daily = interval(EXPIRY_PERIOD);
+    daily.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        daily.tick().await;
+        let expires = tls.expires();
+        if ends_soon(expires, Timestamp::now()) {
+            warn!(%expires, "the certificate ends soon, and no client will accept it then: replace it and restart");
+        }
+    }
+}
+
+fn ends_soon(expires: Timestamp, now: Timestamp) -> bool {
+    expires.duration_since(now) < EXPIRY_WARNING
+}
+
 /// Records connections to passive ports from addresses that have nothing to do there.
 async fn record_strangers(shared: Arc<Shared>, mut strangers: mpsc::Receiver<Stranger>) {
     while let Some(stranger) = strangers.recv().await {
@@ -285,6 +322,20 @@ async fn record_strangers(shared: Arc<Shared>, mut strangers: mpsc::Receiver<Str
             record = record.with("passive_port", Detail::Number(stranger.local.port().into()));
             record.with("unreported", Detail::Number(stranger.unreported))
         };
-        shared.record_refusal(stranger.peer.ip(), "data_peer_mismatch", record).await;
+        let records = shared.count_refusal(stranger.peer.ip(), "data_peer_mismatch", record);
+        shared.record_all(records).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_thirty_days_of_a_certificate_are_soon() {
+        let now = Timestamp::now();
+        let after = |days: i64| now + SignedDuration::from_hours(days * 24);
+        assert!(ends_soon(after(29), now) && ends_soon(after(-1), now));
+        assert!(!ends_soon(after(31), now));
     }
 }

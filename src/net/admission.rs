@@ -1,15 +1,24 @@
-//! How many sessions and TLS handshakes may be under way, overall and by source.
+//! How many sessions and TLS handshakes may be under way, overall and by source, and how fast
+//! connections may come from one source.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::policy::network::source_network;
 use crate::settings::Limits;
+
+/// Connections a second that one source may open on average. No honest client comes near.
+const ARRIVALS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
+/// Connections that one source may open at once; more where it may have more sessions.
+const ARRIVALS_AT_ONCE: NonZeroU32 = NonZeroU32::new(200).unwrap();
+/// Sessions that a banned address may have for those who are known there.
+const SPARED_MAX: usize = 8;
 
 /// The bounds on sessions and handshakes, and what is in use of them.
 #[derive(Debug)]
@@ -18,12 +27,15 @@ pub struct Admission {
     sessions_per_address_max: usize,
     sessions: Mutex<Sessions>,
     handshakes: Arc<Semaphore>,
+    arrivals: DefaultKeyedRateLimiter<IpNet>,
 }
 
 #[derive(Debug, Default)]
 struct Sessions {
     total: usize,
     by_source: HashMap<IpNet, usize>,
+    /// Those of them that came while their address was banned.
+    spared: HashMap<IpNet, usize>,
 }
 
 /// Why a connection gets no session.
@@ -33,6 +45,8 @@ pub enum Refused {
     Total,
     /// The address (IPv6: its /64) has as many as it may (`limits.sessions-per-address`).
     PerAddress,
+    /// The address (IPv6: its /64) connects faster than anybody needs to.
+    Rate,
 }
 
 impl Refused {
@@ -41,16 +55,8 @@ impl Refused {
         match self {
             Self::Total => "sessions_total",
             Self::PerAddress => "sessions_per_address",
+            Self::Rate => "connection_rate",
         }
-    }
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Total => "Too many connections to this server, try again later",
-            Self::PerAddress => "Too many connections from your address",
-        })
     }
 }
 
@@ -60,25 +66,31 @@ impl fmt::Display for Refused {
 pub struct Permit {
     admission: Arc<Admission>,
     source: IpNet,
+    spared: bool,
 }
 
 impl Admission {
     /// Takes the bounds from the settings.
     pub fn new(limits: &Limits) -> Arc<Self> {
+        let per_address = u32::try_from(limits.sessions_per_address).ok().and_then(NonZeroU32::new);
+        let at_once = per_address.map_or(ARRIVALS_AT_ONCE, |sessions| sessions.max(ARRIVALS_AT_ONCE));
         Arc::new(Self {
             sessions_max: limits.sessions,
             sessions_per_address_max: limits.sessions_per_address,
             sessions: Mutex::default(),
             handshakes: Arc::new(Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS))),
+            arrivals: RateLimiter::keyed(Quota::per_second(ARRIVALS_PER_SECOND).allow_burst(at_once)),
         })
     }
 
-    /// Takes a place for a session from the address.
+    /// Takes a place for a session from the address; where it is banned, one of the few that are for
+    /// those who are known there.
     ///
     /// # Errors
-    /// [`Refused`] where the server or the address has no place left.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Permit, Refused> {
+    /// [`Refused`] where the server or the address has no place left, or the address comes too fast.
+    pub fn admit(self: &Arc<Self>, address: IpAddr, banned: bool) -> Result<Permit, Refused> {
         let source = source_network(address);
+        self.arrivals.check_key(&source).map_err(|_| Refused::Rate)?;
         let mut sessions = self.lock();
         if sessions.total >= self.sessions_max {
             return Err(Refused::Total);
@@ -87,19 +99,34 @@ impl Admission {
         if of_source >= self.sessions_per_address_max {
             return Err(Refused::PerAddress);
         }
+        if banned {
+            let spared = sessions.spared.entry(source).or_default();
+            if *spared >= SPARED_MAX {
+                return Err(Refused::PerAddress);
+            }
+            *spared = spared.saturating_add(1);
+        }
         sessions.by_source.insert(source, of_source.saturating_add(1));
         sessions.total = sessions.total.saturating_add(1);
-        Ok(Permit { admission: Arc::clone(self), source })
+        Ok(Permit { admission: Arc::clone(self), source, spared: banned })
     }
 
-    /// Waits for the right to do one TLS handshake of a control connection. The caller bounds the
-    /// wait; none comes only while the server ends.
+    /// Forgets sources that have not come lately. To be called every second or so, which bounds the
+    /// memory by the connections that come in that time.
+    pub fn sweep(&self) {
+        self.arrivals.retain_recent();
+        self.arrivals.shrink_to_fit();
+    }
+
+    /// Waits for the right to do the costly part of one TLS handshake of a control connection, the
+    /// answer to the `ClientHello`. The caller bounds the wait; none comes only while the server ends.
     pub async fn handshake(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.handshakes).acquire_owned().await.ok()
     }
 
     /// Sessions at this moment.
-    pub fn sessions(&self) -> usize {
+    #[cfg(test)]
+    fn sessions(&self) -> usize {
         self.lock().total
     }
 
@@ -112,12 +139,17 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut sessions = self.admission.lock();
         sessions.total = sessions.total.saturating_sub(1);
-        let left = sessions.by_source.get(&self.source).map_or(0, |count| count.saturating_sub(1));
-        if left == 0 {
-            sessions.by_source.remove(&self.source);
-        } else {
-            sessions.by_source.insert(self.source, left);
+        take_one(&mut sessions.by_source, &self.source);
+        if self.spared {
+            take_one(&mut sessions.spared, &self.source);
         }
+    }
+}
+
+fn take_one(counts: &mut HashMap<IpNet, usize>, source: &IpNet) {
+    match counts.get_mut(source) {
+        Some(count) if *count > 1 => *count = count.saturating_sub(1),
+        _ => drop(counts.remove(source)),
     }
 }
 
@@ -149,7 +181,7 @@ mod tests {
     #[test]
     fn places_are_counted_by_source_and_given_back() {
         let admission = admission(4, 2);
-        let admit = |address: &str| admission.admit(address.parse().unwrap());
+        let admit = |address: &str| admission.admit(address.parse().unwrap(), false);
         let one = admit("192.0.2.1").unwrap();
         let two = admit("::ffff:192.0.2.1").unwrap();
         assert_eq!(admit("192.0.2.1").unwrap_err(), Refused::PerAddress);
@@ -163,6 +195,33 @@ mod tests {
         drop((last, two, three, four));
         assert_eq!(admission.sessions(), 0);
         assert!(admission.lock().by_source.is_empty());
+    }
+
+    #[test]
+    fn a_banned_address_has_few_places() {
+        let admission = admission(100, 100);
+        let office = "192.0.2.1".parse().unwrap();
+        let mut held: Vec<_> = (0..SPARED_MAX).map(|_| admission.admit(office, true).unwrap()).collect();
+        assert_eq!(admission.admit(office, true).unwrap_err(), Refused::PerAddress);
+        assert!(admission.admit("192.0.2.2".parse().unwrap(), true).is_ok());
+        held.pop();
+        held.push(admission.admit(office, true).unwrap());
+        drop(held);
+        assert_eq!(admission.sessions(), 0);
+        assert!(admission.lock().spared.is_empty());
+    }
+
+    #[test]
+    fn a_source_that_comes_too_fast_is_refused_and_no_other() {
+        let admission = admission(10, 10);
+        let mut refused = 0;
+        for _ in 0..2000 {
+            refused += u32::from(admission.admit("2001:db8::1".parse().unwrap(), false).is_err());
+        }
+        assert!(refused > 1000, "{refused}");
+        assert_eq!(admission.admit("2001:db8::2".parse().unwrap(), false).unwrap_err(), Refused::Rate);
+        assert!(admission.admit("192.0.2.1".parse().unwrap(), false).is_ok());
+        assert_eq!(admission.arrivals.len(), 2);
     }
 
     #[tokio::test]

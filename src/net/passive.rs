@@ -2,8 +2,9 @@
 //! with the few ports that a firewall lets through.
 //!
 //! The listener of a port is opened by its first reservation, and one task hands each connection
-//! to the reservation of the address it comes from. A connection from elsewhere is closed at once
-//! and takes nothing from anybody. The listener stays a while after its last reservation, so that
+//! to the reservation of the address it comes from, as long as that is held: several programs can
+//! share an address, and which connection is the right one shows only later. A connection from
+//! elsewhere is closed at once and takes nothing from anybody. The listener stays a while after its last reservation, so that
 //! a busy port is not bound for each transfer, and a client that connects late hears an end and
 //! no reset.
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use rand::RngExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::listener;
@@ -27,6 +28,8 @@ use crate::settings::PortRange;
 
 /// How long a listener stays after its last reservation.
 const STAY: Duration = Duration::from_secs(5);
+/// Connections handed to a reservation that have not been taken yet; any more are closed.
+const UNTAKEN_MAX: usize = 4;
 /// Connections that the kernel keeps for a port until they are handed on.
 const BACKLOG: i32 = 64;
 /// Ports tried in one call that turn out to be taken by other programs.
@@ -81,33 +84,27 @@ impl fmt::Display for ReserveFault {
     }
 }
 
-/// A port that awaits one connection from one client. Dropping it releases the port.
+/// A port that awaits connections from one client. Dropping it releases the port.
 pub struct Reservation {
     ports: Arc<PassivePorts>,
     local: SocketAddr,
     client: IpAddr,
-    id: u64,
-    arrival: oneshot::Receiver<TcpStream>,
+    arrivals: mpsc::Receiver<TcpStream>,
 }
 
 #[derive(Default)]
 struct State {
     doors: HashMap<SocketAddr, Door>,
-    held: HashMap<(IpAddr, IpAddr), HashSet<u16>>,
-    last_id: u64,
+    /// By this machine's address, with no port, and the client.
+    held: HashMap<(SocketAddr, IpAddr), HashSet<u16>>,
     unreported: u64,
 }
 
 /// An open port.
 struct Door {
-    waiting: HashMap<IpAddr, Waiting>,
+    waiting: HashMap<IpAddr, mpsc::Sender<TcpStream>>,
     former: VecDeque<IpAddr>,
     used: Instant,
-}
-
-struct Waiting {
-    id: u64,
-    deliver: oneshot::Sender<TcpStream>,
 }
 
 impl PassivePorts {
@@ -134,21 +131,21 @@ impl PassivePorts {
         self.unread.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Reserves a port on `local`, the address of this machine that the control connection uses,
-    /// for one connection from `client`: any port that this client does not hold, each as likely
-    /// as the other. Must be called within the runtime.
+    /// Reserves a port on `local`, the address of this machine that the control connection uses (its
+    /// port is of no account, its IPv6 scope is kept), for `client`: any port that this client does
+    /// not hold, each as likely as the other. Must be called within the runtime.
     ///
     /// # Errors
     /// [`ReserveFault`]; never a port outside the range.
-    pub fn reserve(self: &Arc<Self>, local: IpAddr, client: IpAddr) -> Result<Reservation, ReserveFault> {
-        let (local, client) = (local.to_canonical(), client.to_canonical());
+    pub fn reserve(self: &Arc<Self>, local: SocketAddr, client: IpAddr) -> Result<Reservation, ReserveFault> {
+        let (local, client) = (with_port(listener::canonical(local), 0), client.to_canonical());
         let mut state = self.lock();
         let mut taken = HashSet::new();
         loop {
             let held = state.held.get(&(local, client));
             let free = |port: u16| !taken.contains(&port) && !held.is_some_and(|held| held.contains(&port));
             let port = self.pick(free).ok_or(ReserveFault::Exhausted)?;
-            let address = SocketAddr::new(local, port);
+            let address = with_port(local, port);
             if let Entry::Vacant(place) = state.doors.entry(address) {
                 match self.open(address) {
                     Ok(door) => {
@@ -162,25 +159,25 @@ impl PassivePorts {
                     Err(error) => return Err(ReserveFault::Bind(error)),
                 }
             }
-            let id = state.last_id.wrapping_add(1);
-            state.last_id = id;
-            let (deliver, arrival) = oneshot::channel();
+            let (deliver, arrivals) = mpsc::channel(UNTAKEN_MAX);
             if let Some(door) = state.doors.get_mut(&address) {
-                door.waiting.insert(client, Waiting { id, deliver });
+                door.waiting.insert(client, deliver);
             }
             state.held.entry((local, client)).or_default().insert(port);
             drop(state);
-            return Ok(Reservation { ports: Arc::clone(self), local: address, client, id, arrival });
+            return Ok(Reservation { ports: Arc::clone(self), local: address, client, arrivals });
         }
     }
 
     /// Reservations at this moment.
-    pub fn in_use(&self) -> usize {
+    #[cfg(test)]
+    fn in_use(&self) -> usize {
         self.lock().doors.values().map(|door| door.waiting.len()).sum()
     }
 
     /// Ports open at this moment.
-    pub fn open_ports(&self) -> usize {
+    #[cfg(test)]
+    fn open_ports(&self) -> usize {
         self.lock().doors.len()
     }
 
@@ -211,9 +208,8 @@ impl PassivePorts {
     fn deliver(&self, local: SocketAddr, peer: SocketAddr, stream: TcpStream) -> Option<TcpStream> {
         let client = peer.ip();
         let mut state = self.lock();
-        if let Some(waiting) = state.remove(local, client, None) {
-            drop(state);
-            return waiting.deliver.send(stream).err();
+        if let Some(waiting) = state.doors.get(&local).and_then(|door| door.waiting.get(&client)) {
+            return waiting.try_send(stream).err().map(mpsc::error::TrySendError::into_inner);
         }
         let (waiting, former) =
             state.doors.get(&local).map_or((0, false), |door| (door.waiting.len(), door.former.contains(&client)));
@@ -239,25 +235,24 @@ impl PassivePorts {
 }
 
 impl State {
-    /// Takes a client's reservation of a port away; with an id, only that one.
-    fn remove(&mut self, local: SocketAddr, client: IpAddr, id: Option<u64>) -> Option<Waiting> {
-        let door = self.doors.get_mut(&local)?;
-        if id.is_some_and(|id| door.waiting.get(&client).is_none_or(|waiting| waiting.id != id)) {
-            return None;
+    /// Takes a client's reservation of a port away.
+    fn remove(&mut self, local: SocketAddr, client: IpAddr) {
+        let Some(door) = self.doors.get_mut(&local) else { return };
+        if door.waiting.remove(&client).is_none() {
+            return;
         }
-        let waiting = door.waiting.remove(&client)?;
         door.used = Instant::now();
         if !door.former.contains(&client) {
             door.former.truncate(FORMER_MAX.saturating_sub(1));
             door.former.push_front(client);
         }
-        if let Some(held) = self.held.get_mut(&(local.ip(), client)) {
+        let holder = (with_port(local, 0), client);
+        if let Some(held) = self.held.get_mut(&holder) {
             held.remove(&local.port());
             if held.is_empty() {
-                self.held.remove(&(local.ip(), client));
+                self.held.remove(&holder);
             }
         }
-        Some(waiting)
     }
 }
 
@@ -289,6 +284,13 @@ async fn attend(ports: Weak<PassivePorts>, local: SocketAddr, mut socket: TcpLis
     }
 }
 
+/// The address with another port; its IPv6 scope stays, without which a link-local one means
+/// nothing.
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}
+
 /// Closes a connection with an end rather than a reset, as far as that needs no waiting: what it
 /// has sent already must be read for that.
 fn turn_away(stream: &TcpStream) {
@@ -302,23 +304,31 @@ impl Reservation {
         self.local.port()
     }
 
-    /// The client's connection, once it is here. May be called again after it was cancelled.
+    /// The next connection from the client's address. May be called again for further ones until
+    /// the reservation is dropped, so that a connection which proves not to be the client's own takes
+    /// nothing from it. Losing the future loses no connection.
     ///
     /// # Errors
-    /// The connection was taken by an earlier call, or the server ends.
+    /// The server ends.
     pub async fn accept(&mut self) -> io::Result<TcpStream> {
-        if self.arrival.is_terminated() {
-            return Err(io::ErrorKind::NotConnected.into());
+        loop {
+            let arrived = self.arrivals.recv().await;
+            let stream = arrived.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))?;
+            // One that is gone already is not worth telling of: the next may be the right one.
+            if listener::prepare(&stream).is_ok() {
+                return Ok(stream);
+            }
         }
-        let stream = (&mut self.arrival).await.map_err(|_| io::Error::from(io::ErrorKind::NotConnected))?;
-        listener::prepare(&stream)?;
-        Ok(stream)
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.ports.lock().remove(self.local, self.client, Some(self.id));
+        self.ports.lock().remove(self.local, self.client);
+        self.arrivals.close();
+        while let Ok(untaken) = self.arrivals.try_recv() {
+            turn_away(&untaken);
+        }
     }
 }
 

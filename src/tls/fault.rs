@@ -20,6 +20,8 @@ pub enum HandshakeFault {
     ForeignAlpn,
     /// Not finished within the time allowed.
     Timeout,
+    /// Too many others were under way for the whole time allowed.
+    Crowded,
     /// The client closed the connection before the handshake was done.
     ClientGaveUp,
     /// The client ended the handshake with an alert, given by its registered name.
@@ -37,6 +39,7 @@ impl HandshakeFault {
             Self::NothingInCommon(_) => "nothing_in_common",
             Self::ForeignAlpn => "foreign_alpn",
             Self::Timeout => "timeout",
+            Self::Crowded => "too_many_handshakes",
             Self::ClientGaveUp => "client_gave_up",
             Self::ClientRefused(_) => "client_refused",
             Self::Broken(_) => "broken",
@@ -114,6 +117,7 @@ impl fmt::Display for HandshakeFault {
             Self::NothingInCommon(what) => write!(f, "the client offers no {what} accepted here: update it"),
             Self::ForeignAlpn => f.write_str("the client asked for another protocol than ftp by ALPN"),
             Self::Timeout => f.write_str("the TLS handshake took too long"),
+            Self::Crowded => f.write_str("too many TLS handshakes were under way: see limits.handshakes"),
             Self::ClientGaveUp => f.write_str("the client closed the connection during the TLS handshake"),
             Self::ClientRefused(alert) => write!(
                 f,

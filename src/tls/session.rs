@@ -1,13 +1,15 @@
 //! The TLS of one control connection and of the data connections that belong to it.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustls::server::Acceptor;
 use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::fault::HandshakeFault;
@@ -33,16 +35,40 @@ impl SessionTls {
         Ok(Self { server, keys, version: OnceLock::new() })
     }
 
-    /// Does the handshake of the control connection (RFC 4217 §4), within `limit` as a whole.
+    /// Does the handshake of the control connection (RFC 4217 §4), within `limit` as a whole. Once
+    /// the `ClientHello` is here, `place` is awaited, and what it gives is held while the answer is
+    /// computed: never while the client is waited for, so that silent clients hold nothing.
     ///
     /// # Errors
     /// [`HandshakeFault`]; the alert was sent and the connection closed.
-    pub async fn accept_control<IO>(&self, io: IO, limit: Duration) -> Result<(TlsStream<IO>, TlsFacts), HandshakeFault>
+    pub async fn accept_control<IO, P>(
+        &self,
+        io: IO,
+        limit: Duration,
+        place: impl Future<Output = Option<P>>,
+    ) -> Result<(TlsStream<IO>, TlsFacts), HandshakeFault>
     where
         IO: AsyncRead + AsyncWrite + Unpin,
     {
-        let accept = TlsAcceptor::from(self.control_config()).accept(io).into_fallible();
-        match timeout(limit, accept).await {
+        let deadline = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
+        let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), io);
+        let hello = match timeout_at(deadline, &mut acceptor).await {
+            Err(_) => return Err(HandshakeFault::Timeout),
+            Ok(Err(error)) => {
+                if let Some(io) = acceptor.take_io() {
+                    parting::part(io).await;
+                }
+                return Err(HandshakeFault::from_io(&error));
+            }
+            Ok(Ok(hello)) => hello,
+        };
+        let Ok(Some(place)) = timeout_at(deadline, place).await else {
+            parting::part(hello.io).await;
+            return Err(HandshakeFault::Crowded);
+        };
+        let accept = hello.into_stream(self.control_config()).into_fallible();
+        drop(place);
+        match timeout_at(deadline, accept).await {
             Err(_) => Err(HandshakeFault::Timeout),
             Ok(Err((error, io))) => {
                 parting::part(io).await;

@@ -80,6 +80,11 @@ struct Control {
     _client: tokio_rustls::client::TlsStream<TcpStream>,
 }
 
+/// A place for the costly part of a handshake, where there is one.
+fn free() -> std::future::Ready<Option<()>> {
+    std::future::ready(Some(()))
+}
+
 fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) -> settings::Tls {
     settings::Tls {
         certificate: directory.join("server.pem"),
@@ -135,7 +140,8 @@ impl World {
     async fn control(&self, client: &Client) -> Control {
         let session = self.server.session().unwrap();
         let (near, far) = pair().await;
-        let (server, client) = tokio::join!(session.accept_control(near, LIMIT), client.connect(far, "localhost"));
+        let (server, client) =
+            tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, "localhost"));
         let ((mut server, facts), mut client) = (server.unwrap(), client.unwrap());
         assert!(!facts.resumed);
         server.write_all(b"220\r\n").await.unwrap();
@@ -241,7 +247,7 @@ async fn the_control_connection_is_described_and_gets_four_tickets() {
     let mut config = client.config.clone();
     config.alpn_protocols = vec![b"x-filezilla-ftp".to_vec(), b"ftp".to_vec()];
     let client = Client { config, memory: client.memory };
-    let (server, stream) = tokio::join!(session.accept_control(near, LIMIT), client.connect(far, "localhost"));
+    let (server, stream) = tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, "localhost"));
     let ((mut server, facts), mut stream) = (server.unwrap(), stream.unwrap());
     assert_eq!(facts.version, "1.3");
     assert_eq!(facts.cipher, "TLS_AES_256_GCM_SHA384");
@@ -263,8 +269,17 @@ async fn speak(world: &World, bytes: &[u8]) -> (HandshakeFault, Vec<u8>) {
         far.read_to_end(&mut answer).await.expect("closed gently");
         answer
     };
-    let (fault, answer) = tokio::join!(session.accept_control(near, LIMIT), talk);
+    let (fault, answer) = tokio::join!(session.accept_control(near, LIMIT, free()), talk);
     (fault.map(drop).unwrap_err(), answer)
+}
+
+/// A `ClientHello` that nothing follows.
+fn client_hello(world: &World) -> Vec<u8> {
+    let config = Arc::new(world.client(&version::TLS13).config);
+    let mut client = rustls::ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).unwrap();
+    hello
 }
 
 /// A `ClientHello` of a client of the last century.
@@ -298,7 +313,8 @@ async fn failed_handshakes_have_each_their_fault() {
     {
         let session = world.server.session().unwrap();
         let (near, far) = pair().await;
-        let (result, client) = tokio::join!(session.accept_control(near, LIMIT), client.connect(far, "localhost"));
+        let (result, client) =
+            tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, "localhost"));
         assert_eq!(result.map(drop), Err(fault));
         assert!(client.is_err());
     }
@@ -323,7 +339,7 @@ async fn groups_not_in_common_are_said_so() {
     let client = Client { config, memory: Arc::default() };
     let session = world.server.session().unwrap();
     let (near, far) = pair().await;
-    let (result, _) = tokio::join!(session.accept_control(near, LIMIT), client.connect(far, "localhost"));
+    let (result, _) = tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, "localhost"));
     assert_eq!(result.map(drop), Err(HandshakeFault::NothingInCommon("key exchange group")));
 }
 
@@ -335,11 +351,11 @@ async fn silence_and_giving_up_are_told_apart() {
         let session = world.server.session().unwrap();
         let (near, mut far) = pair().await;
         far.write_all(begun).await.unwrap();
-        assert_eq!(session.accept_control(near, short).await.map(drop), Err(HandshakeFault::Timeout));
+        assert_eq!(session.accept_control(near, short, free()).await.map(drop), Err(HandshakeFault::Timeout));
         let (near, mut far) = pair().await;
         far.write_all(begun).await.unwrap();
         drop(far);
-        assert_eq!(session.accept_control(near, LIMIT).await.map(drop), Err(HandshakeFault::ClientGaveUp));
+        assert_eq!(session.accept_control(near, LIMIT, free()).await.map(drop), Err(HandshakeFault::ClientGaveUp));
 
         let accept = |tcp, limit| {
             let session = Arc::clone(&session);
@@ -375,4 +391,43 @@ async fn clear_data_and_foreign_alpn_are_refused_without_a_reset() {
     let (bound, read) = data(&control, &foreign, &flow_to_client(), DataBinding::Address).await;
     assert_eq!(bound, Err(DataFault::Handshake(HandshakeFault::ForeignAlpn)));
     assert!(read.is_err());
+}
+
+#[tokio::test]
+async fn silent_clients_keep_nobody_out() {
+    let world = world();
+    let places = Arc::new(tokio::sync::Semaphore::new(1));
+    let place = || async { Arc::clone(&places).acquire_owned().await.ok() };
+    let (mut connections, mut waiting) = (Vec::new(), tokio::task::JoinSet::new());
+    for greeting in [&b""[..], b"\x16\x03\x01\x02", &client_hello(&world)] {
+        let (near, mut far) = pair().await;
+        far.write_all(greeting).await.unwrap();
+        let session = world.server.session().unwrap();
+        let places = Arc::clone(&places);
+        waiting.spawn(async move {
+            let place = async { places.acquire_owned().await.ok() };
+            session.accept_control(near, LIMIT, place).await.map(drop)
+        });
+        connections.push(far);
+    }
+    connections[2].readable().await.unwrap();
+    let session = world.server.session().unwrap();
+    let (near, far) = pair().await;
+    let client = world.client(&version::TLS13);
+    let both = async { tokio::join!(session.accept_control(near, LIMIT, place()), client.connect(far, "localhost")) };
+    let (served, _) = tokio::time::timeout(LIMIT / 2, both).await.unwrap();
+    served.unwrap();
+    assert!(waiting.try_join_next().is_none(), "the silent ones are still waited for");
+}
+
+#[tokio::test]
+async fn where_no_place_comes_free_the_handshake_is_refused_in_time() {
+    let world = world();
+    let session = world.server.session().unwrap();
+    let (near, far) = pair().await;
+    let client = world.client(&version::TLS13);
+    let short = Duration::from_millis(100);
+    let never = std::future::pending::<Option<()>>();
+    let (refused, _) = tokio::join!(session.accept_control(near, short, never), client.connect(far, "localhost"));
+    assert_eq!(refused.map(drop), Err(HandshakeFault::Crowded));
 }

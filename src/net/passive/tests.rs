@@ -9,6 +9,11 @@ use super::*;
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SOON: Duration = Duration::from_secs(5);
 
+/// This machine's end of a control connection.
+fn local() -> SocketAddr {
+    SocketAddr::new(LOCAL, 21)
+}
+
 fn loopback(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, last))
 }
@@ -37,10 +42,10 @@ async fn arrives(reservation: &mut Reservation) -> TcpStream {
 async fn two_clients_share_the_only_port() {
     let range = range(21_000, 1);
     let ports = PassivePorts::new(range);
-    let mut one = ports.reserve(LOCAL, loopback(1)).unwrap();
-    let mut two = ports.reserve(LOCAL, "::ffff:127.0.0.2".parse().unwrap()).unwrap();
+    let mut one = ports.reserve(local(), loopback(1)).unwrap();
+    let mut two = ports.reserve(local(), "::ffff:127.0.0.2".parse().unwrap()).unwrap();
     assert_eq!((one.port(), two.port()), (range.first, range.first));
-    assert!(matches!(ports.reserve(LOCAL, loopback(1)), Err(ReserveFault::Exhausted)));
+    assert!(matches!(ports.reserve(local(), loopback(1)), Err(ReserveFault::Exhausted)));
     assert_eq!((ports.in_use(), ports.open_ports()), (2, 1));
 
     let mut second = connect(loopback(2), two.port()).await;
@@ -49,14 +54,51 @@ async fn two_clients_share_the_only_port() {
     first.write_all(b"1").await.unwrap();
     for (reservation, expected) in [(&mut one, b'1'), (&mut two, b'2')] {
         assert_eq!(arrives(reservation).await.read_u8().await.unwrap(), expected);
-        assert!(reservation.accept().await.is_err(), "used up");
     }
-    assert_eq!(ports.in_use(), 0);
-    let again = ports.reserve(LOCAL, loopback(1)).unwrap();
+    assert_eq!(ports.in_use(), 2, "held until they are dropped");
     drop(one);
-    assert_eq!(ports.in_use(), 1, "an old reservation releases nothing of a new one");
-    drop(again);
+    let again = ports.reserve(local(), loopback(1)).unwrap();
+    drop((two, again));
     assert_eq!(ports.in_use(), 0);
+}
+
+#[tokio::test]
+async fn a_connection_that_came_first_takes_nothing_from_the_right_one() {
+    let ports = PassivePorts::new(range(21_300, 1));
+    let mut reservation = ports.reserve(local(), loopback(1)).unwrap();
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        others.push(connect(loopback(1), reservation.port()).await);
+        arrives(&mut reservation).await;
+    }
+    assert!(timeout(Duration::from_millis(20), reservation.accept()).await.is_err(), "and a lost wait loses nothing");
+    let mut right = connect(loopback(1), reservation.port()).await;
+    right.write_all(b"r").await.unwrap();
+    assert_eq!(arrives(&mut reservation).await.read_u8().await.unwrap(), b'r');
+}
+
+#[tokio::test]
+async fn connections_that_nobody_takes_are_bounded_and_end() {
+    let ports = PassivePorts::new(range(21_400, 1));
+    let reservation = ports.reserve(local(), loopback(1)).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..UNTAKEN_MAX {
+        held.push(connect(loopback(1), reservation.port()).await);
+    }
+    let mut one_more = connect(loopback(1), reservation.port()).await;
+    assert_eq!(timeout(SOON, one_more.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+    drop(reservation);
+    for mut stream in held {
+        assert_eq!(timeout(SOON, stream.read(&mut [0; 1])).await.unwrap().unwrap(), 0, "an end, no reset");
+    }
+}
+
+#[tokio::test]
+async fn the_scope_of_a_link_local_address_is_kept() {
+    let ports = PassivePorts::new(range(21_500, 1));
+    let control = SocketAddr::V6(std::net::SocketAddrV6::new(std::net::Ipv6Addr::LOCALHOST, 21, 0, 1));
+    let reservation = ports.reserve(control, "::1".parse().unwrap()).unwrap();
+    assert!(matches!(reservation.local, SocketAddr::V6(local) if local.scope_id() == 1), "{:?}", reservation.local);
 }
 
 #[tokio::test]
@@ -64,7 +106,7 @@ async fn a_stranger_is_turned_away_and_the_rightful_client_still_served() {
     let ports = PassivePorts::new(range(21_100, 1));
     let mut reports = ports.strangers().unwrap();
     assert!(ports.strangers().is_none());
-    let mut reservation = ports.reserve(LOCAL, loopback(1)).unwrap();
+    let mut reservation = ports.reserve(local(), loopback(1)).unwrap();
     let mut stranger = connect(loopback(3), reservation.port()).await;
     assert_eq!(timeout(SOON, stranger.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
     let report = timeout(SOON, reports.recv()).await.unwrap().unwrap();
@@ -73,7 +115,9 @@ async fn a_stranger_is_turned_away_and_the_rightful_client_still_served() {
 
     let _client = connect(loopback(1), reservation.port()).await;
     arrives(&mut reservation).await;
-    let mut late = connect(loopback(1), reservation.port()).await;
+    drop(reservation);
+    let port = report.local.port();
+    let mut late = connect(loopback(1), port).await;
     assert_eq!(timeout(SOON, late.read(&mut [0; 1])).await.unwrap().unwrap(), 0, "an end, no reset");
     assert!(reports.try_recv().is_err(), "a late client is no stranger");
 }
@@ -82,7 +126,7 @@ async fn a_stranger_is_turned_away_and_the_rightful_client_still_served() {
 async fn reports_are_bounded_and_the_rest_counted() {
     let ports = PassivePorts::new(range(21_200, 1));
     let mut reports = ports.strangers().unwrap();
-    let reservation = ports.reserve(LOCAL, loopback(1)).unwrap();
+    let reservation = ports.reserve(local(), loopback(1)).unwrap();
     for _ in 0..50 {
         let mut stranger = connect(loopback(4), reservation.port()).await;
         let _ = timeout(SOON, stranger.read(&mut [0; 1])).await.unwrap();
@@ -102,7 +146,7 @@ async fn ports_are_spread_evenly_and_stay_in_the_range() {
     let mut counts: BTreeMap<u16, f64> = BTreeMap::new();
     let rounds = 5_000;
     for _ in 0..rounds {
-        *counts.entry(ports.reserve(LOCAL, loopback(1)).unwrap().port()).or_default() += 1.0;
+        *counts.entry(ports.reserve(local(), loopback(1)).unwrap().port()).or_default() += 1.0;
     }
     assert!(counts.keys().all(|port| range.contains(*port)));
     let expected = f64::from(rounds) / 10.0;
@@ -116,10 +160,10 @@ async fn five_hundred_reservations() {
     let ports = PassivePorts::new(range(23_000, 50));
     let mut held = Vec::new();
     for client in 1..=10 {
-        let of_client: Vec<_> = (0..50).map(|_| ports.reserve(LOCAL, loopback(client)).unwrap()).collect();
+        let of_client: Vec<_> = (0..50).map(|_| ports.reserve(local(), loopback(client)).unwrap()).collect();
         let distinct: HashSet<_> = of_client.iter().map(Reservation::port).collect();
         assert_eq!(distinct.len(), 50);
-        assert!(matches!(ports.reserve(LOCAL, loopback(client)), Err(ReserveFault::Exhausted)));
+        assert!(matches!(ports.reserve(local(), loopback(client)), Err(ReserveFault::Exhausted)));
         held.extend((0..50).map(|_| client).zip(of_client));
     }
     assert_eq!((ports.in_use(), ports.open_ports()), (500, 50));
@@ -138,21 +182,22 @@ async fn taken_ports_are_skipped_and_errors_told_apart() {
     let _taken: Vec<_> =
         (range.first..range.last).map(|port| std::net::TcpListener::bind((LOCAL, port)).unwrap()).collect();
     let ports = PassivePorts::new(range);
-    let only = ports.reserve(LOCAL, loopback(1)).unwrap();
+    let only = ports.reserve(local(), loopback(1)).unwrap();
     assert_eq!(only.port(), range.last);
-    assert!(matches!(ports.reserve(LOCAL, loopback(1)), Err(ReserveFault::Exhausted)));
-    let elsewhere = "192.0.2.1".parse().unwrap();
+    assert!(matches!(ports.reserve(local(), loopback(1)), Err(ReserveFault::Exhausted)));
+    let elsewhere = "192.0.2.1:21".parse().unwrap();
     assert!(matches!(ports.reserve(elsewhere, loopback(1)), Err(ReserveFault::Bind(_))));
 }
 
 #[tokio::test]
 async fn an_unused_port_is_closed_after_a_while() {
     let ports = PassivePorts::with_stay(range(24_100, 1), Duration::from_millis(30));
-    let mut reservation = ports.reserve(LOCAL, loopback(1)).unwrap();
+    let mut reservation = ports.reserve(local(), loopback(1)).unwrap();
     sleep(Duration::from_millis(150)).await;
     assert_eq!(ports.open_ports(), 1, "not while somebody waits");
     let _client = connect(loopback(1), reservation.port()).await;
     arrives(&mut reservation).await;
+    drop(reservation);
     for _ in 0..100 {
         if ports.open_ports() == 0 {
             break;
@@ -160,7 +205,7 @@ async fn an_unused_port_is_closed_after_a_while() {
         sleep(Duration::from_millis(30)).await;
     }
     assert_eq!(ports.open_ports(), 0);
-    let mut reopened = ports.reserve(LOCAL, loopback(1)).unwrap();
+    let mut reopened = ports.reserve(local(), loopback(1)).unwrap();
     let _client = connect(loopback(1), reopened.port()).await;
     arrives(&mut reopened).await;
 }
