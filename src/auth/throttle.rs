@@ -228,9 +228,13 @@ impl<C: Clock + Clone> Throttle<C> {
     }
 
     /// The rest of the wait that earlier failures of the address brought: to be waited out before
-    /// [`Throttle::attempt`].
-    pub fn not_before(&self, address: IpAddr) -> Duration {
-        let standing = lock(&self.standing).get(&source_network(address)).unwrap_or_default();
+    /// [`Throttle::attempt`]. A user who is known there does not pay for what others did.
+    pub fn not_before(&self, address: IpAddr, user: &str) -> Duration {
+        let who = Who::new(address, user);
+        if self.is_proven(&who) {
+            return Duration::ZERO;
+        }
+        let standing = lock(&self.standing).get(&who.source).unwrap_or_default();
         standing.not_before.saturating_sub(self.now())
     }
 
