@@ -374,3 +374,21 @@ fn endless_passwords_are_refused_without_a_look() {
     wire.expect(421);
     wire.ended();
 }
+
+#[test]
+fn a_ban_of_a_shared_address_spares_those_who_logged_in_there() {
+    let server = Server::builder()
+        .user("bob", &[])
+        .policy("login.failures-per-address", "2")
+        .policy("login.delay-longest-seconds", "1")
+        .start();
+    Wire::login(&server, "alice");
+    let mut guesser = Wire::secure(&server);
+    for guess in ["one", "two", "three"] {
+        guesser.refused("bob", guess);
+    }
+    server.wait_for_record("auth.banned", |_| true);
+    Wire::login(&server, "alice");
+    Wire::secure(&server).refused("bob", PASSWORD);
+    Dial::to(&server).from(2).login("bob");
+}

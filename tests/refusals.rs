@@ -74,7 +74,21 @@ fn bytes_in_clear_in_place_of_the_handshake_end_the_connection() {
     wire.send("USER alice");
     let (said, _) = wire.rest();
     assert!(!said.starts_with(b"331"), "{said:?}");
-    server.wait_for_record("tls.handshake_failed", |_| true);
+    server.wait_for_record("tls.plaintext_injection", |_| true);
+}
+
+#[test]
+fn bytes_behind_auth_tls_in_a_segment_of_their_own_are_an_attack_too() {
+    let server = Server::running();
+    for _ in 0..10 {
+        let mut wire = Wire::greeted(&server);
+        wire.send_raw(b"AUTH TLS\r\n");
+        // The server may have answered and gone by now.
+        let _ = wire.try_send_raw(b"USER alice\r\n");
+        let _ = wire.rest();
+    }
+    eventually("ten records", || (server.records_of("tls.plaintext_injection").len() == 10).then_some(()));
+    assert!(server.records_of("tls.handshake_failed").is_empty());
 }
 
 #[test]
@@ -397,4 +411,29 @@ fn on_the_port_for_implicit_tls_nothing_is_said_in_clear() {
     let mut answer = Vec::new();
     let _ = clear.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"220") && !answer.starts_with(b"3"), "{answer:?}");
+}
+
+#[test]
+fn a_client_that_says_nothing_keeps_nobody_out_of_tls() {
+    let server = Server::builder().policy("limits.handshakes", "1").start();
+    let mut silent = Wire::greeted(&server);
+    silent.ask("AUTH TLS", 234);
+    let began = Instant::now();
+    Wire::secure(&server).ask("NOOP", 200);
+    assert!(began.elapsed() < Duration::from_secs(5), "the handshake has ten seconds");
+}
+
+#[test]
+fn every_refused_address_is_in_the_log_however_many_come_at_once() {
+    let server = Server::builder().allow_from("127.0.0.1/32").start();
+    let refused = 200_u8;
+    let address = Dial::to(&server).connect().server_address();
+    let held: Vec<_> =
+        (2..2 + refused).map(|last| connect(std::net::Ipv4Addr::new(127, 0, 0, last), address)).collect();
+    eventually("every refusal told of", || {
+        let told = server.records_of("conn.denied");
+        let count: u64 = told.iter().map(|record| record.number("/unmapped/count").unwrap_or(1)).sum();
+        (count == u64::from(refused)).then_some(())
+    });
+    drop(held);
 }

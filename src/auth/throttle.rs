@@ -35,14 +35,14 @@ use std::time::Duration;
 use governor::clock::{Clock, MonotonicClock, Reference};
 use governor::middleware::{NoOpMiddleware, StateInformationMiddleware};
 use governor::state::{InMemoryState, NotKeyed};
-use governor::{InsufficientCapacity, NotUntil, Quota, RateLimiter};
+use governor::{Quota, RateLimiter};
 use ipnet::IpNet;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::policy::network::source_network;
 use crate::settings::Login;
-use counts::{Bounded, Counts, Glance};
+use counts::{Bounded, By, Charges, Counts, Glance, fits};
 pub use pending::Pending;
 use pending::UnderWay;
 
@@ -62,7 +62,6 @@ type UserNetwork = (UserKey, IpNet);
 type UserSource = (UserKey, IpNet);
 type Instant<C> = <C as Clock>::Instant;
 type ByAddress<C> = RateLimiter<IpNet, Counts<IpNet>, C, StateInformationMiddleware>;
-type By<K, S, C> = RateLimiter<K, S, C, NoOpMiddleware<Instant<C>>>;
 
 /// Counts failed logins and says what they cost.
 pub struct Throttle<C: Clock = MonotonicClock> {
@@ -85,14 +84,6 @@ pub struct Throttle<C: Clock = MonotonicClock> {
     under_way: Mutex<UnderWay>,
     settled: Notify,
     wait_max: Duration,
-}
-
-/// Failures counted by a key.
-struct Charges<K: std::hash::Hash + Eq + Clone, C: Clock> {
-    charged: By<K, Counts<K>, C>,
-    /// The same counts, looked at only.
-    glance: By<K, Glance<K>, C>,
-    store: Counts<K>,
 }
 
 /// Everything that an attempt is counted by.
@@ -199,8 +190,8 @@ impl<C: Clock + Clone> Throttle<C> {
             // Both count from the moment they are made; the little between is nothing beside a quota.
             by_address: RateLimiter::new(of_address, by_address.clone(), clock.clone()),
             by_address_glance: RateLimiter::new(of_address, Glance(by_address), clock.clone()),
-            by_user: Charges::new(quota(settings.failures_per_user_network), &clock),
-            by_pair: Charges::new(of_address, &clock),
+            by_user: Charges::new(quota(settings.failures_per_user_network), ENTRIES_MAX, &clock),
+            by_pair: Charges::new(of_address, ENTRIES_MAX, &clock),
             overall: RateLimiter::direct_with_clock(Quota::per_minute(settings.failures_per_minute), clock.clone()),
             standing: Mutex::new(Bounded::new(ENTRIES_MAX)),
             proven: Mutex::new(Bounded::new(ENTRIES_MAX)),
@@ -228,9 +219,13 @@ impl<C: Clock + Clone> Throttle<C> {
     }
 
     /// The rest of the wait that earlier failures of the address brought: to be waited out before
-    /// [`Throttle::attempt`].
-    pub fn not_before(&self, address: IpAddr) -> Duration {
-        let standing = lock(&self.standing).get(&source_network(address)).unwrap_or_default();
+    /// [`Throttle::attempt`]. A user who is known there does not pay for what others did.
+    pub fn not_before(&self, address: IpAddr, user: &str) -> Duration {
+        let who = Who::new(address, user);
+        if self.is_proven(&who) {
+            return Duration::ZERO;
+        }
+        let standing = lock(&self.standing).get(&who.source).unwrap_or_default();
         standing.not_before.saturating_sub(self.now())
     }
 
@@ -387,39 +382,6 @@ impl<C: Clock + Clone> Throttle<C> {
     fn now(&self) -> Duration {
         self.clock.now().duration_since(self.began).into()
     }
-}
-
-impl<K: std::hash::Hash + Eq + Clone, C: Clock + Clone> Charges<K, C> {
-    fn new(quota: Quota, clock: &C) -> Self {
-        let store = Counts::new(ENTRIES_MAX);
-        Self {
-            charged: RateLimiter::new(quota, store.clone(), clock.clone()),
-            glance: RateLimiter::new(quota, Glance(store.clone()), clock.clone()),
-            store,
-        }
-    }
-
-    fn is_used_up(&self, key: &K) -> bool {
-        self.glance.check_key(key).is_err()
-    }
-
-    /// Whether one failure more would be free if those under way were failures; until when none
-    /// would be free whatever becomes of those.
-    fn room(&self, key: &K, under_way: u32) -> Result<bool, NotUntil<Instant<C>>> {
-        self.glance.check_key(key)?;
-        let all = NonZeroU32::MIN.saturating_add(under_way);
-        Ok(fits(&self.glance.check_key_n(key, all)))
-    }
-
-    fn sweep(&self) {
-        self.charged.retain_recent();
-        self.charged.shrink_to_fit();
-    }
-}
-
-/// Whether a number of failures would be free.
-fn fits<T, N>(outcome: &Result<Result<T, N>, InsufficientCapacity>) -> bool {
-    matches!(outcome, &Ok(Ok(_)))
 }
 
 impl Who {

@@ -91,7 +91,7 @@ impl Driver {
     async fn check_password(&mut self, claimed: &str, secret: Secret) -> PasswordCheck {
         use crate::auth::throttle::Attempt;
         let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
-        self.pause(shared.throttle.not_before(address)).await;
+        self.pause(shared.throttle.not_before(address, claimed)).await;
         let pending = match shared.throttle.attempt(address, claimed).await {
             Attempt::Check(pending) => pending,
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },

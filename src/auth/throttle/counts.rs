@@ -2,11 +2,15 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
+use governor::{InsufficientCapacity, NotUntil, Quota, RateLimiter};
 
 /// A map that makes room by dropping what is over, or else the entries of least value: the values
 /// here are times at which an entry ends.
@@ -119,6 +123,50 @@ impl<K: Hash + Eq + Clone> StateStore for Glance<K> {
     {
         f(self.0.lock().get(key)).map(|(outcome, _)| outcome)
     }
+}
+
+/// Failures by a key, in a state of the given kind.
+pub(super) type By<K, S, C> = RateLimiter<K, S, C, NoOpMiddleware<<C as Clock>::Instant>>;
+
+/// Failures counted by a key.
+pub(super) struct Charges<K: Hash + Eq + Clone, C: Clock> {
+    pub(super) charged: By<K, Counts<K>, C>,
+    /// The same counts, looked at only.
+    glance: By<K, Glance<K>, C>,
+    pub(super) store: Counts<K>,
+}
+
+impl<K: Hash + Eq + Clone, C: Clock + Clone> Charges<K, C> {
+    pub(super) fn new(quota: Quota, entries_max: usize, clock: &C) -> Self {
+        let store = Counts::new(entries_max);
+        Self {
+            charged: RateLimiter::new(quota, store.clone(), clock.clone()),
+            glance: RateLimiter::new(quota, Glance(store.clone()), clock.clone()),
+            store,
+        }
+    }
+
+    pub(super) fn is_used_up(&self, key: &K) -> bool {
+        self.glance.check_key(key).is_err()
+    }
+
+    /// Whether one failure more would be free if those under way were failures; until when none
+    /// would be free whatever becomes of those.
+    pub(super) fn room(&self, key: &K, under_way: u32) -> Result<bool, NotUntil<C::Instant>> {
+        self.glance.check_key(key)?;
+        let all = NonZeroU32::MIN.saturating_add(under_way);
+        Ok(fits(&self.glance.check_key_n(key, all)))
+    }
+
+    pub(super) fn sweep(&self) {
+        self.charged.retain_recent();
+        self.charged.shrink_to_fit();
+    }
+}
+
+/// Whether a number of failures would be free.
+pub(super) fn fits<T, N>(outcome: &Result<Result<T, N>, InsufficientCapacity>) -> bool {
+    matches!(outcome, &Ok(Ok(_)))
 }
 
 #[cfg(test)]

@@ -83,11 +83,11 @@ fn the_wait_belongs_to_the_address_and_passes() {
     let guesser = ip("192.0.2.1");
     throttle.failed(guesser, "alice");
     throttle.failed(guesser, "alice");
-    assert_eq!(throttle.not_before(guesser), seconds(2));
-    assert_eq!(throttle.not_before(ip("::ffff:192.0.2.1")), seconds(2));
-    assert_eq!(throttle.not_before(ip("192.0.2.2")), Duration::ZERO);
+    assert_eq!(throttle.not_before(guesser, "bob"), seconds(2));
+    assert_eq!(throttle.not_before(ip("::ffff:192.0.2.1"), "bob"), seconds(2));
+    assert_eq!(throttle.not_before(ip("192.0.2.2"), "bob"), Duration::ZERO);
     clock.advance(seconds(1));
-    assert_eq!(throttle.not_before(guesser), seconds(1));
+    assert_eq!(throttle.not_before(guesser, "bob"), seconds(1));
     clock.advance(FORGIVEN * 2);
     assert_eq!(throttle.failed(guesser, "alice").delay, seconds(1), "forgiven one by one");
 }
@@ -294,6 +294,8 @@ fn a_ban_of_a_shared_address_spares_those_who_are_known_there() {
     assert!(throttle.connection(office).is_err());
     assert!(throttle.has_regulars(office) && !throttle.has_regulars(ip("192.0.2.2")));
     assert_eq!(unchecked(&throttle, office, "bob"), Some(Scope::Address));
+    assert_eq!(throttle.not_before(office, "bob"), seconds(10));
+    assert_eq!(throttle.not_before(office, "alice"), Duration::ZERO);
     let Attempt::Check(pending) = attempt(&throttle, office, "alice") else { panic!() };
     assert_eq!(pending.right(), Ok(()));
     for _ in 0..6 {
