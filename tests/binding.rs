@@ -385,3 +385,19 @@ fn a_data_connection_that_says_nothing_is_not_waited_for() {
     assert!([425, 522].contains(&reply.code), "{reply:?}");
     assert!(server.names().is_empty());
 }
+
+#[test]
+fn a_neighbour_who_comes_first_takes_no_data_connection_away() {
+    let server = Server::running();
+    server.put("f", b"content");
+    let mut wire = Wire::login(&server, "alice");
+    // One behind the same address who says nothing, and one who speaks TLS but cannot resume.
+    let address = wire.passive();
+    let _silent = connect([127, 0, 0, 1], address);
+    let mut stranger = Data::new(connect([127, 0, 0, 1], address), &wire.fresh_config());
+    stranger.handshake().unwrap();
+    let data = wire.data_at(address);
+    wire.ask("RETR f", 150);
+    assert_eq!(data.receive(), b"content");
+    wire.expect(226);
+}

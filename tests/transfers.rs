@@ -597,3 +597,35 @@ fn commands_wait_their_turn_behind_an_upload() {
     wire.expect(250);
     assert_eq!(server.names(), ["h"]);
 }
+
+#[test]
+fn a_session_that_ends_in_the_middle_of_a_transfer_leaves_its_record() {
+    let server = Server::running();
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("STOR f");
+    data.send(&vec![7; 100_000]);
+    wire.send_raw(&[b'x'; 5000]);
+    wire.expect(426);
+    wire.expect(421);
+    let record = server.wait_for_failure("file.upload_incomplete", "aborted");
+    assert_eq!(record.path(), "/f");
+    server.wait_for_record("session.closed", |closed| closed.session() == record.session());
+    assert_eq!(server.content("f"), None);
+}
+
+#[test]
+fn a_client_slower_than_the_farewell_gets_the_whole_file() {
+    let server = Server::running();
+    let content: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    server.put("f", &content);
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("RETR f");
+    let mut got = Vec::new();
+    while got.len() < content.len() {
+        got.extend(data.read(100_000.min(content.len() - got.len())));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert!(got == content);
+    assert_eq!(data.receive(), b"");
+    wire.expect(226);
+}

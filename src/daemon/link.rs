@@ -2,21 +2,26 @@
 //! belong here. It comes up while the session waits for the transfer command, since some clients
 //! finish their handshake before they send it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::net::passive::Reservation;
 use crate::policy::binding::DataBinding;
 use crate::tls::{self, DataConnection, DataFault, Flow, SessionTls};
 
+/// Connections on one reserved port that may prove themselves at the same time.
+const CANDIDATES_MAX: usize = 4;
+/// How long another connection is waited for once one was refused.
+const SECOND_CHANCE_TIME: Duration = Duration::from_millis(300);
 /// How long a data connection that is let go may take to end.
 const PARTING_TIME: Duration = Duration::from_secs(2);
 
@@ -80,16 +85,9 @@ pub(super) struct LinkNeeds {
 
 impl Link {
     /// Waits for the client on a reserved port.
-    pub(super) fn passive(mut reservation: Reservation, needs: LinkNeeds) -> Self {
+    pub(super) fn passive(reservation: Reservation, needs: LinkNeeds) -> Self {
         let facts = LinkFacts::new(reservation.port());
-        let known = facts.clone();
-        let coming = async move {
-            let accepted = timeout(needs.connect_time, reservation.accept()).await;
-            let Ok(Ok(stream)) = accepted else { return Err(LinkFault::NoConnection) };
-            drop(reservation);
-            protect(stream, &known, &needs).await
-        };
-        Self::Coming(Box::pin(coming), facts)
+        Self::Coming(Box::pin(first_proven(reservation, facts.clone(), needs)), facts)
     }
 
     /// Connects to the client.
@@ -99,7 +97,7 @@ impl Link {
         let coming = async move {
             let connected = timeout(needs.connect_time, TcpStream::connect(address)).await;
             let Ok(Ok(stream)) = connected else { return Err(LinkFault::NoConnection) };
-            protect(stream, &known, &needs).await
+            protect(stream, known, needs).await
         };
         Self::Coming(Box::pin(coming), facts)
     }
@@ -177,7 +175,60 @@ impl Link {
     }
 }
 
-async fn protect(stream: TcpStream, known: &LinkFacts, needs: &LinkNeeds) -> Result<DataConnection, LinkFault> {
+/// Takes the first connection on the reserved port that proves itself. The port is the client's
+/// until then: somebody else behind the same address who comes first, and says nothing or something
+/// else, takes nothing away.
+async fn first_proven(
+    mut reservation: Reservation,
+    known: LinkFacts,
+    needs: LinkNeeds,
+) -> Result<DataConnection, LinkFault> {
+    let mut candidates: Vec<Coming> = Vec::new();
+    let mut fault = LinkFault::NoConnection;
+    let mut patience = after(needs.connect_time);
+    loop {
+        tokio::select! {
+            biased;
+            proven = next_of(&mut candidates), if !candidates.is_empty() => match proven {
+                Ok(connection) => return Ok(connection),
+                Err(refused) => {
+                    fault = refused;
+                    patience = patience.min(after(SECOND_CHANCE_TIME));
+                }
+            },
+            accepted = reservation.accept(), if candidates.len() < CANDIDATES_MAX => match accepted {
+                Ok(stream) => candidates.push(Box::pin(protect(stream, known.clone(), needs.clone()))),
+                Err(_) => return Err(fault),
+            },
+            () = sleep_until(patience), if candidates.is_empty() => return Err(fault),
+        }
+    }
+}
+
+/// The next candidate that has succeeded or failed; it is taken out.
+async fn next_of(candidates: &mut Vec<Coming>) -> Result<DataConnection, LinkFault> {
+    poll_fn(|cx| {
+        let ended = candidates.iter_mut().enumerate().find_map(|(at, candidate)| match candidate.as_mut().poll(cx) {
+            Poll::Ready(result) => Some((at, result)),
+            Poll::Pending => None,
+        });
+        match ended {
+            Some((at, result)) => {
+                drop(candidates.swap_remove(at));
+                Poll::Ready(result)
+            }
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now)
+}
+
+async fn protect(stream: TcpStream, known: LinkFacts, needs: LinkNeeds) -> Result<DataConnection, LinkFault> {
     known.connected.store(true, Ordering::Release);
     // A small file and the end of TLS behind it are not to wait for the client's delayed
     // acknowledgement of the ticket before them. A connection that refuses this works all the same.
