@@ -23,7 +23,7 @@ use super::stopping::Stop;
 use crate::audit::record::Record;
 use crate::policy::Principal;
 use crate::proto::line::LineBuffer;
-use crate::proto::reply::Code;
+use crate::proto::reply::{Code, Reply};
 use crate::rules::Stage;
 use crate::session::effect::{Effect, Input, MoveFault, Moved, Step};
 use crate::session::{Session, World};
@@ -291,8 +291,7 @@ impl Driver {
         if !self.ended {
             error!(%fault, client = %self.client, "a session ends because its audit record cannot be written");
             self.replies.clear();
-            super::server::refusal(Code::Unavailable, "The audit log cannot be written; closing.")
-                .write(&mut self.replies);
+            Reply::new(Code::Unavailable, "The audit log cannot be written; closing.").write(&mut self.replies);
             self.flush().await;
             self.ended = true;
         }

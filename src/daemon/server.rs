@@ -241,11 +241,6 @@ async fn turn_away(mut stream: TcpStream, implicit: bool) {
     .await;
 }
 
-/// A reply that the server gives outside of any session.
-pub(super) fn refusal(code: Code, text: &'static str) -> Reply {
-    Reply::new(code, text)
-}
-
 fn driver(
     shared: &Arc<Shared>,
     stream: TcpStream,
