@@ -400,4 +400,36 @@ fn a_neighbour_who_comes_first_takes_no_data_connection_away() {
     wire.ask("RETR f", 150);
     assert_eq!(data.receive(), b"content");
     wire.expect(226);
+    server.wait_for_failure("data.binding_failed", "not_resumed");
+}
+
+#[test]
+fn a_silent_neighbour_hides_no_refusal() {
+    let server = Server::running();
+    let mut wire = Wire::login(&server, "alice");
+    let address = wire.passive();
+    let _silent = connect([127, 0, 0, 1], address);
+    let mut unbound = Data::new(connect([127, 0, 0, 1], address), &wire.fresh_config());
+    unbound.handshake().unwrap();
+    let began = Instant::now();
+    // The refusal may be known before the command comes.
+    wire.send("STOR planted");
+    let mut reply = wire.reply();
+    if reply.code == 150 {
+        reply = wire.reply();
+    }
+    assert_eq!(reply.code, 522, "{reply:?}");
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_refused_command_gives_its_port_back_at_once() {
+    let server = Server::running();
+    let mut wire = Wire::login(&server, "alice");
+    // Many more than the range has ports, as fast as they go.
+    for _ in 0..300 {
+        let data = wire.data();
+        wire.ask("RETR missing", 550);
+        drop(data);
+    }
 }

@@ -1,7 +1,7 @@
 //! Moving files: whole or not at all, resumed, stopped, bounded.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::tls::Version;
 use crate::support::wire::try_connect;
@@ -629,4 +629,37 @@ fn a_client_slower_than_the_farewell_gets_the_whole_file() {
     // The server has long gone when this client is through: it said all it had to say.
     assert_eq!(data.drain(), (Vec::new(), true));
     wire.expect(226);
+}
+
+#[test]
+fn uploads_refused_one_after_the_other_leave_no_pile_of_connections() {
+    let server = Server::builder().user("bob", &["--quota-bytes", "10"]).start();
+    let mut wire = Dial::to(&server).tls(Version::Tls12).login("bob");
+    let mut kept = Vec::new();
+    for _ in 0..400 {
+        let mut data = wire.begin("STOR f");
+        // The client says its end of TLS, but never closes.
+        let _ = data.try_send(&[1; 300]);
+        let _ = data.end_of_tls();
+        wire.expect(552);
+        kept.push(data);
+    }
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    assert!(open < 350, "{open} descriptors");
+}
+
+#[test]
+fn who_quits_and_leaves_keeps_no_server_from_stopping() {
+    let mut server = Server::builder().set("limits.drain-seconds", "1").start();
+    server.put_large("large", 200_000_000);
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("RETR large");
+    wire.send("QUIT");
+    drop(wire);
+    data.read(100_000);
+    server.terminate();
+    let began = Instant::now();
+    assert!(server.wait().success());
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    server.wait_for_failure("file.download_incomplete", "stopping");
 }

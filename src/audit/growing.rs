@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::file::open_alone;
 
@@ -77,6 +78,15 @@ impl RawFile for DiskFile {
         match self.path.symlink_metadata() {
             Ok(named) => Ok((named.dev(), named.ino()) == (own.dev(), own.ino())),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                // The file is open and is written all the same; only nobody can look after its name.
+                static TOLD: AtomicBool = AtomicBool::new(false);
+                if !TOLD.swap(true, Ordering::Relaxed) {
+                    let path = self.path.display();
+                    tracing::warn!(%path, "the server may not look into the directory of the audit log, so it cannot tell whether the log is renamed or removed");
+                }
+                Ok(true)
+            }
             Err(error) => Err(error),
         }
     }

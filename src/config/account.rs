@@ -154,7 +154,7 @@ impl Serving {
         if metadata.uid() != self.uid {
             let owner = system_accounts::user_name(metadata.uid()).unwrap_or_else(|| metadata.uid().to_string());
             let message = format!(
-                "{} belongs to {owner} and not to {}, so nobody can upload to or even enter this home",
+                "{} belongs to {owner} and not to {}, so nobody can upload to this home",
                 staging.display(),
                 self.name()
             );

@@ -33,7 +33,14 @@ impl Driver {
                     started = self.start_tls() => started?,
                 }
             }
-            Question::CheckPassword { claimed, secret } => Input::Password(self.check_password(&claimed, secret).await),
+            Question::CheckPassword { claimed, secret } => {
+                let mut stop = self.stop.clone();
+                Input::Password(tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop > Stop::No) => PasswordCheck::Busy,
+                    check = self.check_password(&claimed, secret) => check,
+                })
+            }
             Question::CountFailure { claimed } => {
                 let penalty = self.shared.throttle.failed(self.client.ip(), &claimed);
                 Input::Penalty(Penalty {

@@ -7,8 +7,9 @@ use tracing::warn;
 /// Descriptors of one session at most: control connection, passive port, data connection, file,
 /// directory.
 const PER_SESSION: u64 = 5;
-/// Descriptors of the server itself: listeners, logs, homes, the runtime.
-const OWN: u64 = 64;
+/// Descriptors of the server itself: listeners, logs, homes, the runtime, and connections that are
+/// being ended gently.
+const OWN: u64 = 640;
 
 /// Raises the limit to what the system permits, and says so where that is too little for the
 /// sessions configured.

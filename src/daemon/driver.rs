@@ -195,13 +195,25 @@ impl Driver {
         }
     }
 
-    /// Waits for the end of the transfer, if one runs, so that it is recorded.
+    /// Waits for the end of the transfer, if one runs, so that it is recorded; not longer than the
+    /// server runs.
     async fn finish_moving(&mut self) {
-        if let Some(transfer) = &mut self.moving {
-            let moved = transfer.await;
-            self.moving = None;
-            self.input(Input::Moved(Box::new(moved))).await;
-        }
+        let Some(mut transfer) = self.moving.take() else { return };
+        let mut stop = self.stop.clone();
+        let in_time = tokio::select! {
+            biased;
+            moved = &mut transfer => Some(moved),
+            _ = stop.wait_for(|stop| *stop == Stop::Now) => None,
+        };
+        let moved = if let Some(moved) = in_time {
+            moved
+        } else {
+            if let Some(stop_moving) = self.stop_moving.take() {
+                let _ = stop_moving.send(MoveFault::Stopping);
+            }
+            transfer.await
+        };
+        self.input(Input::Moved(Box::new(moved))).await;
     }
 
     /// The server is being stopped: at once where no transfer runs or the time is over.

@@ -5,13 +5,14 @@
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::net::passive::Reservation;
@@ -22,6 +23,12 @@ use crate::tls::{self, DataConnection, DataFault, Flow, SessionTls};
 const CANDIDATES_MAX: usize = 4;
 /// How long another connection is waited for once one was refused.
 const SECOND_CHANCE_TIME: Duration = Duration::from_millis(300);
+/// How long those that are under way by then have left.
+const RIVAL_TIME: Duration = Duration::from_secs(2);
+/// Refusals at one port that are told one by one.
+const REFUSALS_MAX: usize = 8;
+/// Data connections that are ended gently at the same time; any more just end.
+static PARTING: Semaphore = Semaphore::const_new(256);
 /// How long a data connection that is let go may take to end.
 const PARTING_TIME: Duration = Duration::from_secs(2);
 
@@ -62,11 +69,40 @@ pub(super) struct LinkFacts {
     pub(super) flow: Arc<Flow>,
     /// Whether TCP is connected.
     connected: Arc<AtomicBool>,
+    /// Told once no transfer will use the connection: the port is given back.
+    let_go: Arc<Notify>,
+    refusals: Refusals,
+}
+
+/// Why connections to a port were refused, for the record of its transfer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Refusals(Arc<Mutex<Vec<&'static str>>>);
+
+impl Refusals {
+    fn add(&self, fault: &LinkFault) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let LinkFault::Refused(fault) = fault
+            && known.len() < REFUSALS_MAX
+        {
+            known.push(fault.reason());
+        }
+    }
+
+    /// Takes them out.
+    pub(super) fn take(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl LinkFacts {
     fn new(port: u16) -> Self {
-        Self { port, flow: Flow::new(), connected: Arc::default() }
+        Self {
+            port,
+            flow: Flow::new(),
+            connected: Arc::default(),
+            let_go: Arc::default(),
+            refusals: Refusals::default(),
+        }
     }
 }
 
@@ -128,23 +164,43 @@ impl Link {
         link
     }
 
-    /// Lets the data connection go that no transfer will use. One that is up, or coming up, hears
-    /// the end of TLS first: some clients take a reset for a failure of the whole session.
+    /// Lets the data connection go that no transfer will use, and its port at once. A connection
+    /// that is up, or coming up, hears the end of TLS first: some clients take a reset for a failure
+    /// of the whole session.
     pub(super) fn let_go(&mut self) {
         match std::mem::replace(self, Self::None) {
             Self::Came(came, _) => {
                 if let Ok(connection) = *came {
-                    tokio::spawn(part(connection));
+                    part_in_background(connection);
                 }
             }
-            Self::Coming(coming, facts) if facts.connected.load(Ordering::Acquire) => {
-                tokio::spawn(timeout(PARTING_TIME, async {
-                    if let Ok(connection) = coming.await {
-                        part(connection).await;
+            Self::Coming(mut coming, facts) if facts.connected.load(Ordering::Acquire) => {
+                facts.let_go.notify_one();
+                // This once is for giving the port back; whoever waits for it may ask any moment.
+                let given_back = coming.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                match given_back {
+                    Poll::Ready(Ok(connection)) => part_in_background(connection),
+                    Poll::Ready(Err(_)) => {}
+                    Poll::Pending => {
+                        let Ok(place) = PARTING.try_acquire() else { return };
+                        tokio::spawn(timeout(PARTING_TIME, async move {
+                            if let Ok(connection) = coming.await {
+                                part(connection).await;
+                            }
+                            drop(place);
+                        }));
                     }
-                }));
+                }
             }
             Self::None | Self::Coming(..) | Self::Active(_) => {}
+        }
+    }
+
+    /// Where refusals at its port are told.
+    pub(super) fn refusals(&self) -> Option<Refusals> {
+        match self {
+            Self::Coming(_, facts) | Self::Came(_, facts) => Some(facts.refusals.clone()),
+            Self::None | Self::Active(_) => None,
         }
     }
 
@@ -179,29 +235,50 @@ impl Link {
 /// until then: somebody else behind the same address who comes first, and says nothing or something
 /// else, takes nothing away.
 async fn first_proven(
-    mut reservation: Reservation,
+    reservation: Reservation,
     known: LinkFacts,
     needs: LinkNeeds,
 ) -> Result<DataConnection, LinkFault> {
+    let mut reservation = Some(reservation);
     let mut candidates: Vec<Coming> = Vec::new();
     let mut fault = LinkFault::NoConnection;
+    let mut refused = false;
     let mut patience = after(needs.connect_time);
     loop {
         tokio::select! {
             biased;
+            () = known.let_go.notified(), if reservation.is_some() => reservation = None,
             proven = next_of(&mut candidates), if !candidates.is_empty() => match proven {
-                Ok(connection) => return Ok(connection),
-                Err(refused) => {
-                    fault = refused;
-                    patience = patience.min(after(SECOND_CHANCE_TIME));
+                Ok(connection) => {
+                    known.refusals.add(&fault);
+                    return Ok(connection);
+                }
+                Err(failed) => {
+                    // The last one is told as the end of the transfer, those before beside it.
+                    known.refusals.add(&std::mem::replace(&mut fault, failed));
+                    refused = true;
+                    let chance = if candidates.is_empty() { SECOND_CHANCE_TIME } else { RIVAL_TIME };
+                    patience = patience.min(after(chance));
                 }
             },
-            accepted = reservation.accept(), if candidates.len() < CANDIDATES_MAX => match accepted {
-                Ok(stream) => candidates.push(Box::pin(protect(stream, known.clone(), needs.clone()))),
-                Err(_) => return Err(fault),
-            },
-            () = sleep_until(patience), if candidates.is_empty() => return Err(fault),
+            accepted = accept(&mut reservation), if candidates.len() < CANDIDATES_MAX && reservation.is_some() => {
+                match accepted {
+                    Ok(stream) => candidates.push(Box::pin(protect(stream, known.clone(), needs.clone()))),
+                    Err(_) => return Err(fault),
+                }
+            }
+            () = sleep_until(patience), if refused || candidates.is_empty() => return Err(fault),
         }
+        if reservation.is_none() && candidates.is_empty() {
+            return Err(fault);
+        }
+    }
+}
+
+async fn accept(reservation: &mut Option<Reservation>) -> std::io::Result<TcpStream> {
+    match reservation {
+        Some(reservation) => reservation.accept().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -240,16 +317,27 @@ async fn protect(stream: TcpStream, known: LinkFacts, needs: LinkNeeds) -> Resul
 
 /// Ends a data connection that nothing more is sent on: `close_notify`, FIN, and what the client
 /// still says is discarded for a while.
-pub(super) async fn part(mut connection: DataConnection) {
+async fn part(mut connection: DataConnection) {
     // Whatever comes of it, the connection ends.
     let _ = tls::finish_sending(&mut connection.stream, PARTING_TIME).await;
+}
+
+/// The same behind the back of the session.
+pub(super) fn part_in_background(connection: DataConnection) {
+    let Ok(place) = PARTING.try_acquire() else { return };
+    tokio::spawn(async move {
+        part(connection).await;
+        drop(place);
+    });
 }
 
 /// Ends, in the background, a data connection whose client is still sending what will not be
 /// stored. Many clients read the reply only once they have sent everything, so for a time it is
 /// taken and thrown away.
 pub(super) fn part_from_sender(mut connection: DataConnection) {
+    let Ok(place) = PARTING.try_acquire() else { return };
     tokio::spawn(timeout(DISCARD_TIME, async move {
+        let _place = place;
         connection.stream.shutdown().await?;
         let mut tcp = connection.stream.into_inner().0.into_tcp();
         let mut scratch = vec![0; DISCARD_BYTES];

@@ -342,6 +342,8 @@ pub struct Moved {
     pub kept_bytes: Option<u64>,
     /// The data connection, if there was one.
     pub data: Option<DataFacts>,
+    /// Why further connections were refused that came to its port, each in one word.
+    pub refused: Vec<&'static str>,
     /// From the transfer command to the end.
     pub duration: Duration,
 }

@@ -361,7 +361,8 @@ impl Session {
 
     /// The client has gone. Where it said `QUIT` before it went, its transfer may still finish.
     fn gone(&mut self, step: &mut Step) {
-        let quits = self.held.iter().flatten().any(|line| Verb::parse(verb::split(line).0) == Some(Verb::Quit));
+        let next = self.held.front().and_then(|line| line.as_ref().ok());
+        let quits = next.is_some_and(|line| Verb::parse(verb::split(line).0) == Some(Verb::Quit));
         let reason = if quits { "quit" } else { "peer_gone" };
         if !self.end_transfer_first(Ending { reason, farewell: None }) {
             self.close_for(reason, step);

@@ -179,6 +179,7 @@ impl Dialogue {
             replaced: false,
             kept_bytes: None,
             data: None,
+            refused: vec!["not_resumed"],
             duration: Duration::ZERO,
         };
         let mut codes = self.input(Input::Moved(Box::new(moved)));
@@ -363,6 +364,13 @@ fn abor_is_answered_behind_the_transfer_it_ends() {
     assert_eq!(dialogue.end(Err(MoveFault::Aborted)), [426, 226]);
     assert_eq!(dialogue.say("ABOR"), [225]);
     assert_eq!(dialogue.recorded(Event::FileDownloadIncomplete), 1);
+}
+
+#[test]
+fn connections_refused_at_the_port_of_a_transfer_are_recorded_with_it() {
+    let mut dialogue = Dialogue::new().moving();
+    assert_eq!(dialogue.end(Ok(())), [226]);
+    assert_eq!((dialogue.recorded(Event::DataBindingFailed), dialogue.recorded(Event::FileDownload)), (1, 1));
 }
 
 #[test]

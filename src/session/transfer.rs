@@ -268,6 +268,9 @@ impl Session {
         };
         self.totals.bytes_in = self.totals.bytes_in.saturating_add(traffic.bytes_in);
         self.totals.bytes_out = self.totals.bytes_out.saturating_add(traffic.bytes_out);
+        for reason in &moved.refused {
+            step.audit(self.transfer_record(Event::DataBindingFailed, transfer).failed(reason));
+        }
         let (reply, mut record) = match &moved.end {
             Ok(()) => {
                 self.transfers = self.transfers.saturating_add(1);

@@ -82,6 +82,13 @@ impl Data {
         Ok(())
     }
 
+    /// Says the end of TLS and leaves the socket open.
+    pub fn end_of_tls(&mut self) -> io::Result<()> {
+        let stream = self.tls();
+        stream.conn.send_close_notify();
+        stream.conn.complete_io(&mut stream.sock).map(drop)
+    }
+
     /// Sends `close_notify` and closes the socket, whatever the server may still say.
     pub fn close_without_reading(mut self) {
         let stream = self.tls();

@@ -87,6 +87,7 @@ struct Yield {
 pub(super) async fn run(job: Job, link: Link, mut stop: oneshot::Receiver<MoveFault>) -> Moved {
     let began = Instant::now();
     let port = link.port();
+    let refusals = link.refusals();
     let connected = tokio::select! {
         biased;
         reason = &mut stop => Err(reason.unwrap_or(MoveFault::ControlGone)),
@@ -103,6 +104,7 @@ pub(super) async fn run(job: Job, link: Link, mut stop: oneshot::Receiver<MoveFa
         replaced: false,
         kept_bytes: None,
         data: None,
+        refused: Vec::new(),
         duration: Duration::ZERO,
     };
     let progress = Arc::clone(&job.progress);
@@ -118,6 +120,7 @@ pub(super) async fn run(job: Job, link: Link, mut stop: oneshot::Receiver<MoveFa
         }
         Err(fault) => moved.end = Err(fault),
     }
+    moved.refused = refusals.map(|refusals| refusals.take()).unwrap_or_default();
     moved.bytes = progress.load(Ordering::Relaxed);
     moved.duration = began.elapsed();
     moved
@@ -131,7 +134,7 @@ async fn move_payload(
 ) -> (Result<(), MoveFault>, Yield) {
     // The policy may have become stricter since the connection was agreed upon.
     if connection.bound.binding > job.binding.level {
-        tokio::spawn(link::part(connection));
+        link::part_in_background(connection);
         let text = "The data connection is bound less strictly than the policy now asks; try again.";
         return (Err(MoveFault::NotBound("binding_relaxed", text.to_owned())), Yield::default());
     }
@@ -145,9 +148,7 @@ async fn move_payload(
     match &end {
         // The client may be in the middle of sending and must live to read the reply.
         Err(MoveFault::Store(_)) if !to_client => link::part_from_sender(connection),
-        Err(MoveFault::Store(_)) if progress.load(Ordering::Relaxed) == 0 => {
-            tokio::spawn(link::part(connection));
-        }
+        Err(MoveFault::Store(_)) if progress.load(Ordering::Relaxed) == 0 => link::part_in_background(connection),
         // Otherwise the connection just ends: without a close_notify, the client sees that what it
         // has is not everything.
         _ => {}
