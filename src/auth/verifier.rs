@@ -138,20 +138,19 @@ mod tests {
         let phc = hash::make(&secret("right"), DEAR).unwrap();
         let cheap = hash::make(&secret("right"), CHEAP).unwrap();
         let (dear, cheap) = (Some((&alice, phc.as_str())), Some((&alice, cheap.as_str())));
-        let mut quickest = Vec::new();
-        for (account, tried) in
-            [(dear, "wrong"), (None, "wrong"), (dear, "a\0b"), (cheap, "wrong"), (cheap, "right"), (dear, "right")]
-        {
-            let mut times = Vec::new();
-            for _ in 0..5 {
+        let kinds =
+            [(dear, "wrong"), (None, "wrong"), (dear, "a\0b"), (cheap, "wrong"), (cheap, "right"), (dear, "right")];
+        let mut quickest = [Duration::MAX; 6];
+        // In turns, so that a moment in which the machine is busy concerns all of them.
+        for _ in 0..8 {
+            for ((account, tried), quickest) in kinds.iter().zip(&mut quickest) {
                 let began = Instant::now();
-                let _ = verifier.verify(account, secret(tried)).await.unwrap();
-                times.push(began.elapsed());
+                let _ = verifier.verify(*account, secret(tried)).await.unwrap();
+                *quickest = began.elapsed().min(*quickest);
             }
-            quickest.push(times.into_iter().min().unwrap());
         }
         let (least, most) = (quickest.iter().min().unwrap(), quickest.iter().max().unwrap());
-        assert!(*most < *least * 3, "{quickest:?}");
+        assert!(*most < *least * 4, "without the work they would be hundreds of times apart: {quickest:?}");
     }
 
     #[tokio::test]
