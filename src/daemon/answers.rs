@@ -131,7 +131,7 @@ impl Driver {
                 true
             }
             Ok(Err(fault)) => {
-                warn!(home = %home.display(), %fault, "a user's home cannot be opened; the login is refused");
+                warn!(home = %home.display(), %fault, "a user's home cannot be opened, so the login is refused; `portcullis policy check` says what it needs");
                 false
             }
             Err(_) => false,

@@ -142,10 +142,12 @@ impl Driver {
             }
         }
         // However the session ended, its transfer comes to its end and to its record.
-        if let Some(stop_moving) = self.stop_moving.take() {
-            let _ = stop_moving.send(MoveFault::ControlGone);
+        while self.moving.is_some() {
+            if let Some(stop_moving) = self.stop_moving.take() {
+                let _ = stop_moving.send(MoveFault::ControlGone);
+            }
+            self.finish_moving().await;
         }
-        self.finish_moving().await;
         self.control.close().await;
     }
 

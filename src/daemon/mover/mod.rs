@@ -23,6 +23,7 @@ use super::link::{self, Link, LinkFault};
 use crate::audit::record::{DataFacts, Digest};
 use crate::identity::Username;
 use crate::policy::BindingJudgement;
+use crate::policy::binding::DataBinding;
 use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
 use crate::session::effect::{Listing, MoveFault, Moved, StoreFault};
@@ -208,7 +209,7 @@ async fn stalled(progress: &AtomicU64, stall_time: Duration) {
 }
 
 fn facts(job: &Job, connection: &DataConnection, port: u16) -> DataFacts {
-    let relaxed = job.binding.exception.as_ref().filter(|_| connection.bound.binding > DEFAULT_BINDING);
+    let relaxed = job.binding.exception.as_ref().filter(|_| connection.bound.binding > DataBinding::Session);
     DataFacts {
         port,
         binding: connection.bound.binding.word(),
@@ -217,8 +218,6 @@ fn facts(job: &Job, connection: &DataConnection, port: u16) -> DataFacts {
         representation: job.representation.letter(),
     }
 }
-
-const DEFAULT_BINDING: crate::policy::binding::DataBinding = crate::policy::binding::DataBinding::Session;
 
 /// Why there is no data connection, as the session knows it.
 pub(super) fn link_fault(fault: &LinkFault) -> MoveFault {
