@@ -138,6 +138,7 @@ const fn any(permissions: &[Permission]) -> Needs {
 
 const ANYTHING: Needs = Needs::AnyOf(PermissionSet::ALL);
 const SEE: Needs = any(&[Permission::List, Permission::Read]);
+const HASH: Needs = any(&[Permission::Hash, Permission::Read]);
 const LIST: Needs = any(&[Permission::List]);
 const STORE: Needs = any(&[Permission::Create, Permission::Overwrite, Permission::Append]);
 const RENAME: Needs = any(&[Permission::Rename]);
@@ -157,21 +158,30 @@ pub const RULES: [Rule; Verb::ALL.len()] = [
     row(Verb::Allo, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "announce the size of the next upload"),
     row(Verb::Appe, Stages::FILES,     One,     Data::Needed, STORE,                              Wait,   "add to a file"),
     row(Verb::Auth, Stages::CLEARTEXT, One,     Data::None,   NoPath,                             Wait,   "start TLS"),
+    row(Verb::Avbl, Stages::FILES,     Maybe,   Data::None,   ANYTHING,                           Wait,   "tell how much may still be stored"),
     never(Verb::Ccc, Code::RefusedByPolicy, "the control connection stays protected"),
     row(Verb::Cdup, Stages::FILES,     Nothing, Data::None,   ANYTHING,                           Wait,   "go to the directory above"),
     row(Verb::Clnt, Stages::ALL,       One,     Data::None,   NoPath,                             Wait,   "name the client program"),
     never(Verb::Conf, Code::NotImplemented, "TLS protects the whole connection"),
+    never(Verb::Cpsv, Code::NotImplemented, "transfers between two servers are not offered"),
+    row(Verb::Csid, Stages::TLS,       One,     Data::None,   NoPath,                             Wait,   "name the client program, and hear the server's name"),
     row(Verb::Cwd,  Stages::FILES,     One,     Data::None,   ANYTHING,                           Wait,   "go to a directory"),
     row(Verb::Dele, Stages::FILES,     One,     Data::None,   any(&[Permission::Delete]),         Wait,   "remove a file"),
     never(Verb::Enc, Code::NotImplemented, "TLS protects the whole connection"),
     row(Verb::Eprt, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "let the server connect for data, either family"),
     row(Verb::Epsv, Stages::FILES,     Maybe,   Data::None,   NoPath,                             Wait,   "open a port for data, either family"),
+    never(Verb::Esta, Code::NotImplemented, "data connections go to the address of your control connection only"),
+    never(Verb::Estp, Code::NotImplemented, "data connections come to the address of your control connection only"),
     row(Verb::Feat, Stages::ALL,       Nothing, Data::None,   NoPath,                             Wait,   "list the features"),
+    row(Verb::Hash, Stages::FILES,     One,     Data::None,   HASH,                               Wait,   "tell a file's hash"),
     row(Verb::Help, Stages::ALL,       Maybe,   Data::None,   NoPath,                             Wait,   "list the commands"),
     row(Verb::Host, Stages(Stage::Cleartext as u8 | Stage::Login as u8),
                                        One,     Data::None,   NoPath,                             Wait,   "name the server meant"),
+    row(Verb::Lang, Stages::TLS,       Maybe,   Data::None,   NoPath,                             Wait,   "set the language of replies: EN"),
     row(Verb::List, Stages::FILES,     Maybe,   Data::Needed, LIST,                               Wait,   "list a directory for people"),
     row(Verb::Mdtm, Stages::FILES,     One,     Data::None,   SEE,                                Wait,   "tell a file's time"),
+    never(Verb::Mfct, Code::NotThisArgument, "the file system keeps the time of creation itself; MFMT sets the time of the last change"),
+    row(Verb::Mff,  Stages::FILES,     One,     Data::None,   any(&[Permission::SetTime, Permission::SetMode]), Wait, "set a file's facts"),
     row(Verb::Mfmt, Stages::FILES,     One,     Data::None,   any(&[Permission::SetTime]),        Wait,   "set a file's time"),
     never(Verb::Mic, Code::NotImplemented, "TLS protects the whole connection"),
     row(Verb::Mkd,  Stages::FILES,     One,     Data::None,   any(&[Permission::MakeDirectory]),  Wait,   "make a directory"),
@@ -185,18 +195,21 @@ pub const RULES: [Rule; Verb::ALL.len()] = [
     row(Verb::Pasv, Stages::FILES,     Nothing, Data::None,   NoPath,                             Wait,   "open a port for data, IPv4"),
     row(Verb::Pbsz, Stages::TLS,       One,     Data::None,   NoPath,                             Wait,   "set the protection buffer size: 0"),
     row(Verb::Port, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "let the server connect for data, IPv4"),
+    never(Verb::Pret, Code::NotImplemented, "one server does it all; send PASV or EPSV and then the transfer"),
     row(Verb::Prot, Stages::TLS,       One,     Data::None,   NoPath,                             Wait,   "set the protection level: P"),
     row(Verb::Pwd,  Stages::FILES,     Nothing, Data::None,   NoPath,                             Wait,   "tell the current directory"),
     row(Verb::Quit, Stages::ALL,       Nothing, Data::None,   NoPath,                             Wait,   "end the session"),
+    row(Verb::Rang, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "hash a part of the file only"),
     never(Verb::Rein, Code::NotImplemented, "going back to clear text is not offered; connect anew"),
     row(Verb::Rest, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "start the next transfer at an offset"),
     row(Verb::Retr, Stages::FILES,     One,     Data::Needed, any(&[Permission::Read]),           Wait,   "fetch a file"),
     row(Verb::Rmd,  Stages::FILES,     One,     Data::None,   any(&[Permission::RemoveDirectory]),Wait,   "remove an empty directory"),
     row(Verb::Rnfr, Stages::FILES,     One,     Data::None,   RENAME,                             Wait,   "rename: the old name"),
     row(Verb::Rnto, Stages::FILES,     One,     Data::None,   RENAME_TO,                          Wait,   "rename: the new name"),
-    never(Verb::Site, Code::NotImplemented, "no site commands are offered"),
+    row(Verb::Site, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "commands of this server: SITE HELP lists them"),
     row(Verb::Size, Stages::FILES,     One,     Data::None,   SEE,                                Wait,   "tell a file's size"),
     never(Verb::Smnt, Code::NotImplemented, "there is one tree"),
+    never(Verb::Sscn, Code::NotImplemented, "transfers between two servers are not offered; the client is the TLS client"),
     row(Verb::Stat, Stages::FILES,     Maybe,   Data::None,   LIST,                               Answer, "tell the session's state, or list over the control connection"),
     row(Verb::Stor, Stages::FILES,     One,     Data::Needed, STORE,                              Wait,   "send a file"),
     row(Verb::Stou, Stages::FILES,     Maybe,   Data::Needed, any(&[Permission::Create]),         Wait,   "send a file under a name of the server's choice"),
@@ -204,6 +217,11 @@ pub const RULES: [Rule; Verb::ALL.len()] = [
     row(Verb::Syst, Stages::ALL,       Nothing, Data::None,   NoPath,                             Wait,   "tell the system's type"),
     row(Verb::Type, Stages::TLS,       One,     Data::None,   NoPath,                             Wait,   "set the representation type: A or I"),
     row(Verb::User, Stages::LOGIN,     One,     Data::None,   NoPath,                             Wait,   "log in, the name"),
+    row(Verb::Xcrc, Stages::FILES,     One,     Data::None,   HASH,                               Wait,   "tell a file's CRC-32"),
+    row(Verb::Xmd5, Stages::FILES,     One,     Data::None,   HASH,                               Wait,   "tell a file's MD5, where the policy offers it"),
+    row(Verb::Xsha1, Stages::FILES,    One,     Data::None,   HASH,                               Wait,   "tell a file's SHA-1, where the policy offers it"),
+    row(Verb::Xsha256, Stages::FILES,  One,     Data::None,   HASH,                               Wait,   "tell a file's SHA-256"),
+    row(Verb::Xsha512, Stages::FILES,  One,     Data::None,   HASH,                               Wait,   "tell a file's SHA-512"),
 ];
 
 const _: () = assert!(in_verb_order(&RULES), "one row for each verb, in the order of the verbs");

@@ -36,17 +36,22 @@ fn said(verb: Verb, server: &Server) -> (&'static str, String, u16) {
         Verb::Allo => ("", "10".into(), 200),
         Verb::Appe | Verb::Stor => ("EPSV", "new".into(), 150),
         Verb::Auth => ("", "TLS".into(), 234),
+        Verb::Avbl => ("", String::new(), 213),
         Verb::Clnt => ("", "a client".into(), 200),
+        Verb::Csid => ("", "Name=a client;".into(), 200),
         Verb::Cdup => ("", String::new(), 250),
         Verb::Cwd => ("", "/".into(), 250),
         Verb::Dele | Verb::Mlst => ("", "small".into(), 250),
         Verb::Eprt => ("", format!("|1|127.0.0.1|{port}|"), 200),
         Verb::Epsv => ("", String::new(), 229),
         Verb::Feat | Verb::Stat => ("", String::new(), 211),
+        Verb::Hash => ("", "small".into(), 213),
         Verb::Help => ("", String::new(), 214),
         Verb::Host => ("", "files.example.org".into(), 504),
+        Verb::Lang => ("", "EN".into(), 200),
         Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Stou => ("EPSV", String::new(), 150),
         Verb::Mdtm | Verb::Size => ("", "small".into(), 213),
+        Verb::Mff => ("", "Modify=20200101000000; small".into(), 213),
         Verb::Mfmt => ("", "20200101000000 small".into(), 213),
         Verb::Mkd => ("", "made".into(), 257),
         Verb::Mode => ("", "S".into(), 200),
@@ -59,25 +64,34 @@ fn said(verb: Verb, server: &Server) -> (&'static str, String, u16) {
         Verb::Prot => ("PBSZ 0", "P".into(), 200),
         Verb::Pwd => ("", String::new(), 257),
         Verb::Quit => ("", String::new(), 221),
+        Verb::Rang => ("", "0 2".into(), 350),
         Verb::Rest => ("", "3".into(), 350),
         Verb::Retr => ("EPSV", "small".into(), 150),
         Verb::Rmd => ("", "directory".into(), 250),
         Verb::Rnfr => ("", "small".into(), 350),
         Verb::Rnto => ("RNFR small", "renamed".into(), 250),
+        Verb::Site => ("", "HELP".into(), 214),
         Verb::Stru => ("", "F".into(), 200),
         Verb::Syst => ("", String::new(), 215),
         Verb::Type => ("", "I".into(), 200),
         Verb::User => ("", "alice".into(), 331),
+        Verb::Xcrc | Verb::Xsha256 | Verb::Xsha512 => ("", "small".into(), 250),
+        Verb::Xmd5 | Verb::Xsha1 => ("", "small".into(), 504),
         // Never served: any argument will do.
         Verb::Acct
         | Verb::Adat
         | Verb::Ccc
         | Verb::Conf
+        | Verb::Cpsv
         | Verb::Enc
+        | Verb::Esta
+        | Verb::Estp
+        | Verb::Mfct
         | Verb::Mic
+        | Verb::Pret
         | Verb::Rein
-        | Verb::Site
-        | Verb::Smnt => ("", "x".into(), 0),
+        | Verb::Smnt
+        | Verb::Sscn => ("", "x".into(), 0),
     };
     (before, argument, code)
 }

@@ -26,11 +26,15 @@ pub enum Permission {
     RemoveDirectory = 256,
     /// Set a file's modification time.
     SetTime = 512,
+    /// Have a file's content hashed; whoever may read it may that, too.
+    Hash = 1024,
+    /// Set the permission bits of a file or directory.
+    SetMode = 2048,
 }
 
 impl Permission {
     /// Every permission, in the order in which they are listed.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::List,
         Self::Read,
         Self::Create,
@@ -41,6 +45,8 @@ impl Permission {
         Self::MakeDirectory,
         Self::RemoveDirectory,
         Self::SetTime,
+        Self::Hash,
+        Self::SetMode,
     ];
 
     /// The word for it in policy files and records.
@@ -56,6 +62,8 @@ impl Permission {
             Self::MakeDirectory => "mkdir",
             Self::RemoveDirectory => "rmdir",
             Self::SetTime => "set-time",
+            Self::Hash => "hash",
+            Self::SetMode => "set-mode",
         }
     }
 
@@ -81,7 +89,7 @@ impl PermissionSet {
     /// Look and fetch, change nothing.
     pub const READ_ONLY: Self = Self(Permission::List as u16 | Permission::Read as u16);
     /// Every permission.
-    pub const ALL: Self = Self(0x3ff);
+    pub const ALL: Self = Self(0xfff);
 
     /// The set of these permissions.
     pub const fn of(permissions: &[Permission]) -> Self {

@@ -48,6 +48,7 @@ impl Session {
             Verb::Syst => step.reply(Reply::new(Code::SystemType, "UNIX Type: L8")),
             Verb::Clnt => step.reply(Reply::new(Code::Okay, "Noted.")),
             Verb::Host => step.reply(Reply::new(Code::NotThisArgument, "This server has one name only.")),
+            Verb::Csid | Verb::Lang => step.reply(Reply::new(Code::NotImplemented, "Not offered.")),
             Verb::Feat => step.reply(features(match &self.state {
                 State::Files(files) => files.facts_wanted(),
                 _ => FactSet::default(),

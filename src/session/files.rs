@@ -128,6 +128,12 @@ impl Session {
         match verb {
             Verb::Type | Verb::Mode | Verb::Stru | Verb::Pbsz | Verb::Prot => files.parameters.command(command, step),
             Verb::Opts => self.opts_mlst(command.argument, step),
+            Verb::Hash | Verb::Rang | Verb::Xcrc | Verb::Xmd5 | Verb::Xsha1 | Verb::Xsha256 | Verb::Xsha512 => {
+                self.hashing(command, world, step);
+            }
+            Verb::Mff => self.set_facts(command, world, step),
+            Verb::Avbl => self.space(command, world, step),
+            Verb::Site => self.site(command, world, step),
             Verb::Pwd | Verb::Cwd | Verb::Cdup => self.navigate(command, world, step),
             Verb::Stat if command.argument.is_empty() => self.status(step),
             Verb::Size | Verb::Mdtm | Verb::Mlst | Verb::Stat => self.inspect(command, world, step),

@@ -5,15 +5,19 @@
 //! Each stage is a type of its own, so what it holds cannot exist earlier: there is no user before
 //! the login, and nothing that was said in clear crosses into the TLS session.
 
+mod attributes;
 mod change;
 mod cleartext;
 pub mod effect;
 mod files;
+mod hashing;
 mod inspect;
 mod login;
 mod navigate;
 mod parameters;
 mod refusal;
+mod site;
+mod space;
 mod transfer;
 
 use std::collections::VecDeque;

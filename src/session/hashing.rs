@@ -1,0 +1,11 @@
+//! Hashes of files on request: `HASH`, `RANG`, `OPTS HASH` (draft-bryan-ftpext-hash) and the X-forms.
+
+use super::effect::Step;
+use super::{Command, Session, World};
+use crate::proto::reply::{Code, Reply};
+
+impl Session {
+    pub(super) fn hashing(&mut self, _command: &Command<'_>, _world: World<'_>, step: &mut Step) {
+        step.reply(Reply::new(Code::NotImplemented, "Not offered."));
+    }
+}
