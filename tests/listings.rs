@@ -109,19 +109,85 @@ fn list_and_nlst_take_paths_and_the_options_of_old_clients() {
     };
     assert_eq!(names("NLST"), ["d", "f"]);
     assert_eq!(names("NLST -la"), ["d", "f"]);
-    assert_eq!(names("NLST d"), ["g"]);
-    assert_eq!(names("NLST -1 d"), ["g"]);
-    assert_eq!(names("NLST /d"), ["g"]);
+    // Each name can be used as it comes (RFC 1123 §4.1.2.7).
+    assert_eq!(names("NLST d"), ["d/g"]);
+    assert_eq!(names("NLST -1 d/"), ["d/g"]);
+    assert_eq!(names("NLST -a -F /d"), ["/d/g"]);
+    assert_eq!(names("NLST d/g"), ["d/g"]);
+    assert_eq!(names("NLST ."), ["d", "f"]);
+    assert_eq!(names("NLST d/.."), ["d/../d", "d/../f"]);
     // No recursion, whatever the option.
     assert_eq!(names("NLST -R"), ["d", "f"]);
     assert_eq!(names("LIST -lR").len(), 2);
     assert_eq!(names("LIST -la d").len(), 1);
     assert_eq!(names("LIST f").len(), 1);
-    for pattern in ["*/../*/../*", "****************a", "{d,f}{d,f}"] {
-        wire.refuse(&format!("LIST {pattern}"), 550);
-    }
+    wire.refuse("LIST {d,f}{d,f}", 550);
     wire.refuse("LIST missing", 550);
     wire.refuse("NLST missing", 550);
+}
+
+#[test]
+fn patterns_choose_among_the_names_of_one_directory() {
+    let server = furnished();
+    for name in ["a.csv", "b.csv", "b.txt", "d/c.csv", "x[1]/inside", "x1"] {
+        server.put(name, b"x");
+    }
+    let mut wire = Wire::login(&server, "alice");
+    let mut names = |command: &str| {
+        let text = wire.list(command);
+        let last = |line: &&str| line.split(' ').next_back().unwrap().to_owned();
+        let mut names: Vec<String> = lines(&text).iter().map(last).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("NLST *.csv"), ["a.csv", "b.csv"]);
+    assert_eq!(names("NLST d/*.csv"), ["d/c.csv"]);
+    assert_eq!(names("NLST -l /d/?.c[rs]v"), ["/d/c.csv"]);
+    assert_eq!(names("LIST -la b.*"), ["b.csv", "b.txt"]);
+    assert_eq!(names("LIST d/*"), ["c.csv", "g"]);
+    assert_eq!(names("NLST [!b]*.csv"), ["a.csv"]);
+    // A name that is there is no pattern.
+    assert_eq!(names("NLST x[1]"), ["x[1]/inside"]);
+    assert_eq!(names("NLST *.none"), Vec::<String>::new());
+    assert_eq!(names("NLST ****************a"), Vec::<String>::new());
+    // One directory's entries, never a tree's.
+    wire.refuse("NLST */*.csv", 550);
+    wire.refuse("NLST missing/*", 550);
+    wire.refuse("NLST f/*", 550);
+    let record = server.wait_for_record("file.list", |record| record.path() == "/d/*.csv");
+    assert_eq!(record.codes(), [150, 226]);
+}
+
+#[test]
+fn what_nlst_tells_can_be_fetched_as_it_is() {
+    let server = furnished();
+    let mut wire = Wire::login(&server, "alice");
+    wire.ask("CWD d", 250);
+    for listing in ["NLST", "NLST .", "NLST ../d", "NLST /d/*", "NLST g"] {
+        let text = wire.list(listing);
+        let [name] = lines(&text)[..] else { panic!("{listing}: {text}") };
+        assert_eq!(wire.fetch(&format!("RETR {name}")), b"x", "{listing}");
+    }
+}
+
+#[test]
+fn further_facts_are_told_to_those_who_ask() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let server = furnished();
+    let path = server.home("alice").join("f");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let mut wire = Wire::login(&server, "alice");
+    let feature = "MLST Type*;Size*;Modify*;Create;Perm*;Unique*;UNIX.mode*;UNIX.owner;UNIX.group;";
+    assert!(wire.ask("FEAT", 211).lines.iter().any(|line| line.trim() == feature));
+    let line = wire.ask("MLST f", 250).lines[1].clone();
+    assert!(line.contains(";UNIX.mode=0640;") && !line.contains("UNIX.owner"), "{line}");
+    wire.ask("OPTS MLST create;UNIX.owner;unix.group;", 200);
+    let found = fs::metadata(&path).unwrap();
+    let line = wire.ask("MLST f", 250).lines[1].to_ascii_lowercase();
+    assert!(line.contains(&format!("unix.owner={};unix.group={}; /f", found.uid(), found.gid())), "{line}");
+    assert_eq!(line.contains("create=20"), found.created().is_ok(), "{line}");
+    let entries = wire.list("MLSD").to_ascii_lowercase();
+    assert!(lines(&entries).iter().all(|line| line.contains("unix.group=")), "{entries}");
 }
 
 #[test]

@@ -223,9 +223,74 @@ fn rest_takes_numbers_of_bytes() {
     wire.ask("REST 10737418240", 350);
     wire.refuse("STOR sparse", 554);
     assert_eq!(server.names(), ["f"]);
+}
+
+#[test]
+fn a_marker_in_text_counts_what_is_sent() {
+    let server = Server::running();
+    server.put("f", b"one\ntwo\r\nthree\n");
+    let mut wire = Wire::login(&server, "alice");
     wire.ask("TYPE A", 200);
-    wire.ask("REST 3", 350);
-    wire.refuse("RETR f", 504);
+    let sent = b"one\r\ntwo\r\nthree\r\n";
+    assert_eq!(wire.fetch("RETR f"), sent);
+    for marker in 0..=sent.len() {
+        wire.ask(&format!("REST {marker}"), 350);
+        assert_eq!(wire.fetch("RETR f"), &sent[marker..], "from {marker}");
+    }
+    wire.ask(&format!("REST {}", sent.len() + 1), 350);
+    wire.refuse("RETR f", 554);
+    // Further than the server is willing to read ahead.
+    wire.ask("REST 268435457", 350);
+    let reply = wire.refuse("RETR f", 554);
+    assert!(reply.text().contains("TYPE I"), "{reply:?}");
+}
+
+#[test]
+fn uploads_of_text_go_on_at_a_marker_and_appe_adds() {
+    let server = Server::running();
+    // A ticket of TLS 1.3 is used once here, and there are many uploads in a row.
+    let mut wire = Dial::to(&server).tls(Version::Tls12).login("alice");
+    wire.ask("TYPE A", 200);
+    let sent = b"one\r\ntwo\r\nthree\r\n";
+    for verb in ["STOR", "APPE"] {
+        for marker in 0..=sent.len() {
+            server.put("f", b"one\ntwo\nthree\n");
+            if verb == "STOR" || marker > 0 {
+                wire.ask(&format!("REST {marker}"), 350);
+                wire.store(&format!("{verb} f"), &sent[marker..]);
+                assert_eq!(server.content("f").unwrap(), b"one\ntwo\nthree\n", "{verb} from {marker}");
+            }
+        }
+    }
+    wire.ask("REST 5", 350);
+    wire.store("STOR f", b"2\r\n");
+    assert_eq!(server.content("f").unwrap(), b"one\n2\n");
+    wire.store("APPE f", b"3\r\n");
+    assert_eq!(server.content("f").unwrap(), b"one\n2\n3\n");
+    for (marker, name) in [(12, "f"), (1, "new")] {
+        wire.ask(&format!("REST {marker}"), 350);
+        wire.refuse(&format!("STOR {name}"), 554);
+    }
+    assert_eq!(server.content("f").unwrap(), b"one\n2\n3\n");
+}
+
+#[test]
+fn an_interrupted_upload_is_not_continued_as_text() {
+    let server = Server::running();
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("STOR f");
+    data.send(b"line\nline\n");
+    data.cut();
+    wire.expect(426);
+    assert_eq!(wire.ask("SIZE f", 213).text(), "10");
+    wire.ask("TYPE A", 200);
+    wire.ask("REST 6", 350);
+    wire.refuse("STOR f", 450);
+    // As it was begun, it is.
+    wire.ask("TYPE I", 200);
+    wire.ask("REST 10", 350);
+    wire.store("STOR f", b"end\n");
+    assert_eq!(server.content("f").unwrap(), b"line\nline\nend\n");
 }
 
 #[test]

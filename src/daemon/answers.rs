@@ -8,15 +8,17 @@ use tracing::{error, warn};
 use super::control::Control;
 use super::driver::Driver;
 use super::link::{Link, LinkNeeds};
-use super::mover::{Job, What, blocking, lines, link_fault, store_fault};
+use super::mover::{Job, Start, What, blocking, lines, link_fault, store_fault};
 use super::stopping::Stop;
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::net::passive::ReserveFault;
 use crate::policy::Principal;
 use crate::policy::grant::Grant;
+use crate::proto::argument::Representation;
+use crate::proto::ascii::ToWire;
 use crate::session::World;
 use crate::session::effect::{
-    Input, MoveFault, PassiveFault, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared, Question,
+    Input, Listing, MoveFault, PassiveFault, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared, Question,
     StoreAnswer, StoreFault, StoreRequest, TransferOrder,
 };
 use crate::store::{EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
@@ -227,16 +229,18 @@ impl Driver {
         let (what, prepared) = match order.what {
             Payload::Retrieve { grant, offset } => {
                 let (size, grant) = readable(&root, grant, &user).await?;
-                if offset > size {
+                let text = order.representation == Representation::Ascii;
+                let (start, grant) = start(&root, grant, &user, offset, text).await?;
+                if start.offset > size {
                     return Err(StoreFault::OffsetBeyondEnd);
                 }
                 let prepared = Prepared { path: grant.path().to_string(), size: Some(size) };
-                (What::Retrieve(grant, offset), prepared)
+                (What::Retrieve(grant, start), prepared)
             }
             Payload::Store { grant, placement, announced_bytes } => {
                 let uploader = self.uploader(&principal);
                 let at = Arc::clone(&root);
-                let mode = mode(placement);
+                let mode = mode(placement, order.representation);
                 let claim = blocking(move || at.claim_upload(grant, &uploader, mode, announced_bytes))
                     .await?
                     .map_err(store_fault)?;
@@ -245,13 +249,22 @@ impl Driver {
                 let resumable = placement != Placement::Unique;
                 (What::Store { claim: Box::new(claim), whole, resumable }, prepared)
             }
-            Payload::List { grant, listing } => {
-                let (found, grant) = facts_and_grant(&root, grant, &user).await?;
-                if !found.directory && matches!(listing, crate::session::effect::Listing::Facts(_)) {
-                    return Err(StoreFault::NotADirectory);
-                }
+            Payload::List { grant, matching, listing } => {
                 let prepared = Prepared { path: grant.path().to_string(), size: None };
-                (What::List(grant, listing), prepared)
+                match (facts_and_grant(&root, grant, &user).await, matching) {
+                    // What has that very name is meant, whatever it looks like.
+                    (Err(StoreFault::NotFound), Some((directory, pattern))) => {
+                        let (found, directory) = facts_and_grant(&root, directory, &user).await?;
+                        if !found.directory {
+                            return Err(StoreFault::NotADirectory);
+                        }
+                        (What::List(directory, listing, Some(pattern)), prepared)
+                    }
+                    (Ok((found, _)), _) if !found.directory && matches!(listing, Listing::Facts(_)) => {
+                        return Err(StoreFault::NotADirectory);
+                    }
+                    (found, _) => (What::List(found?.1, listing, None), prepared),
+                }
             }
         };
         let config = &self.shared.config;
@@ -279,9 +292,10 @@ fn unread_in_socket(control: &Control) -> bool {
     matches!(socket2::SockRef::from(stream).peek(&mut byte), Ok(1..))
 }
 
-fn mode(placement: Placement) -> UploadMode {
+fn mode(placement: Placement, representation: Representation) -> UploadMode {
     match placement {
         Placement::Replace => UploadMode::Replace,
+        Placement::ResumeAt(octets) if representation == Representation::Ascii => UploadMode::ResumeInText(octets),
         Placement::ResumeAt(offset) => UploadMode::ResumeAt(offset),
         Placement::Append => UploadMode::Append,
         Placement::Unique => UploadMode::Unique,
@@ -299,6 +313,27 @@ async fn readable(root: &Arc<Root>, grant: Grant, user: &Username) -> Result<(u6
         }
         opened => opened.map(|file| (file.size(), grant)).map_err(store_fault),
     }
+}
+
+/// Where a file begins for a client that has `octets` of it already.
+async fn start(
+    root: &Arc<Root>,
+    grant: Grant,
+    user: &Username,
+    octets: u64,
+    text: bool,
+) -> Result<(Start, Grant), StoreFault> {
+    if octets == 0 || !text {
+        return Ok((Start { whole: octets == 0, offset: octets, text: text.then(ToWire::default) }, grant));
+    }
+    let (root, user) = (Arc::clone(root), user.clone());
+    let (place, grant) = blocking(move || {
+        let place = root.open_read(&grant, &user, Lookup::Full).and_then(|file| file.text_place(octets));
+        (place, grant)
+    })
+    .await?;
+    let place = place.map_err(store_fault)?;
+    Ok((Start { whole: false, offset: place.offset, text: Some(place.convert) }, grant))
 }
 
 async fn facts(root: &Arc<Root>, grant: Grant, user: &Username) -> Result<PathFacts, StoreFault> {
@@ -320,6 +355,8 @@ async fn facts_and_grant(root: &Arc<Root>, grant: Grant, user: &Username) -> Res
         modified_seconds: entry.modified_seconds,
         mode: entry.mode,
         unique: entry.unique,
+        created_seconds: entry.created_seconds,
+        owner: entry.owner,
     };
     Ok((facts, grant))
 }

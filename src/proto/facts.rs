@@ -19,11 +19,35 @@ pub enum Fact {
     Perm,
     /// The same for two names of one file.
     Unique,
+    /// When it was made, UTC, where the file system knows.
+    Create,
+    /// Permission bits.
+    UnixMode,
+    /// The owner's number.
+    UnixOwner,
+    /// The group's number.
+    UnixGroup,
 }
 
 impl Fact {
     /// Every fact, in the order in which they are written.
-    pub const ALL: [Self; 5] = [Self::Type, Self::Size, Self::Modify, Self::Perm, Self::Unique];
+    pub const ALL: [Self; 9] = [
+        Self::Type,
+        Self::Size,
+        Self::Modify,
+        Self::Create,
+        Self::Perm,
+        Self::Unique,
+        Self::UnixMode,
+        Self::UnixOwner,
+        Self::UnixGroup,
+    ];
+
+    /// Whether it is told to a client that did not choose: who owns a file on the server is for
+    /// those who ask.
+    const fn is_told_unasked(self) -> bool {
+        !matches!(self, Self::Create | Self::UnixOwner | Self::UnixGroup)
+    }
 
     /// Its name as `FEAT` tells it.
     pub const fn name(self) -> &'static str {
@@ -33,6 +57,10 @@ impl Fact {
             Self::Modify => "Modify",
             Self::Perm => "Perm",
             Self::Unique => "Unique",
+            Self::Create => "Create",
+            Self::UnixMode => "UNIX.mode",
+            Self::UnixOwner => "UNIX.owner",
+            Self::UnixGroup => "UNIX.group",
         }
     }
 }
@@ -43,7 +71,7 @@ pub struct FactSet([bool; Fact::ALL.len()]);
 
 impl Default for FactSet {
     fn default() -> Self {
-        Self([true; Fact::ALL.len()])
+        Self(Fact::ALL.map(Fact::is_told_unasked))
     }
 }
 
@@ -96,6 +124,10 @@ pub struct Entry<'a> {
     pub mode: u32,
     /// Device and inode.
     pub unique: (u64, u64),
+    /// When it was made, in seconds since the Unix epoch, where that is known.
+    pub created_seconds: Option<i64>,
+    /// The owner's and the group's number.
+    pub owner: (u32, u32),
 }
 
 /// Writes entries in the form of one listing.
@@ -133,16 +165,20 @@ impl Form {
                 }),
                 Fact::Size if entry.kind == Kind::File => put(out, format_args!("size={};", entry.size)),
                 Fact::Size => {}
-                Fact::Modify => {
-                    out.extend_from_slice(b"modify=");
-                    time_value(out, entry.modified_seconds);
-                    out.push(b';');
+                Fact::Modify => time_fact(out, b"modify=", entry.modified_seconds),
+                Fact::Create => {
+                    if let Some(created) = entry.created_seconds {
+                        time_fact(out, b"create=", created);
+                    }
                 }
                 Fact::Perm => {
                     let perm = if entry.kind == Kind::File { &self.perm_file } else { &self.perm_directory };
                     put(out, format_args!("perm={perm};"));
                 }
                 Fact::Unique => put(out, format_args!("unique={:x}g{:x};", entry.unique.0, entry.unique.1)),
+                Fact::UnixMode => put(out, format_args!("UNIX.mode={:04o};", entry.mode)),
+                Fact::UnixOwner => put(out, format_args!("UNIX.owner={};", entry.owner.0)),
+                Fact::UnixGroup => put(out, format_args!("UNIX.group={};", entry.owner.1)),
             }
         }
         out.push(b' ');
@@ -175,6 +211,12 @@ impl Form {
         }
         out.extend_from_slice(entry.name.as_bytes());
     }
+}
+
+fn time_fact(out: &mut Vec<u8>, name: &[u8], seconds: i64) {
+    out.extend_from_slice(name);
+    time_value(out, seconds);
+    out.push(b';');
 }
 
 /// Appends a time-val of RFC 3659 §2.3: `YYYYMMDDHHMMSS`, UTC.
@@ -212,7 +254,16 @@ mod tests {
     const NOW: i64 = 1_795_328_102; // 2026-11-22 06:15:02 UTC
 
     fn entry(name: &str, modified_seconds: i64) -> Entry<'_> {
-        Entry { name, kind: Kind::File, size: 1234, modified_seconds, mode: 0o640, unique: (0xfd01, 0x2a) }
+        Entry {
+            name,
+            kind: Kind::File,
+            size: 1234,
+            modified_seconds,
+            mode: 0o640,
+            unique: (0xfd01, 0x2a),
+            created_seconds: Some(NOW - 1),
+            owner: (1000, 100),
+        }
     }
 
     fn form() -> Form {
@@ -230,12 +281,12 @@ mod tests {
         let form = form();
         assert_eq!(
             text(|out| form.facts(out, &entry("r.csv", NOW))),
-            "type=file;size=1234;modify=20261122061502;perm=adfrw;unique=fd01g2a; r.csv"
+            "type=file;size=1234;modify=20261122061502;perm=adfrw;unique=fd01g2a;UNIX.mode=0640; r.csv"
         );
         let directory = Entry { kind: Kind::Directory, ..entry("in", 0) };
         assert_eq!(
             text(|out| form.facts(out, &directory)),
-            "type=dir;modify=19700101000000;perm=cdflmpe;unique=fd01g2a; in"
+            "type=dir;modify=19700101000000;perm=cdflmpe;unique=fd01g2a;UNIX.mode=0640; in"
         );
     }
 
@@ -243,6 +294,16 @@ mod tests {
     fn only_the_facts_wanted_are_told() {
         let form = Form::new(FactSet::select("perm;"), "r".into(), "el".into(), Timestamp::UNIX_EPOCH);
         assert_eq!(text(|out| form.facts(out, &entry("a", 0))), "perm=r; a");
+    }
+
+    #[test]
+    fn who_owns_a_file_and_when_it_was_made_is_told_to_those_who_ask() {
+        let set = FactSet::select("create;unix.owner;UNIX.GROUP;");
+        let form = Form::new(set, "r".into(), "el".into(), Timestamp::UNIX_EPOCH);
+        let made = "create=20261122061501;UNIX.owner=1000;UNIX.group=100; a";
+        assert_eq!(text(|out| form.facts(out, &entry("a", 0))), made);
+        let unknown = Entry { created_seconds: None, ..entry("a", 0) };
+        assert_eq!(text(|out| form.facts(out, &unknown)), "UNIX.owner=1000;UNIX.group=100; a");
     }
 
     #[test]
@@ -259,7 +320,7 @@ mod tests {
     fn opts_mlst_selects() {
         let set = FactSet::select("size;MODIFY;bogus;");
         assert_eq!(set.names(), "Size;Modify;");
-        assert_eq!(set.feature(), "Type;Size*;Modify*;Perm;Unique;");
+        assert_eq!(set.feature(), "Type;Size*;Modify*;Create;Perm;Unique;UNIX.mode;UNIX.owner;UNIX.group;");
         assert_eq!(FactSet::select("").names(), "");
     }
 }

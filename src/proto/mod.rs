@@ -6,5 +6,6 @@ pub mod ascii;
 pub mod facts;
 pub mod line;
 pub mod path;
+pub mod pattern;
 pub mod reply;
 pub mod verb;

@@ -14,6 +14,7 @@ use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
 use crate::proto::facts::Form;
 use crate::proto::line::{Line, LineError};
+use crate::proto::pattern::Pattern;
 use crate::proto::reply::Reply;
 
 /// Something that happened.
@@ -218,6 +219,10 @@ pub struct PathFacts {
     pub mode: u32,
     /// Device and inode.
     pub unique: (u64, u64),
+    /// When it was made, in seconds since the Unix epoch, where that is known.
+    pub created_seconds: Option<i64>,
+    /// The numbers of its owner and its group.
+    pub owner: (u32, u32),
 }
 
 /// Why the store did not do what was asked.
@@ -271,7 +276,7 @@ pub enum Payload {
     Retrieve {
         /// Leave to read.
         grant: Grant,
-        /// Where to begin, in bytes of the file.
+        /// Where to begin, in octets of what is sent (RFC 3659 §5.3).
         offset: u64,
     },
     /// A file from the client.
@@ -287,6 +292,9 @@ pub enum Payload {
     List {
         /// Leave to list.
         grant: Grant,
+        /// Where nothing has that name, and its end is a pattern: leave to list the directory, and
+        /// which of its entries are meant.
+        matching: Option<(Grant, Pattern)>,
         /// How to write it.
         listing: Listing,
     },
@@ -297,7 +305,7 @@ pub enum Payload {
 pub enum Placement {
     /// It is the file.
     Replace,
-    /// It goes on from this offset.
+    /// It goes on from this offset, in octets of what is sent.
     ResumeAt(u64),
     /// It goes behind what is there.
     Append,
@@ -310,8 +318,13 @@ pub enum Placement {
 pub enum Listing {
     /// `LIST`.
     Long(Box<Form>),
-    /// `NLST`.
-    Names,
+    /// `NLST`: each name so that it can be used as it is in the next command (RFC 1123 §4.1.2.7).
+    Names {
+        /// What stands before the name of a file that was asked for.
+        of_file: String,
+        /// What stands before the names in a directory.
+        in_directory: String,
+    },
     /// `MLSD`.
     Facts(Box<Form>),
 }

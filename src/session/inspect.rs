@@ -165,6 +165,8 @@ fn one_entry(files: &Files, path: &VirtualPath, facts: PathFacts, world: World<'
             modified_seconds: facts.modified_seconds,
             mode: facts.mode,
             unique: facts.unique,
+            created_seconds: facts.created_seconds,
+            owner: facts.owner,
         },
     );
     let line = String::from_utf8_lossy(&line).into_owned();

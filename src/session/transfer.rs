@@ -6,20 +6,25 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use super::effect::{
     Effect, Listing, MoveFault, Moved, Payload, Placement, Prepared, Question, Step, StoreFault, TransferOrder,
 };
-use super::files::{DataState, Waiting};
+use super::files::{DataState, Files, Waiting};
 use super::refusal::{self, Doing};
 use super::{Command, Ending, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts, Record, Traffic};
-use crate::policy::grant::Grant;
+use crate::policy::grant::{Grant, Judgement};
+use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::argument::{self, EprtArgument, EpsvArgument, Family, Representation, without_options};
 use crate::proto::path::VirtualPath;
+use crate::proto::pattern::Pattern;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
 
 /// The lowest port that the server connects to for an active data connection: below it, services
 /// listen that did not ask for it (RFC 2577 §3).
 const ACTIVE_PORT_MIN: u16 = 1024;
+
+/// The furthest restart marker in text, in octets.
+const TEXT_OFFSET_MAX: u64 = 256 << 20;
 
 /// A transfer from its command to its final reply.
 #[derive(Debug)]
@@ -135,8 +140,11 @@ impl Session {
         if files.data == DataState::None {
             return step.reply(Reply::new(Code::NoDataConnection, "Send EPSV or PASV first."));
         }
-        if restart_offset > 0 && files.parameters.representation == Representation::Ascii && !is_listing(verb) {
-            return self.refuse_transfer(Reply::new(Code::NotThisArgument, "REST works in TYPE I only."), step);
+        let text = files.parameters.representation == Representation::Ascii && !is_listing(verb);
+        if text && restart_offset > TEXT_OFFSET_MAX {
+            // Where a marker in text stands in the file shows only by reading up to it.
+            let words = "In TYPE A, REST reaches 256 MiB; use TYPE I.";
+            return self.refuse_transfer(Reply::new(Code::BadRestart, words), step);
         }
         let (argument, doing) = match verb {
             Verb::List | Verb::Nlst => (without_options(command.argument), Doing::Looking),
@@ -148,8 +156,12 @@ impl Session {
         let Some((path, grant)) = self.grant(command, argument, doing, world, step) else {
             return self.drop_data(step);
         };
-        let what = self.payload(verb, &path, grant, restart_offset, announced_bytes, world);
         let State::Files(files) = &mut self.state else { return };
+        let what = match verb {
+            Verb::List | Verb::Nlst | Verb::Mlsd => listing(files, verb, &path, grant, argument, world),
+            Verb::Retr => Payload::Retrieve { grant, offset: restart_offset },
+            _ => Payload::Store { grant, placement: placement(verb, restart_offset), announced_bytes },
+        };
         let order = TransferOrder {
             what,
             representation: files.parameters.representation,
@@ -158,33 +170,6 @@ impl Session {
         let transfer = Transfer { verb, path, restart_offset, aborts: 0, ending: None };
         files.wait(Waiting::Transfer(Box::new(transfer)));
         step.ask(Question::Prepare(Box::new(order)));
-    }
-
-    fn payload(
-        &self,
-        verb: Verb,
-        path: &VirtualPath,
-        grant: Grant,
-        restart_offset: u64,
-        announced_bytes: Option<u64>,
-        world: World<'_>,
-    ) -> Payload {
-        let form = || match &self.state {
-            State::Files(files) => Box::new(super::inspect::form(files, path, world)),
-            _ => Box::default(),
-        };
-        let placement = match verb {
-            Verb::List => return Payload::List { grant, listing: Listing::Long(form()) },
-            Verb::Mlsd => return Payload::List { grant, listing: Listing::Facts(form()) },
-            Verb::Nlst => return Payload::List { grant, listing: Listing::Names },
-            Verb::Retr => return Payload::Retrieve { grant, offset: restart_offset },
-            Verb::Stou => Placement::Unique,
-            // RFC 3659 §5.3: a marker before APPE makes it STOR from there.
-            _ if restart_offset > 0 => Placement::ResumeAt(restart_offset),
-            Verb::Appe => Placement::Append,
-            _ => Placement::Replace,
-        };
-        Payload::Store { grant, placement, announced_bytes }
     }
 
     /// Refuses a transfer command and lets its data connection go.
@@ -379,6 +364,47 @@ fn is_listing(verb: Verb) -> bool {
 
 fn is_upload(verb: Verb) -> bool {
     matches!(verb, Verb::Stor | Verb::Appe | Verb::Stou)
+}
+
+/// What is listed, and how. Where the name may be a pattern, the directory's entries are asked for
+/// besides.
+fn listing(files: &Files, verb: Verb, path: &VirtualPath, grant: Grant, argument: &[u8], world: World<'_>) -> Payload {
+    let form = || Box::new(super::inspect::form(files, path, world));
+    let typed = String::from_utf8_lossy(argument);
+    let (ahead, last) = typed.split_at(typed.rfind('/').map_or(0, |at| at.saturating_add(1)));
+    let listing = match verb {
+        Verb::Mlsd => return Payload::List { grant, matching: None, listing: Listing::Facts(form()) },
+        Verb::List => Listing::Long(form()),
+        // As it was typed, so that the names can be used as they come.
+        _ => Listing::Names {
+            of_file: ahead.to_owned(),
+            in_directory: match last {
+                "" => ahead.to_owned(),
+                "." if ahead.is_empty() => String::new(),
+                _ => format!("{typed}/"),
+            },
+        },
+    };
+    let matching = Pattern::parse(last).and_then(|pattern| {
+        let directory = files.directory.join(ahead.as_bytes()).ok()?;
+        let wanted = PermissionSet::of(&[Permission::List]);
+        match world.policy.judge(&files.principal, wanted, &directory) {
+            Judgement::Allow(grant) => Some((grant, pattern)),
+            Judgement::Deny(_) => None,
+        }
+    });
+    Payload::List { grant, matching, listing }
+}
+
+/// Where an upload's content goes.
+fn placement(verb: Verb, restart_offset: u64) -> Placement {
+    match verb {
+        Verb::Stou => Placement::Unique,
+        // RFC 3659 §5.3: a marker before APPE makes it STOR from there.
+        _ if restart_offset > 0 => Placement::ResumeAt(restart_offset),
+        Verb::Appe => Placement::Append,
+        _ => Placement::Replace,
+    }
 }
 
 fn doing(verb: Verb) -> Doing {

@@ -11,9 +11,10 @@ use super::held::Held;
 use super::ledger::{Charge, Quota};
 use super::partial::{Owner, Partial};
 use super::places::is_writable;
+use super::read::ReadFile;
 use super::resolve;
 use super::root::Root;
-use super::upload::Upload;
+use super::upload::{Upload, open_original};
 use crate::identity::Username;
 use crate::policy::grant::Grant;
 use crate::policy::permission::Permission;
@@ -41,6 +42,9 @@ pub enum UploadMode {
     /// At this offset of what is there: the uploader's interrupted upload, or else the file
     /// (`REST` and `STOR`). Offset 0 is [`UploadMode::Replace`].
     ResumeAt(u64),
+    /// Behind so many octets of the file as it is sent in TYPE A. An interrupted upload, of which no
+    /// such octets are known, is not continued so.
+    ResumeInText(u64),
     /// At the end of what is there (`APPE`).
     Append,
     /// In a new file with a name of the server's choice, in the directory that the grant names (`STOU`).
@@ -124,6 +128,14 @@ impl Root {
         is_writable(&parent)?;
         self.places.are_usable(self.as_fd(), &Status::of(&parent)?)?;
         let partial = self.partials.find(&uploader.name, held.path());
+        let mode = match mode {
+            UploadMode::ResumeInText(0) => UploadMode::Replace,
+            UploadMode::ResumeInText(_) if partial.is_some() => return Err(Fault::Busy),
+            UploadMode::ResumeInText(octets) => {
+                UploadMode::ResumeAt(text_offset(&parent, name, existing.as_ref(), octets)?)
+            }
+            mode => mode,
+        };
         let plan = plan(&grant, mode, existing.as_ref(), partial.as_deref())?;
         self.count_for(uploader)?;
         let kept = partial.as_ref().map_or(0, |partial| partial.amount().bytes);
@@ -203,13 +215,25 @@ pub(super) fn find_target(parent: &OwnedFd, name: &str) -> Result<Option<Status>
     Ok(existing)
 }
 
+/// Where in the file under the final name a marker in text stands.
+fn text_offset(parent: &OwnedFd, name: &str, existing: Option<&Status>, octets: u64) -> Result<u64, Fault> {
+    let Some(existing) = existing else { return Ok(octets) };
+    let file = open_original(parent, name, existing.identity())?;
+    match ReadFile::new(file, existing).text_place(octets) {
+        // Refused with the other offsets that are too large, once it is clear that the file may be
+        // changed at all.
+        Err(Fault::OffsetBeyondEnd) => Ok(existing.size.saturating_add(1)),
+        place => Ok(place?.offset),
+    }
+}
+
 /// What the upload starts from, if the grant covers that.
 fn plan(grant: &Grant, mode: UploadMode, existing: Option<&Status>, partial: Option<&Partial>) -> Result<Plan, Fault> {
     let offset = match mode {
         UploadMode::Replace | UploadMode::Unique | UploadMode::ResumeAt(0) => {
             return permit(grant, existing, None).map(|()| Plan::Fresh);
         }
-        UploadMode::ResumeAt(offset) => Some(offset),
+        UploadMode::ResumeAt(offset) | UploadMode::ResumeInText(offset) => Some(offset),
         UploadMode::Append => None,
     };
     let end = partial.map(|partial| partial.status.size).or(existing.map(|status| status.size));

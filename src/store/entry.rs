@@ -31,6 +31,10 @@ pub struct Entry<Name = String> {
     pub mode: u32,
     /// Device and inode, which name it whatever it is called.
     pub unique: (u64, u64),
+    /// When it was made, in seconds since 1970 (UTC), where the file system knows.
+    pub created_seconds: Option<i64>,
+    /// The numbers of its owner and its group.
+    pub owner: (u32, u32),
     /// Whether this is the viewer's own interrupted upload.
     pub partial: bool,
 }
@@ -40,8 +44,8 @@ pub type EntryRef<'a> = Entry<&'a str>;
 
 impl<Name> Entry<Name> {
     fn renamed<Other>(&self, name: Other) -> Entry<Other> {
-        let &Self { name: _, kind, size, modified_seconds, mode, unique, partial } = self;
-        Entry { name, kind, size, modified_seconds, mode, unique, partial }
+        let &Self { name: _, kind, size, modified_seconds, mode, unique, created_seconds, owner, partial } = self;
+        Entry { name, kind, size, modified_seconds, mode, unique, created_seconds, owner, partial }
     }
 }
 
@@ -76,6 +80,10 @@ pub(super) struct Status {
     pub(super) mount: u64,
     /// The owner's user id.
     pub(super) owner: u32,
+    /// The group's id.
+    pub(super) group: u32,
+    /// When it was made, in seconds since 1970, where the file system knows.
+    pub(super) created_seconds: Option<i64>,
 }
 
 /// Which content a file had: the file itself, its size and the time of its last change.
@@ -92,14 +100,14 @@ pub(super) struct Identity {
 impl Status {
     /// What a descriptor stands for.
     pub(super) fn of(fd: impl AsFd) -> Result<Self, Errno> {
-        let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+        let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID;
         statx(fd, c"", AtFlags::EMPTY_PATH, wanted).map(|found| Self::from(&found))
     }
 
     /// What a single name in a directory stands for; a symbolic link stands for itself.
     pub(super) fn at(directory: impl AsFd, name: impl rustix::path::Arg) -> Result<Self, Errno> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        statx(directory, name, flags, StatxFlags::BASIC_STATS).map(|found| Self::from(&found))
+        statx(directory, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME).map(|found| Self::from(&found))
     }
 
     /// [`Self::at`], with nothing where there is nothing.
@@ -144,6 +152,8 @@ impl Status {
             modified_seconds: self.modified.0,
             mode: self.mode,
             unique: self.unique,
+            created_seconds: self.created_seconds,
+            owner: (self.owner, self.group),
             partial: false,
         })
     }
@@ -159,6 +169,8 @@ impl From<&Statx> for Status {
             unique: (makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino),
             mount: found.stx_mnt_id,
             owner: found.stx_uid,
+            group: found.stx_gid,
+            created_seconds: (found.stx_mask & StatxFlags::BTIME.bits() != 0).then_some(found.stx_btime.tv_sec),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | `resolve` | the only way from a [`VirtualPath`](crate::proto::path::VirtualPath) to a descriptor |
 //! | `root` | homes, and the root of one |
 //! | `read`, `listing` | reading a file, reading a directory |
+//! | `text` | restart markers in text |
 //! | `change` | directories made, things removed, renamed, dated |
 //! | `claim`, `upload` | an upload before its first byte, and from there to its end |
 //! | `held` | names that one operation at a time may have |
@@ -40,6 +41,7 @@ mod resolve;
 mod root;
 mod staging;
 mod sweep;
+mod text;
 mod upload;
 
 pub use claim::{UploadClaim, UploadMode, Uploader};
@@ -50,6 +52,7 @@ pub use read::ReadFile;
 pub use resolve::Lookup;
 pub use root::{Homes, Root, StoreSettings};
 pub use sweep::Swept;
+pub use text::TextPlace;
 pub use upload::{Kept, Stored, Unstored, Upload};
 
 #[cfg(test)]

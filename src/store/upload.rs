@@ -334,11 +334,7 @@ fn copy_beginning(
     length: u64,
     expected: Identity,
 ) -> Result<(), Fault> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let source = openat(parent, name, flags, Mode::empty())?;
-    if Status::of(&source)?.identity() != expected {
-        return Err(Fault::Busy);
-    }
+    let source = open_original(parent, name, expected)?;
     if length == 0 {
         return Ok(());
     }
@@ -357,6 +353,13 @@ fn copy_beginning(
         root.leave_floor(staged, 0)?;
     }
     Ok(())
+}
+
+/// Opens the file under the final name, as long as it has the content that is expected.
+pub(super) fn open_original(parent: &OwnedFd, name: &str, expected: Identity) -> Result<OwnedFd, Fault> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = openat(parent, name, flags, Mode::empty())?;
+    if Status::of(&file)?.identity() == expected { Ok(file) } else { Err(Fault::Busy) }
 }
 
 /// Copies up to `step` bytes at an offset; returns how many.

@@ -9,6 +9,7 @@ use super::{Job, What, Yield, attend, blocking, end_sending, send_piece, store_f
 use crate::identity::Username;
 use crate::policy::grant::Grant;
 use crate::proto::facts::{self, Kind};
+use crate::proto::pattern::Pattern;
 use crate::session::effect::{Listing, MoveFault, StoreFault};
 use crate::store::{self, EntryKind, Fault, Lookup, Root};
 use crate::tls::DataConnection;
@@ -30,9 +31,9 @@ pub(super) async fn run(
 
 async fn send(job: Job, connection: &mut DataConnection) -> Result<(), MoveFault> {
     let Job { what, root, user, progress, .. } = job;
-    let What::List(grant, listing) = what else { return Ok(()) };
+    let What::List(grant, listing, pattern) = what else { return Ok(()) };
     let fault = MoveFault::Store;
-    let mut reading = blocking(move || Reading::begin(&root, &grant, &user, listing)).await.map_err(fault)?;
+    let mut reading = blocking(move || Reading::begin(&root, &grant, &user, listing, pattern)).await.map_err(fault)?;
     loop {
         let (more, batch) = reading.map_err(|refused| fault(store_fault(refused)))?;
         send_piece(connection, &progress, &batch).await?;
@@ -48,16 +49,19 @@ type Batch = Result<(Option<Reading>, Vec<u8>), Fault>;
 struct Reading {
     entries: store::Listing,
     form: Listing,
+    pattern: Option<Pattern>,
+    /// Entries in a batch.
+    entries_max: usize,
 }
 
 impl Reading {
     /// Opens the directory and reads the first batch. A file is listed as its one line.
-    fn begin(root: &Arc<Root>, grant: &Grant, user: &Username, form: Listing) -> Batch {
+    fn begin(root: &Arc<Root>, grant: &Grant, user: &Username, form: Listing, pattern: Option<Pattern>) -> Batch {
         let mut out = Vec::with_capacity(ENTRIES_BATCH.saturating_mul(ENTRY_BYTES));
         let entries = match root.list(grant, user) {
             Err(Fault::NotADirectory) if !matches!(form, Listing::Facts(_)) => {
                 let entry = root.facts(grant, user, Lookup::Full)?;
-                write_entry(&mut out, &form, &entry.as_ref());
+                write_entry(&mut out, &of_one(form), &entry.as_ref());
                 return Ok((None, out));
             }
             opened => opened?,
@@ -69,7 +73,11 @@ impl Reading {
             form.facts(&mut out, &shown);
             out.extend_from_slice(b"\r\n");
         }
-        let reading = Self { entries, form };
+        let form = if pattern.is_some() { of_one(form) } else { form };
+        let ahead = if let Listing::Names { in_directory, .. } = &form { in_directory.len() } else { 0 };
+        let batch_bytes = ENTRIES_BATCH.saturating_mul(ENTRY_BYTES);
+        let entries_max = batch_bytes.checked_div(ENTRY_BYTES.saturating_add(ahead)).unwrap_or(1).max(1);
+        let reading = Self { entries, form, pattern, entries_max };
         reading.fill(out)
     }
 
@@ -79,9 +87,22 @@ impl Reading {
     }
 
     fn fill(mut self, mut out: Vec<u8>) -> Batch {
-        let form = &self.form;
-        let more = self.entries.visit(ENTRIES_BATCH, &mut |entry| write_entry(&mut out, form, entry))?;
+        let (form, pattern) = (&self.form, &self.pattern);
+        let more = self.entries.visit(self.entries_max, &mut |entry| {
+            if pattern.as_ref().is_none_or(|pattern| pattern.matches(entry.name)) {
+                write_entry(&mut out, form, entry);
+            }
+        })?;
         Ok((more.then_some(self), out))
+    }
+}
+
+/// The form of a listing that does not tell a whole directory: names are written as they would be
+/// where each was asked for.
+fn of_one(form: Listing) -> Listing {
+    match form {
+        Listing::Names { of_file, .. } => Listing::Names { in_directory: of_file, of_file: String::new() },
+        form => form,
     }
 }
 
@@ -89,7 +110,10 @@ fn write_entry(out: &mut Vec<u8>, form: &Listing, entry: &store::EntryRef<'_>) {
     match form {
         Listing::Long(form) => form.long(out, &wire_entry(entry)),
         Listing::Facts(form) => form.facts(out, &wire_entry(entry)),
-        Listing::Names => out.extend_from_slice(entry.name.as_bytes()),
+        Listing::Names { in_directory, .. } => {
+            out.extend_from_slice(in_directory.as_bytes());
+            out.extend_from_slice(entry.name.as_bytes());
+        }
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -106,6 +130,8 @@ pub(in crate::daemon) fn wire_entry<'a>(entry: &store::EntryRef<'a>) -> facts::E
         modified_seconds: entry.modified_seconds,
         mode: entry.mode,
         unique: entry.unique,
+        created_seconds: entry.created_seconds,
+        owner: entry.owner,
     }
 }
 
@@ -117,7 +143,7 @@ pub(in crate::daemon) fn lines(
     form: Box<facts::Form>,
     lines_max: usize,
 ) -> Result<(Vec<String>, bool), StoreFault> {
-    let (mut more, mut text) = Reading::begin(root, grant, user, Listing::Long(form)).map_err(store_fault)?;
+    let (mut more, mut text) = Reading::begin(root, grant, user, Listing::Long(form), None).map_err(store_fault)?;
     let mut lines = Vec::new();
     loop {
         let batch = String::from_utf8_lossy(&text);

@@ -26,6 +26,8 @@ use crate::policy::BindingJudgement;
 use crate::policy::binding::DataBinding;
 use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
+use crate::proto::ascii::ToWire;
+use crate::proto::pattern::Pattern;
 use crate::session::effect::{Listing, MoveFault, Moved, StoreFault};
 use crate::settings::DigestKind;
 use crate::store::{self, Root, UploadClaim};
@@ -59,13 +61,24 @@ pub(super) struct Job {
 
 /// What moves.
 pub(super) enum What {
-    /// A file to the client, from this offset.
-    Retrieve(Grant, u64),
+    /// A file to the client, from this place on.
+    Retrieve(Grant, Start),
     /// A file from the client; whether it begins at its beginning, and whether what came of it is
     /// kept if it breaks off.
     Store { claim: Box<UploadClaim>, whole: bool, resumable: bool },
-    /// A listing to the client.
-    List(Grant, Listing),
+    /// A listing to the client; where there is a pattern, of the entries it means.
+    List(Grant, Listing, Option<Pattern>),
+}
+
+/// Where a file to the client begins.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    /// Whether it is the file's beginning.
+    pub(super) whole: bool,
+    /// Bytes of the file before it.
+    pub(super) offset: u64,
+    /// How lines end from there on, in TYPE A.
+    pub(super) text: Option<ToWire>,
 }
 
 impl What {

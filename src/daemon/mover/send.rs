@@ -10,8 +10,6 @@ use super::{Job, What, Yield, attend, blocking, end_sending, send_piece, store_f
 use crate::daemon::buffers::{BUFFER_BYTES, Buffer};
 use crate::identity::Username;
 use crate::policy::grant::Grant;
-use crate::proto::argument::Representation;
-use crate::proto::ascii::ToWire;
 use crate::session::effect::{MoveFault, StoreFault};
 use crate::store::{Fault, Lookup, ReadFile, Root};
 use crate::tls::DataConnection;
@@ -28,15 +26,15 @@ pub(super) async fn run(
 }
 
 async fn send(job: Job, connection: &mut DataConnection, yielded: &mut Yield) -> Result<(), MoveFault> {
-    let Job { what, root, user, representation, digest, buffers, progress, .. } = job;
-    let What::Retrieve(grant, offset) = what else { return Ok(()) };
+    let Job { what, root, user, digest, buffers, progress, .. } = job;
+    let What::Retrieve(grant, start) = what else { return Ok(()) };
     let file = Arc::new(open(root, grant, user).await.map_err(MoveFault::Store)?);
     let size = file.size();
     yielded.size = Some(size);
-    let mut hasher = if offset == 0 { Hasher::new(digest) } else { None };
-    let mut ascii = (representation == Representation::Ascii).then(|| (ToWire::default(), Vec::new()));
+    let mut hasher = if start.whole { Hasher::new(digest) } else { None };
+    let mut ascii = start.text.map(|convert| (convert, Vec::new()));
     let mut buffer = buffers.lend();
-    let mut at = offset;
+    let mut at = start.offset;
     while at < size {
         let wanted = usize::try_from(size.saturating_sub(at)).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
         let read;

@@ -142,6 +142,8 @@ impl Dialogue {
                     modified_seconds: 0,
                     mode: 0o640,
                     unique: (1, 2),
+                    created_seconds: None,
+                    owner: (0, 0),
                 })),
             }),
             Question::Store(StoreRequest::Lines { .. }) => {

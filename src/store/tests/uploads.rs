@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use Permission::{Append, Create, Overwrite, Read};
-use UploadMode::{Append as AtEnd, Replace, ResumeAt, Unique};
+use UploadMode::{Append as AtEnd, Replace, ResumeAt, ResumeInText, Unique};
 
 use super::*;
 
@@ -78,7 +78,9 @@ fn what_can_be_refused_is_refused_before_the_first_byte() {
     assert_eq!(claim(all("/a\\b"), Replace), Some(Fault::NameRefused));
     assert_eq!(claim(all("/f"), ResumeAt(6)), Some(Fault::OffsetBeyondEnd));
     assert_eq!(claim(all("/new"), ResumeAt(1)), Some(Fault::OffsetBeyondEnd));
-    for mode in [Replace, ResumeAt(2), AtEnd, Unique] {
+    assert_eq!(claim(all("/f"), ResumeInText(6)), Some(Fault::OffsetBeyondEnd));
+    assert_eq!(claim(all("/new"), ResumeInText(1)), Some(Fault::OffsetBeyondEnd));
+    for mode in [Replace, ResumeAt(2), ResumeInText(2), ResumeInText(6), AtEnd, Unique] {
         assert_eq!(claim(only("/f", &[Read]), mode), Some(Fault::Denied));
     }
     assert_eq!(claim(only("/new", &[Overwrite, Append]), Replace), Some(Fault::Denied));
@@ -86,7 +88,9 @@ fn what_can_be_refused_is_refused_before_the_first_byte() {
     assert_eq!(claim(only("/f", &[Create]), AtEnd), Some(Fault::Exists));
     assert_eq!(claim(only("/f", &[Create, Append]), Replace), Some(Fault::Exists));
     assert_eq!(claim(only("/f", &[Create, Append]), ResumeAt(4)), Some(Fault::Exists), "byte 5 would be replaced");
+    assert_eq!(claim(only("/f", &[Create]), ResumeInText(6)), Some(Fault::Exists), "its size is nobody's affair");
     assert_eq!(claim(only("/f", &[Append]), ResumeAt(5)), None);
+    assert_eq!(claim(only("/f", &[Append]), ResumeInText(5)), None);
     assert_eq!(claim(only("/f", &[Append]), AtEnd), None);
     assert_eq!(claim(only("/f", &[Overwrite]), ResumeAt(4)), None);
     assert_eq!(claim(only("/d", &[Append]), Unique), Some(Fault::Denied));
