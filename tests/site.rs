@@ -180,14 +180,19 @@ fn each_attribute_needs_its_permission() {
 }
 
 #[test]
-fn denials_name_the_command_and_the_permission() {
+fn denials_name_the_command_and_the_permission_that_help_tells() {
     let server = Server::builder().user("reader", &["--read-only"]).start();
     let mut wire = Wire::login(&server, "reader");
-    wire.ask("SITE CHMOD 644 f", 550);
-    let denied = server.wait_for_failure("authz.denied", "not_permitted");
-    assert_eq!((denied.text("/command"), denied.path()), (Some("SITE CHMOD"), "/f"));
-    assert_eq!(denied.text("/unmapped/wanted"), Some("set-mode"));
-    assert!(denied.text("/unmapped/rule").unwrap().contains("users.toml:"));
+    for (command, argument, permission) in
+        [("SITE CHMOD", "644 f", "set-mode"), ("SITE UTIME", "202001010000 f", "set-time")]
+    {
+        wire.ask(&format!("{command} {argument}"), 550);
+        let denied = server.wait_for_record("authz.denied", |record| record.text("/command") == Some(command));
+        assert_eq!((denied.path(), denied.text("/unmapped/wanted")), ("/f", Some(permission)));
+        assert!(denied.text("/unmapped/rule").unwrap().contains("users.toml:"));
+        let help = wire.ask(&format!("HELP {command}"), 214);
+        assert!(help.text().contains(&format!("needs {permission}")), "{help:?}");
+    }
 }
 
 #[test]
@@ -278,7 +283,7 @@ fn who_lists_a_users_own_sessions_and_what_they_do() {
     assert!(sessions.iter().all(|line| line.starts_with(&format!(" since {year}-"))), "{sessions:?}");
 
     let mut data = second.begin("STOR d file");
-    data.send(&[0; 70_000]);
+    data.send(&vec![0; 70_000]);
     eventually("the upload shows with its bytes", || {
         who(&mut alice)[1].contains("STOR /d file, 70000 bytes so far").then_some(())
     });

@@ -71,15 +71,11 @@ impl Session {
 
     /// `SITE UTIME` in either of its forms.
     pub(super) fn site_utime(&mut self, argument: &[u8], world: World<'_>, step: &mut Step) {
-        match argument::utime(argument) {
-            Ok((seconds, path)) => {
-                self.set_attributes("SITE UTIME", Code::FileStatus, path, modified(seconds), world, step);
-            }
-            Err(_) => {
-                let text = "UTIME takes YYYYMMDDHHMM[SS] and a path, or a path, three such times and UTC.";
-                step.reply(Reply::new(Code::BadArgument, text));
-            }
-        }
+        let Ok((seconds, path)) = argument::utime(argument) else {
+            let text = "UTIME takes YYYYMMDDHHMM[SS] and a path, or a path, three such times and UTC.";
+            return step.reply(Reply::new(Code::BadArgument, text));
+        };
+        self.set_attributes("SITE UTIME", Code::FileStatus, path, modified(seconds), world, step);
     }
 
     /// Asks for leave to set each of the attributes, then has the store set all of them.

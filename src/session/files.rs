@@ -174,7 +174,7 @@ impl Session {
             (Some(Waiting::Changing(changing)), Input::Stored(answer)) => self.changed(changing, answer, step),
             (Some(Waiting::Setting(setting)), Input::Stored(answer)) => self.attributes_set(&setting, &answer, step),
             (Some(Waiting::Room(room)), Input::Stored(answer)) => Self::room_told(room, &answer, step),
-            (Some(Waiting::OwnSessions), Input::OwnSessions(own)) => self.own_sessions(&own, step),
+            (Some(Waiting::OwnSessions), Input::OwnSessions(own)) => Self::own_sessions(&own, step),
             (Some(Waiting::Transfer(transfer)), Input::Prepared(answer)) => self.prepared(transfer, answer, step),
             (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => self.moved(&transfer, *moved, step),
             (waiting, _) => files.waiting = waiting,

@@ -44,7 +44,7 @@ const fn row(
 const SITE: &[SiteRule] = &[
     //  name     argument         takes           permission                  meaning and who serves it
     row("CHMOD", "MODE PATH",     Takes::One,     Some(Permission::SetMode),  "set the permission bits of a file or directory", Session::site_chmod),
-    row("HELP",  "[COMMAND]",     Takes::Maybe,   None,                       "list these commands, or explain one", Session::site_help),
+    row("HELP",  "[COMMAND]",     Takes::Maybe,   None,                       "list these commands, or explain one", |_, argument, _, step| step.reply(help(argument))),
     row("QUOTA", "",              Takes::Nothing, None,                       "tell what your home holds and may hold", Session::site_quota),
     row("UTIME", "TIME PATH",     Takes::One,     Some(Permission::SetTime),  "set the time of a file or directory", Session::site_utime),
     row("WHO",   "",              Takes::Nothing, None,                       "list your own sessions", Session::site_who),
@@ -85,16 +85,12 @@ impl Session {
         }
     }
 
-    fn site_help(&mut self, argument: &[u8], _world: World<'_>, step: &mut Step) {
-        step.reply(help(argument));
-    }
-
     fn site_who(&mut self, _argument: &[u8], _world: World<'_>, step: &mut Step) {
         let State::Files(files) = &mut self.state else { return };
         step.ask_store(files, Waiting::OwnSessions, Question::OwnSessions(WHO_LINES_MAX));
     }
 
-    pub(super) fn own_sessions(&self, own: &OwnSessions, step: &mut Step) {
+    pub(super) fn own_sessions(own: &OwnSessions, step: &mut Step) {
         let lines = own.sessions.iter().map(describe).collect();
         let last = match own.more {
             0 => "End".to_owned(),
