@@ -27,6 +27,7 @@ mod login;
 mod mirror;
 mod quickstart;
 mod refusals;
+mod site;
 mod tidy;
 mod transfers;
 mod verbs;

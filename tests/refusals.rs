@@ -185,7 +185,7 @@ fn a_row_of_failed_commands_ends_the_session() {
     }
     wire.ask("NOOP", 200);
     for _ in 0..4 {
-        wire.ask("SITE EXEC id", 502);
+        wire.ask("SITE EXEC id", 504);
     }
     wire.ask("TYPE Q", 501);
     wire.expect(421);

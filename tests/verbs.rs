@@ -265,7 +265,20 @@ fn feat_and_help_tell_what_the_table_serves() {
     for stage in Stage::ALL {
         let mut wire = at_stage(&server, stage);
         let feat = wire.ask("FEAT", 211).lines;
-        for feature in ["AUTH TLS", "PBSZ", "PROT", "EPSV", "MDTM", "MFMT", "REST STREAM", "SIZE", "TVFS", "UTF8"] {
+        for feature in [
+            "AUTH TLS",
+            "AVBL",
+            "MFF Modify;UNIX.mode;",
+            "PBSZ",
+            "PROT",
+            "EPSV",
+            "MDTM",
+            "MFMT",
+            "REST STREAM",
+            "SIZE",
+            "TVFS",
+            "UTF8",
+        ] {
             assert!(feat.contains(&format!(" {feature}")), "{feature}: {feat:?}");
         }
         assert!(feat.iter().any(|line| line.starts_with(" MLST ") && line.contains("Size*;")), "{feat:?}");

@@ -19,9 +19,9 @@ use crate::proto::ascii::ToWire;
 use crate::session::World;
 use crate::session::effect::{
     Input, Listing, MoveFault, PassiveFault, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared, Question,
-    StoreAnswer, StoreFault, StoreRequest, TransferOrder,
+    QuotaFacts, StoreAnswer, StoreFault, StoreRequest, TransferOrder,
 };
-use crate::store::{EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
+use crate::store::{Entry, EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
 
 impl Driver {
     /// Answers a question. [`Question::Move`] is answered later, when the transfer has ended.
@@ -54,6 +54,7 @@ impl Driver {
             Question::OpenHome(home) => Input::Home(self.open_home(&home).await),
             Question::OpenPassive => Input::Passive(self.open_passive()),
             Question::Store(request) => Input::Stored(self.store(request).await),
+            Question::OwnSessions(lines_max) => Input::OwnSessions(self.entered.own(lines_max)),
             Question::Prepare(order) => Input::Prepared(self.prepare_over_link(*order).await),
             Question::Move => {
                 self.flush().await;
@@ -202,7 +203,16 @@ impl Driver {
                 StoreRequest::MakeDirectory(grant) => root.make_directory(&grant, &uploader),
                 StoreRequest::RemoveDirectory(grant) => root.remove_directory(&grant),
                 StoreRequest::Rename(from, to) => root.rename(&from, &to, &user),
-                StoreRequest::SetTime(grant, seconds) => root.set_modified(&grant, &user, seconds),
+                StoreRequest::SetAttributes(grant, wanted) => {
+                    let set = root.set_attributes(&grant, &user, wanted.modified_seconds, wanted.mode);
+                    return set.map(|entry| StoreAnswer::Facts(path_facts(&entry))).map_err(store_fault);
+                }
+                StoreRequest::Room(grant) => {
+                    return root.room(&grant, &uploader).map(StoreAnswer::Room).map_err(store_fault);
+                }
+                StoreRequest::Quota => {
+                    return quota(&root, &uploader).map(StoreAnswer::Quota).map_err(store_fault);
+                }
                 StoreRequest::Lines { grant, form, lines_max } => {
                     let (lines, cut) = lines(&root, &grant, &user, form, lines_max)?;
                     return Ok(StoreAnswer::Lines { lines, cut });
@@ -348,8 +358,11 @@ async fn facts_and_grant(root: &Arc<Root>, grant: Grant, user: &Username) -> Res
         }
         found => (found, grant),
     };
-    let entry = entry.map_err(store_fault)?;
-    let facts = PathFacts {
+    entry.map(|entry| (path_facts(&entry), grant)).map_err(store_fault)
+}
+
+fn path_facts(entry: &Entry) -> PathFacts {
+    PathFacts {
         directory: entry.kind == EntryKind::Directory,
         size: entry.size,
         modified_seconds: entry.modified_seconds,
@@ -357,8 +370,15 @@ async fn facts_and_grant(root: &Arc<Root>, grant: Grant, user: &Username) -> Res
         unique: entry.unique,
         created_seconds: entry.created_seconds,
         owner: entry.owner,
-    };
-    Ok((facts, grant))
+    }
+}
+
+fn quota(root: &Root, uploader: &Uploader) -> Result<QuotaFacts, Fault> {
+    Ok(QuotaFacts {
+        used: root.usage(uploader)?.map(|used| (used.bytes, used.files)),
+        bytes_max: uploader.quota_bytes,
+        files_max: uploader.quota_files,
+    })
 }
 
 #[cfg(test)]

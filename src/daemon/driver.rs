@@ -19,6 +19,7 @@ use super::control::Control;
 use super::link::Link;
 use super::mover::Job;
 use super::server::Shared;
+use super::sessions::Entered;
 use super::stopping::Stop;
 use crate::audit::record::Record;
 use crate::policy::Principal;
@@ -46,6 +47,7 @@ pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
     pub(super) control: Control,
     pub(super) session: Session,
+    pub(super) entered: Entered,
     pub(super) client: SocketAddr,
     pub(super) server: SocketAddr,
     pub(super) tls: Option<Arc<SessionTls>>,
@@ -89,6 +91,7 @@ impl Driver {
         let patience = after(limits.login_time);
         Self {
             control: Control::Clear(stream),
+            entered: shared.sessions.enter(Arc::clone(session.facts())),
             session,
             client,
             server,
@@ -123,6 +126,7 @@ impl Driver {
                 Happened::Moved(moved) => {
                     self.moving = None;
                     self.stop_moving = None;
+                    self.entered.transfer_ended();
                     self.still_patient();
                     self.input(Input::Moved(moved)).await;
                     self.stop_changed().await;
@@ -215,6 +219,7 @@ impl Driver {
             }
             transfer.await
         };
+        self.entered.transfer_ended();
         self.input(Input::Moved(Box::new(moved))).await;
     }
 
@@ -273,6 +278,7 @@ impl Driver {
                 if let Some(tls) = &self.tls {
                     tls.set_principal(&principal);
                 }
+                self.entered.logged_in(principal.name());
                 self.principal = Some(principal);
                 let quota = Quota::per_second(self.shared.config.limits.commands_per_second);
                 self.rate = RateLimiter::direct(quota);
@@ -364,6 +370,9 @@ impl Driver {
         let needs = self.link_needs();
         let link = self.link.for_transfer(job.what.is_to_client(), needs);
         self.stop_moving = Some(sender);
+        if let Some((verb, path)) = self.session.transfer() {
+            self.entered.transfer_begins(verb, path, &self.progress);
+        }
         self.moving = Some(Box::pin(super::mover::run(job, link, receiver)));
     }
 }

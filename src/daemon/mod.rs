@@ -13,6 +13,7 @@ pub mod logging;
 mod mover;
 pub mod sandbox;
 mod server;
+mod sessions;
 mod stopping;
 
 use std::fmt;

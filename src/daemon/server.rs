@@ -16,6 +16,7 @@ use ulid::Ulid;
 
 use super::buffers::Buffers;
 use super::driver::Driver;
+use super::sessions::Sessions;
 use super::stopping::Stop;
 use crate::audit::event::Event;
 use crate::audit::flood::{FloodCounter, Refusal};
@@ -55,6 +56,7 @@ pub(super) struct Shared {
     pub(super) audit: AuditLog,
     pub(super) buffers: Arc<Buffers>,
     pub(super) admission: Arc<Admission>,
+    pub(super) sessions: Arc<Sessions>,
     refusals: Arc<Semaphore>,
     flood: Mutex<FloodCounter>,
 }
@@ -70,6 +72,7 @@ impl Shared {
             audit,
             buffers: Arc::default(),
             admission: Admission::new(&config.limits),
+            sessions: Arc::default(),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             flood: Mutex::default(),
             config,

@@ -219,6 +219,62 @@ pub fn time(argument: &[u8]) -> Result<i64, Unreadable> {
     if stamp.as_second() >= 0 { Ok(stamp.as_second()) } else { Err(Unreadable) }
 }
 
+/// Permission bits, as `SITE CHMOD` and the fact `UNIX.mode` give them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModeArgument {
+    /// For owner, group and others.
+    Plain(u32),
+    /// With setuid, setgid or sticky among them.
+    Special,
+}
+
+/// Reads permission bits: three octal digits, or four.
+///
+/// # Errors
+/// Anything else, symbolic forms such as `u+x` too.
+pub fn mode(argument: &[u8]) -> Result<ModeArgument, Unreadable> {
+    if !(3..=4).contains(&argument.len()) || !argument.iter().all(u8::is_ascii_digit) {
+        return Err(Unreadable);
+    }
+    let bits = u32::from_str_radix(ascii(argument)?, 8).map_err(|_| Unreadable)?;
+    Ok(if bits > 0o777 { ModeArgument::Special } else { ModeArgument::Plain(bits) })
+}
+
+/// What `SITE UTIME` names: when the content last changed, in seconds since the Unix epoch, and the
+/// path. Clients have two forms, both in UTC:
+/// - the time, `YYYYMMDDHHMM` with seconds or without, and the path;
+/// - the path, the times of last access, of last modification and of creation, and the word `UTC`.
+///
+/// # Errors
+/// Anything else. No path is empty.
+pub fn utime(argument: &[u8]) -> Result<(i64, &[u8]), Unreadable> {
+    let (seconds, path) = utime_behind_path(argument).map_or_else(
+        || {
+            let (time, path) = super::verb::split(argument);
+            minute_or_second(time).map(|seconds| (seconds, path))
+        },
+        Ok,
+    )?;
+    if path.is_empty() { Err(Unreadable) } else { Ok((seconds, path)) }
+}
+
+/// The second form of [`utime`], which is told by its end.
+fn utime_behind_path(argument: &[u8]) -> Option<(i64, &[u8])> {
+    let mut words = argument.rsplitn(5, |byte| *byte == b' ');
+    words.next().filter(|zone| zone.eq_ignore_ascii_case(b"UTC"))?;
+    let created = words.next()?;
+    let modified = words.next()?;
+    let accessed = words.next()?;
+    let path = words.next()?;
+    minute_or_second(created).and(minute_or_second(accessed)).ok()?;
+    Some((minute_or_second(modified).ok()?, path))
+}
+
+/// A [`time`] whose seconds may be missing.
+fn minute_or_second(argument: &[u8]) -> Result<i64, Unreadable> {
+    if argument.len() == 12 { time(&[argument, b"00"].concat()) } else { time(argument) }
+}
+
 /// The path behind the option words (`-la` and the like) that clients send to `LIST` and `NLST`.
 pub fn without_options(argument: &[u8]) -> &[u8] {
     let mut rest = argument;

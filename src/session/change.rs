@@ -1,4 +1,4 @@
-//! Changes of the tree without a data connection: `DELE`, `MKD`, `RMD`, `RNFR`, `RNTO`, `MFMT`.
+//! Changes of the tree without a data connection: `DELE`, `MKD`, `RMD`, `RNFR`, `RNTO`.
 //! Each is recorded, done or not, before the client hears how it went.
 
 use super::effect::{Question, Step, StoreAnswer, StoreFault, StoreRequest};
@@ -8,7 +8,6 @@ use super::{Command, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts};
 use crate::policy::grant::Grant;
-use crate::proto::argument;
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
@@ -20,7 +19,6 @@ pub(super) struct Changing {
     event: Event,
     path: VirtualPath,
     renamed_to: Option<VirtualPath>,
-    seconds: i64,
     /// Of `RNFR`: the leave to rename, used by `RNTO`.
     grant: Option<Grant>,
 }
@@ -29,15 +27,8 @@ impl Session {
     pub(super) fn change(&mut self, command: &Command<'_>, world: World<'_>, step: &mut Step) {
         let verb = command.rule.verb;
         let doing = if verb == Verb::Mkd { Doing::Naming } else { Doing::Looking };
-        let (argument, seconds) = match verb {
-            Verb::Mfmt => match split_time(command.argument) {
-                Some((seconds, path)) => (path, seconds),
-                None => return step.reply(Reply::new(Code::BadArgument, "MFMT takes YYYYMMDDHHMMSS and a path.")),
-            },
-            _ => (command.argument, 0),
-        };
-        let Some((path, grant)) = self.grant(command, argument, doing, world, step) else { return };
-        let mut changing = Changing { verb, event: Event::FileDelete, path, renamed_to: None, seconds, grant: None };
+        let Some((path, grant)) = self.grant(command, command.argument, doing, world, step) else { return };
+        let mut changing = Changing { verb, event: Event::FileDelete, path, renamed_to: None, grant: None };
         let request = match verb {
             Verb::Mkd => {
                 changing.event = Event::DirectoryCreate;
@@ -46,10 +37,6 @@ impl Session {
             Verb::Rmd => {
                 changing.event = Event::DirectoryRemove;
                 StoreRequest::RemoveDirectory(grant)
-            }
-            Verb::Mfmt => {
-                changing.event = Event::FileTime;
-                StoreRequest::SetTime(grant, seconds)
             }
             Verb::Rnfr => return self.rename_from(command, changing, grant, world, step),
             _ => StoreRequest::RemoveFile(grant),
@@ -85,14 +72,8 @@ impl Session {
             return step.reply(Reply::new(Code::BadSequence, "RNFR comes directly before."));
         };
         let Some((target, to)) = self.grant(command, command.argument, Doing::Naming, world, step) else { return };
-        let changing = Changing {
-            verb: Verb::Rnto,
-            event: Event::FileRename,
-            path,
-            renamed_to: Some(target),
-            seconds: 0,
-            grant: None,
-        };
+        let changing =
+            Changing { verb: Verb::Rnto, event: Event::FileRename, path, renamed_to: Some(target), grant: None };
         self.ask_change(changing, StoreRequest::Rename(from, to), step);
     }
 
@@ -137,18 +118,6 @@ impl Session {
 fn done(changing: &Changing) -> Reply {
     match changing.verb {
         Verb::Mkd => Reply::path(changing.path.as_str(), "created."),
-        // draft-somers-ftp-mfxx §3.
-        Verb::Mfmt => Reply::new(
-            Code::FileStatus,
-            format!("Modify={}; {}", super::inspect::time(changing.seconds), changing.path),
-        ),
         _ => Reply::new(Code::ActionDone, "Done."),
     }
-}
-
-/// The time and the path of `MFMT`.
-fn split_time(argument: &[u8]) -> Option<(i64, &[u8])> {
-    let (time, path) = crate::proto::verb::split(argument);
-    let seconds = argument::time(time).ok()?;
-    (!path.is_empty()).then_some((seconds, path))
 }

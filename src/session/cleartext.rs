@@ -4,7 +4,7 @@ use super::{Command, Session, State};
 use crate::audit::event::Event;
 use crate::proto::facts::FactSet;
 use crate::proto::reply::{Code, Reply};
-use crate::proto::verb::Verb;
+use crate::proto::verb::{self, Verb};
 use crate::rules::{RULES, Refusal, Service};
 use crate::session::effect::{Question, Step};
 
@@ -92,10 +92,12 @@ fn features(wanted: FactSet) -> Reply {
     let mut features = Vec::new();
     for (verb, text) in [
         (Verb::Auth, "AUTH TLS".to_owned()),
+        (Verb::Avbl, "AVBL".to_owned()),
         (Verb::Clnt, "CLNT".to_owned()),
         (Verb::Eprt, "EPRT".to_owned()),
         (Verb::Epsv, "EPSV".to_owned()),
         (Verb::Mdtm, "MDTM".to_owned()),
+        (Verb::Mff, format!("MFF {}", super::attributes::SETTABLE)),
         (Verb::Mfmt, "MFMT".to_owned()),
         (Verb::Mlst, format!("MLST {}", wanted.feature())),
         (Verb::Pasv, "PASV".to_owned()),
@@ -123,6 +125,10 @@ fn help(argument: &[u8]) -> Reply {
             .collect();
         let lines = served.chunks(10).map(|row| row.join(" ")).collect();
         return Reply::lines(Code::HelpText, "Commands:", lines, "HELP and a command tells what it is for.");
+    }
+    let (word, rest) = verb::split(argument);
+    if Verb::parse(word) == Some(Verb::Site) {
+        return super::site::help(rest);
     }
     match Verb::parse(argument).map(|verb| (verb, crate::rules::rule(verb).service)) {
         Some((verb, Service::Served(meaning))) => Reply::new(Code::HelpText, format!("{verb}: {meaning}.")),

@@ -16,6 +16,7 @@ use crate::proto::facts::Form;
 use crate::proto::line::{Line, LineError};
 use crate::proto::pattern::Pattern;
 use crate::proto::reply::Reply;
+use crate::proto::verb::Verb;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub enum Input {
     Passive(Result<u16, PassiveFault>),
     /// The answer to [`Question::Store`].
     Stored(Result<StoreAnswer, StoreFault>),
+    /// The answer to [`Question::OwnSessions`].
+    OwnSessions(OwnSessions),
     /// The answer to [`Question::Prepare`].
     Prepared(Result<Prepared, MoveFault>),
     /// The answer to [`Question::Move`].
@@ -96,6 +99,8 @@ pub enum Question {
     OpenPassive,
     /// Do something with the store.
     Store(StoreRequest),
+    /// Tell the sessions of this one's user, this many at most.
+    OwnSessions(usize),
     /// Make a transfer ready: everything that can refuse it before data flows.
     Prepare(Box<TransferOrder>),
     /// Move the data of the transfer that was made ready. Lines may come meanwhile.
@@ -177,8 +182,12 @@ pub enum StoreRequest {
     RemoveDirectory(Grant),
     /// Give another name.
     Rename(Grant, Grant),
-    /// Set a file's modification time, in seconds since the Unix epoch.
-    SetTime(Grant, i64),
+    /// Set attributes of a file or directory.
+    SetAttributes(Grant, Attributes),
+    /// How many bytes may still be stored at a path.
+    Room(Grant),
+    /// What the user's home holds and may hold.
+    Quota,
     /// A directory's lines, or a file's one, for the control connection.
     Lines {
         /// Leave to list.
@@ -195,8 +204,12 @@ pub enum StoreRequest {
 pub enum StoreAnswer {
     /// It was done.
     Done,
-    /// The facts of a path.
+    /// The facts of a path, as they are now.
     Facts(PathFacts),
+    /// Bytes that may still be stored.
+    Room(u64),
+    /// What the home holds and may hold.
+    Quota(QuotaFacts),
     /// Lines of a listing.
     Lines {
         /// The lines, without ends.
@@ -204,6 +217,26 @@ pub enum StoreAnswer {
         /// Whether there were more.
         cut: bool,
     },
+}
+
+/// Attributes to be set; at least one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Last modification in seconds since the Unix epoch.
+    pub modified_seconds: Option<i64>,
+    /// Permission bits, without setuid, setgid and sticky.
+    pub mode: Option<u32>,
+}
+
+/// What a home holds and may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaFacts {
+    /// Bytes, and files and directories, that it holds; none where nobody has counted them.
+    pub used: Option<(u64, u64)>,
+    /// Bytes that it may hold; none is no limit.
+    pub bytes_max: Option<u64>,
+    /// Files and directories that it may hold; none is no limit.
+    pub files_max: Option<u64>,
 }
 
 /// Facts of one path.
@@ -223,6 +256,39 @@ pub struct PathFacts {
     pub created_seconds: Option<i64>,
     /// The numbers of its owner and its group.
     pub owner: (u32, u32),
+}
+
+/// The sessions of one user, in the order in which they began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnSessions {
+    /// As many as were asked for.
+    pub sessions: Vec<LiveSession>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// A session that is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    /// Where it comes from.
+    pub client: SocketAddr,
+    /// When it began, in seconds since the Unix epoch.
+    pub since_seconds: i64,
+    /// Whether it is the one that asks.
+    pub asks: bool,
+    /// What it moves at the moment.
+    pub transfer: Option<LiveTransfer>,
+}
+
+/// A transfer that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveTransfer {
+    /// The command.
+    pub verb: Verb,
+    /// The virtual path.
+    pub path: String,
+    /// Bytes of content moved so far.
+    pub bytes: u64,
 }
 
 /// Why the store did not do what was asked.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::attributes::Setting;
 use super::change::Changing;
 use super::effect::{Effect, Input, PassiveFault, PathFacts, Question, Step, StoreAnswer, StoreFault};
 use super::inspect::Looking;
 use super::parameters::Parameters;
 use super::refusal::{self, Doing};
+use super::space::Room;
 use super::transfer::Transfer;
 use super::{Command, Ending, Session, State, World};
 use crate::audit::event::Event;
@@ -60,6 +62,12 @@ pub(super) enum Waiting {
     Looking(Looking),
     /// A change.
     Changing(Changing),
+    /// Attributes that were to be set.
+    Setting(Setting),
+    /// How much may be stored.
+    Room(Room),
+    /// The user's sessions.
+    OwnSessions,
     /// A transfer, made ready or moving.
     Transfer(Box<Transfer>),
 }
@@ -91,6 +99,13 @@ impl Files {
 
     pub(super) fn is_transferring(&self) -> bool {
         matches!(self.waiting, Some(Waiting::Transfer(_)))
+    }
+
+    pub(super) fn transferring(&self) -> Option<(Verb, &VirtualPath)> {
+        match &self.waiting {
+            Some(Waiting::Transfer(transfer)) => Some(transfer.what()),
+            _ => None,
+        }
     }
 
     pub(super) fn transfer(&mut self) -> Option<&mut Transfer> {
@@ -131,13 +146,13 @@ impl Session {
             Verb::Hash | Verb::Rang | Verb::Xcrc | Verb::Xmd5 | Verb::Xsha1 | Verb::Xsha256 | Verb::Xsha512 => {
                 self.hashing(command, world, step);
             }
-            Verb::Mff => self.set_facts(command, world, step),
+            Verb::Mff | Verb::Mfmt => self.set_facts(command, world, step),
             Verb::Avbl => self.space(command, world, step),
             Verb::Site => self.site(command, world, step),
             Verb::Pwd | Verb::Cwd | Verb::Cdup => self.navigate(command, world, step),
             Verb::Stat if command.argument.is_empty() => self.status(step),
             Verb::Size | Verb::Mdtm | Verb::Mlst | Verb::Stat => self.inspect(command, world, step),
-            Verb::Dele | Verb::Mkd | Verb::Rmd | Verb::Mfmt | Verb::Rnfr => self.change(command, world, step),
+            Verb::Dele | Verb::Mkd | Verb::Rmd | Verb::Rnfr => self.change(command, world, step),
             Verb::Rnto => self.rename_to(command, world, step),
             Verb::Epsv | Verb::Pasv | Verb::Eprt | Verb::Port => self.data_command(command, step),
             Verb::Rest | Verb::Allo => self.ahead_of_transfer(command, step),
@@ -157,6 +172,9 @@ impl Session {
             (Some(Waiting::Passive(verb)), Input::Passive(port)) => self.passive_opened(verb, port, step),
             (Some(Waiting::Looking(looking)), Input::Stored(answer)) => self.looked(looking, answer, world, step),
             (Some(Waiting::Changing(changing)), Input::Stored(answer)) => self.changed(changing, answer, step),
+            (Some(Waiting::Setting(setting)), Input::Stored(answer)) => self.attributes_set(&setting, &answer, step),
+            (Some(Waiting::Room(room)), Input::Stored(answer)) => Self::room_told(room, &answer, step),
+            (Some(Waiting::OwnSessions), Input::OwnSessions(own)) => Self::own_sessions(&own, step),
             (Some(Waiting::Transfer(transfer)), Input::Prepared(answer)) => self.prepared(transfer, answer, step),
             (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => self.moved(&transfer, *moved, step),
             (waiting, _) => files.waiting = waiting,
@@ -203,12 +221,24 @@ impl Session {
         world: World<'_>,
         step: &mut Step,
     ) -> Option<(VirtualPath, Grant)> {
+        self.grant_named(verb.name(), path, wanted, world, step)
+    }
+
+    /// [`Self::grant_for`] a command that is more than a verb.
+    pub(super) fn grant_named(
+        &mut self,
+        command: &'static str,
+        path: VirtualPath,
+        wanted: PermissionSet,
+        world: World<'_>,
+        step: &mut Step,
+    ) -> Option<(VirtualPath, Grant)> {
         let State::Files(files) = &self.state else { return None };
         match world.policy.judge(&files.principal, wanted, &path) {
             Judgement::Allow(grant) => Some((path, grant)),
             Judgement::Deny(denial) => {
                 let mut record = self.record(Event::AccessDenied).failed("not_permitted");
-                record.command = Some(verb.name());
+                record.command = Some(command);
                 record.codes = vec![Code::NotPossible.number()];
                 record.file = Some(FileFacts::of(&path));
                 record = record.with("wanted", Detail::Text(wanted.to_string()));

@@ -31,6 +31,7 @@ use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record, SessionFacts, TlsFacts, Traffic};
 use crate::policy::Policy;
 use crate::proto::line::{Line, LineError};
+use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::{self, Verb};
 use crate::rules::{self, During, Rule, Service, Stage};
@@ -158,6 +159,19 @@ impl Session {
         matches!(&self.state, State::Files(files) if files.is_transferring())
     }
 
+    /// The command and the path of the transfer under way.
+    pub fn transfer(&self) -> Option<(Verb, &VirtualPath)> {
+        match &self.state {
+            State::Files(files) => files.transferring(),
+            _ => None,
+        }
+    }
+
+    /// What stays the same for all of the session's records.
+    pub fn facts(&self) -> &Arc<SessionFacts> {
+        &self.facts
+    }
+
     /// Whether the session ends once its running transfer has.
     fn is_ending(&self) -> bool {
         matches!(&self.state, State::Files(files) if files.is_ending())
@@ -190,7 +204,7 @@ impl Session {
             }
             Input::Tls(result) => self.tls_done(result, &mut step),
             Input::Password(_) | Input::Penalty(_) | Input::Home(_) => self.login_answer(input, world, &mut step),
-            Input::Passive(_) | Input::Stored(_) | Input::Prepared(_) | Input::Moved(_) => {
+            Input::Passive(_) | Input::Stored(_) | Input::OwnSessions(_) | Input::Prepared(_) | Input::Moved(_) => {
                 self.files_answer(input, world, &mut step);
             }
         }

@@ -38,6 +38,13 @@ pub(super) struct Transfer {
     pub(super) ending: Option<Ending>,
 }
 
+impl Transfer {
+    /// Its command and its path.
+    pub(super) fn what(&self) -> (Verb, &VirtualPath) {
+        (self.verb, &self.path)
+    }
+}
+
 impl Session {
     pub(super) fn data_command(&mut self, command: &Command<'_>, step: &mut Step) {
         let client = self.facts.client.ip().to_canonical();

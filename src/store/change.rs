@@ -1,10 +1,8 @@
-//! Directories made, things removed, renamed and dated. Every change is made on the descriptor of
+//! Directories made, things removed and renamed. Every change is made on the descriptor of
 //! the parent directory with a single name.
 
 use rustix::fd::AsFd;
-use rustix::fs::{
-    AtFlags, Mode, RenameFlags, Timespec, Timestamps, UTIME_OMIT, mkdirat, renameat, renameat_with, unlinkat, utimensat,
-};
+use rustix::fs::{AtFlags, Mode, RenameFlags, mkdirat, renameat, renameat_with, unlinkat};
 use rustix::io::Errno;
 
 use super::claim::Uploader;
@@ -170,25 +168,6 @@ impl Root {
             self.places.follow(self.as_fd(), from.path(), to.path())?;
         }
         Ok(())
-    }
-
-    /// Sets when a file's or directory's content last changed, in seconds since 1970 (UTC).
-    ///
-    /// # Errors
-    /// [`Fault::NotFound`]; [`Fault::Busy`] where the user's own interrupted upload stands under
-    /// the name; [`Fault::Denied`] for the root, or without [`Permission::SetTime`].
-    pub fn set_modified(&self, grant: &Grant, user: &Username, seconds: i64) -> Result<(), Fault> {
-        require(grant, Permission::SetTime)?;
-        let (parent, name) = resolve::parent(self, grant.path())?;
-        if self.partials.find(user, grant.path()).is_some() {
-            return Err(Fault::Busy);
-        }
-        Status::at(&parent, name)?.kind()?;
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },
-        };
-        Ok(utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
     }
 
     /// Sees to it that the home is counted if the uploader has a quota.

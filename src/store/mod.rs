@@ -10,7 +10,8 @@
 //! | `root` | homes, and the root of one |
 //! | `read`, `listing` | reading a file, reading a directory |
 //! | `text` | restart markers in text |
-//! | `change` | directories made, things removed, renamed, dated |
+//! | `change` | directories made, things removed, renamed |
+//! | `attributes` | times and permission bits |
 //! | `claim`, `upload` | an upload before its first byte, and from there to its end |
 //! | `held` | names that one operation at a time may have |
 //! | `staging` | the directories in which uploads grow, and what lies there |
@@ -18,6 +19,7 @@
 //! | `partial` | interrupted uploads, kept for their uploaders |
 //! | `sweep` | what an earlier run left behind |
 //! | `ledger` | how much a home holds, and reservations against quotas |
+//! | `room` | how much may still be stored |
 //!
 //! Invariants, each kept by a test:
 //! - Nothing outside the home is reached, whatever links or races stand in it: paths are resolved
@@ -27,6 +29,7 @@
 //! - FIFOs, devices and sockets are never opened.
 //! - An operation needs a [`Grant`](crate::policy::grant::Grant) that covers it.
 
+mod attributes;
 mod change;
 mod claim;
 mod entry;
@@ -38,6 +41,7 @@ mod partial;
 mod places;
 mod read;
 mod resolve;
+mod room;
 mod root;
 mod staging;
 mod sweep;
@@ -50,6 +54,7 @@ pub use fault::Fault;
 pub use listing::Listing;
 pub use read::ReadFile;
 pub use resolve::Lookup;
+pub use room::Usage;
 pub use root::{Homes, Root, StoreSettings};
 pub use sweep::Swept;
 pub use text::TextPlace;

@@ -63,6 +63,45 @@ fn times_are_fourteen_digits_of_a_real_moment() {
 }
 
 #[test]
+fn modes_are_octal_and_tell_special_bits() {
+    use ModeArgument::{Plain, Special};
+    for (text, expected) in [("644", Plain(0o644)), ("0755", Plain(0o755)), ("000", Plain(0)), ("4755", Special)] {
+        assert_eq!(mode(text.as_bytes()), Ok(expected), "{text}");
+    }
+    for bad in ["", "7", "64", "00644", "888", "+44", "-44", "0x1", "u+x", "64 "] {
+        assert_eq!(mode(bad.as_bytes()), Err(Unreadable), "{bad:?}");
+    }
+}
+
+#[test]
+fn both_forms_of_utime_tell_a_time_and_a_path() {
+    const T: i64 = 1_577_836_800;
+    for (text, seconds, path) in [
+        ("202001010000 a b", T, "a b"),
+        ("20200101000001 a", T + 1, "a"),
+        ("a b 19990101000000 20200101000000 19980101000000 UTC", T, "a b"),
+        ("a 199901010000 202001010000 199801010000 utc", T, "a"),
+        // The end tells the form, whatever the path looks like.
+        ("20200101000000 19990101000000 20200101000000 19980101000000 UTC", T, "20200101000000"),
+        ("20200101000000 a 20200101000000 UTC", T, "a 20200101000000 UTC"),
+    ] {
+        assert_eq!(utime(text.as_bytes()), Ok((seconds, path.as_bytes())), "{text}");
+    }
+    for bad in [
+        "",
+        "a",
+        "20200101000000",
+        "20200101000000 ",
+        "2020010100 a",
+        "a 20200101000000 20200101000000 20200101000000",
+        "a 20200101000000 20201301000000 20200101000000 UTC",
+        " 20200101000000 20200101000000 20200101000000 UTC",
+    ] {
+        assert_eq!(utime(bad.as_bytes()), Err(Unreadable), "{bad:?}");
+    }
+}
+
+#[test]
 fn option_words_are_skipped() {
     assert_eq!(without_options(b"-la"), b"");
     assert_eq!(without_options(b"-a -l dir"), b"dir");
@@ -84,6 +123,7 @@ proptest! {
     #[test]
     fn nothing_panics(argument in prop::collection::vec(any::<u8>(), 0..64)) {
         let _ = (representation(&argument), protection(&argument), number(&argument), allocation(&argument));
+        let _ = (mode(&argument), utime(&argument));
         let _ = (epsv(&argument), port(&argument), eprt(&argument), time(&argument), without_options(&argument));
     }
 }

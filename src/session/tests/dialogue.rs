@@ -11,7 +11,8 @@ use crate::policy::grant::RuleSource;
 use crate::policy::network::AddressRules;
 use crate::policy::permission::PermissionSet;
 use crate::session::effect::{
-    MoveFault, Moved, PasswordCheck, PathFacts, Payload, Penalty, Prepared, StoreAnswer, StoreFault, StoreRequest,
+    MoveFault, Moved, OwnSessions, PasswordCheck, PathFacts, Payload, Penalty, Prepared, StoreAnswer, StoreFault,
+    StoreRequest,
 };
 use crate::session::*;
 
@@ -134,21 +135,25 @@ impl Dialogue {
             }
             Question::OpenHome(_) => Input::Home(true),
             Question::OpenPassive => Input::Passive(Ok(50_000)),
-            Question::Store(StoreRequest::Facts(grant)) => Input::Stored(match grant.path().as_str() {
-                "/missing" => Err(StoreFault::NotFound),
-                path => Ok(StoreAnswer::Facts(PathFacts {
-                    directory: path == "/" || path == "/dir",
-                    size: 5,
-                    modified_seconds: 0,
-                    mode: 0o640,
-                    unique: (1, 2),
-                    created_seconds: None,
-                    owner: (0, 0),
-                })),
-            }),
+            Question::Store(StoreRequest::Facts(grant) | StoreRequest::SetAttributes(grant, _)) => {
+                Input::Stored(match grant.path().as_str() {
+                    "/missing" => Err(StoreFault::NotFound),
+                    path => Ok(StoreAnswer::Facts(PathFacts {
+                        directory: path == "/" || path == "/dir",
+                        size: 5,
+                        modified_seconds: 0,
+                        mode: 0o640,
+                        unique: (1, 2),
+                        created_seconds: None,
+                        owner: (0, 0),
+                    })),
+                })
+            }
             Question::Store(StoreRequest::Lines { .. }) => {
                 Input::Stored(Ok(StoreAnswer::Lines { lines: vec!["a".into()], cut: false }))
             }
+            Question::Store(StoreRequest::Room(_)) => Input::Stored(Ok(StoreAnswer::Room(7))),
+            Question::OwnSessions(_) => Input::OwnSessions(OwnSessions::default()),
             Question::Store(_) => Input::Stored(Ok(StoreAnswer::Done)),
             Question::Prepare(order) => {
                 let path = match &order.what {

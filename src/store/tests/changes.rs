@@ -1,4 +1,4 @@
-//! Directories, removals, renames, dates.
+//! Directories, removals, renames.
 
 use super::*;
 
@@ -40,7 +40,11 @@ fn every_operation_asks_for_its_permission() {
     assert_eq!(home.root.list(&d(Permission::List), &alice).err(), denied);
     assert_eq!(home.root.remove_file(&f(Permission::Delete), &alice).err(), denied);
     assert_eq!(home.root.remove_directory(&d(Permission::RemoveDirectory)).err(), denied);
-    assert_eq!(home.root.set_modified(&f(Permission::SetTime), &alice, 0).err(), denied);
+    let set = |grant: Grant, time, mode| home.root.set_attributes(&grant, &alice, time, mode).err();
+    assert_eq!(set(f(Permission::SetTime), Some(0), None), denied);
+    assert_eq!(set(f(Permission::SetMode), None, Some(0o600)), denied);
+    assert_eq!(set(f(Permission::SetMode), Some(0), Some(0o600)), denied);
+    assert_ne!(home.facts("/f", "alice").unwrap().modified_seconds, 0, "all of it or nothing");
     assert_eq!(home.root.rename(&f(Permission::Rename), &all("/g"), &alice).err(), denied);
     assert_eq!(home.root.rename(&all("/f"), &only("/g", &[Permission::Overwrite]), &alice).err(), denied);
     let make = without("/e", Permission::MakeDirectory);
@@ -134,17 +138,4 @@ fn renaming_and_interrupted_uploads_of_ones_own() {
     assert_eq!(home.root.rename(&all("/g"), &all("/f"), &alice), Ok(()));
     assert_eq!(home.facts("/f", "alice").unwrap().size, 5);
     assert!(home.staged().is_empty());
-}
-
-#[test]
-fn dates_are_set() {
-    let home = Home::new();
-    let alice = name("alice");
-    home.store("/f", b"x").unwrap();
-    for seconds in [0, 1_700_000_000, 4_102_444_800] {
-        home.root.set_modified(&all("/f"), &alice, seconds).unwrap();
-        assert_eq!(home.facts("/f", "alice").unwrap().modified_seconds, seconds);
-    }
-    assert_eq!(home.root.set_modified(&all("/no"), &alice, 0), Err(Fault::NotFound));
-    assert_eq!(home.root.set_modified(&all("/"), &alice, 0), Err(Fault::Denied));
 }

@@ -1,5 +1,6 @@
 //! The store on real directories.
 
+mod attributes;
 mod changes;
 mod confinement;
 mod faults;
@@ -9,6 +10,7 @@ mod model;
 mod places;
 mod quota;
 mod restart;
+mod room;
 mod uploads;
 
 use std::fs;

@@ -169,7 +169,7 @@ fn an_interrupted_upload_shows_to_its_uploader_alone() {
     let open = |user: &str| home.root.open_read(&all("/f"), &name(user), Lookup::Full);
     assert_eq!(open("alice").err(), Some(Fault::Busy));
     assert_eq!(open("bob").unwrap().size(), 11);
-    assert_eq!(home.root.set_modified(&all("/f"), &name("alice"), 0), Err(Fault::Busy));
+    assert_eq!(home.root.set_attributes(&all("/f"), &name("alice"), Some(0), Some(0o600)), Err(Fault::Busy));
 }
 
 #[test]
