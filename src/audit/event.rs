@@ -57,6 +57,8 @@ pub enum Event {
     DirectoryRemove,
     /// A file's time was set.
     FileTime,
+    /// A file's hash was asked for.
+    FileHash,
     /// A change was asked for and failed.
     FileChangeFailed,
     /// A data connection did not prove that it belongs here.
@@ -114,7 +116,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -142,6 +144,7 @@ impl Event {
         Self::DirectoryCreate,
         Self::DirectoryRemove,
         Self::FileTime,
+        Self::FileHash,
         Self::FileChangeFailed,
         Self::DataBindingFailed,
         Self::DataPeerMismatch,
@@ -183,6 +186,7 @@ impl Event {
             Self::DirectoryCreate        => row("file.mkdir",               Ftp,            99, Informational),
             Self::DirectoryRemove        => row("file.rmdir",               Ftp,            4,  Informational),
             Self::FileTime               => row("file.mtime",               Ftp,            99, Informational),
+            Self::FileHash               => row("file.hash",                Ftp,            99, Informational),
             Self::FileChangeFailed       => row("file.change_failed",       Ftp,            99, Low),
             Self::DataBindingFailed      => row("data.binding_failed",      Ftp,            99, Medium),
             Self::DataPeerMismatch       => row("data.peer_mismatch",       Ftp,            99, High),
