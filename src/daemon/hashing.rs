@@ -86,9 +86,8 @@ async fn hash(job: Job, path: &mut VirtualPath) -> Result<HashedPart, MoveFault>
     let (opened, meant) = blocking(move || open(&root, &user, order.candidates)).await.map_err(MoveFault::Store)?;
     *path = meant.unwrap_or_else(|| path.clone());
     let (file, octets) = opened.map_err(MoveFault::Store)?;
-    let place = match timeout(wait_time, places.acquire_owned()).await {
-        Ok(Ok(place)) => place,
-        Ok(Err(_)) | Err(_) => return Err(MoveFault::NoTurn),
+    let Ok(Ok(place)) = timeout(wait_time, places.acquire_owned()).await else {
+        return Err(MoveFault::NoTurn);
     };
     let size = file.size();
     let given_up = GivenUp::default();

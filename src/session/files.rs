@@ -173,7 +173,7 @@ impl Session {
             (Some(Waiting::Changing(changing)), Input::Stored(answer)) => self.changed(changing, answer, step),
             (Some(Waiting::Transfer(transfer)), Input::Prepared(answer)) => self.prepared(transfer, answer, step),
             (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => self.moved(&transfer, *moved, step),
-            (Some(Waiting::Hashing(hashing)), Input::Hashed(hashed)) => self.hashed(&hashing, *hashed, step),
+            (Some(Waiting::Hashing(hashing)), Input::Hashed(hashed)) => self.hashed(&hashing, &hashed, step),
             (waiting, _) => files.waiting = waiting,
         }
         self.resume_held(world, step);

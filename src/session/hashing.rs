@@ -55,19 +55,17 @@ impl Session {
         let (algorithm, readings) = match Algorithm::of_verb(verb) {
             None => {
                 let octets = std::mem::take(&mut files.hashes.octets);
-                (files.hashes.algorithm, vec![Reading { name: command.argument.to_vec(), octets }])
+                (files.hashes.algorithm, Ok(vec![Reading { name: command.argument.to_vec(), octets }]))
             }
             Some(algorithm) if !offered.contains(algorithm) => {
                 let text = format!("{algorithm} can be forged and is not offered here; use XSHA256 or HASH.");
                 return step.reply(Reply::new(Code::NotThisArgument, text));
             }
-            Some(algorithm) => match hash::readings(command.argument) {
-                Ok(readings) => (algorithm, readings),
-                Err(_) => {
-                    let text = format!("{verb} takes a path, and perhaps the first byte and the one behind the last.");
-                    return step.reply(Reply::new(Code::BadArgument, text));
-                }
-            },
+            Some(algorithm) => (algorithm, hash::readings(command.argument)),
+        };
+        let Ok(readings) = readings else {
+            let text = format!("{verb} takes a path, and perhaps the first byte and the one behind the last.");
+            return step.reply(Reply::new(Code::BadArgument, text));
         };
         let Some(candidates) = self.candidates(command, &readings, world, step) else { return };
         let Some(first) = candidates.first() else { return };
@@ -111,7 +109,7 @@ impl Session {
     }
 
     /// A hash has ended: its record, then its reply.
-    pub(super) fn hashed(&mut self, hashing: &Hashing, hashed: Hashed, step: &mut Step) {
+    pub(super) fn hashed(&mut self, hashing: &Hashing, hashed: &Hashed, step: &mut Step) {
         let mut record = self.record(Event::FileHash);
         let mut file = FileFacts::of(&hashed.path);
         let reply = match &hashed.end {
