@@ -190,7 +190,7 @@ pub const RULES: [Rule; Verb::ALL.len()] = [
     row(Verb::Mode, Stages::TLS,       One,     Data::None,   NoPath,                             Wait,   "set the transfer mode: S"),
     row(Verb::Nlst, Stages::FILES,     Maybe,   Data::Needed, LIST,                               Wait,   "list names"),
     row(Verb::Noop, Stages::ALL,       Maybe,   Data::None,   NoPath,                             Answer, "do nothing"),
-    row(Verb::Opts, Stages::ALL,       One,     Data::None,   NoPath,                             Wait,   "set options: UTF8, MLST"),
+    row(Verb::Opts, Stages::ALL,       One,     Data::None,   NoPath,                             Wait,   "set options: UTF8, MLST, HASH"),
     row(Verb::Pass, Stages::LOGIN,     Maybe,   Data::None,   NoPath,                             Wait,   "log in, the password"),
     row(Verb::Pasv, Stages::FILES,     Nothing, Data::None,   NoPath,                             Wait,   "open a port for data, IPv4"),
     row(Verb::Pbsz, Stages::TLS,       One,     Data::None,   NoPath,                             Wait,   "set the protection buffer size: 0"),

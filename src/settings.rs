@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::policy::Policy;
+use crate::proto::hash::Offered;
 
 /// Everything `serve` needs, from one reading of `server.toml` and `users.toml`.
 #[derive(Clone, Debug)]
@@ -216,6 +217,12 @@ pub struct Limits {
     pub stall_time: Duration,
     /// For running transfers once the server was asked to stop.
     pub drain_time: Duration,
+    /// Files hashed for clients at the same time.
+    pub hashes_parallel: usize,
+    /// For one file to be hashed.
+    pub hash_time: Duration,
+    /// For a place among those that are hashed.
+    pub hash_wait_time: Duration,
 }
 
 /// Where homes may lie and how uploads are kept.
@@ -229,6 +236,8 @@ pub struct Storage {
     pub digest: DigestKind,
     /// How long an interrupted upload is kept for its uploader to resume.
     pub partial_uploads: Duration,
+    /// The hash functions that clients may ask for.
+    pub hashes: Offered,
 }
 
 /// A digest over the content of a transfer.

@@ -19,6 +19,7 @@ mod clients;
 mod commands;
 mod durability;
 mod files;
+mod hashing;
 mod interruptions;
 mod large;
 mod limits;

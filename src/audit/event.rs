@@ -59,6 +59,8 @@ pub enum Event {
     FileTime,
     /// The permission bits of a file or directory were set.
     FileMode,
+    /// A file's hash was asked for.
+    FileHash,
     /// A change was asked for and failed.
     FileChangeFailed,
     /// A data connection did not prove that it belongs here.
@@ -116,7 +118,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -145,6 +147,7 @@ impl Event {
         Self::DirectoryRemove,
         Self::FileTime,
         Self::FileMode,
+        Self::FileHash,
         Self::FileChangeFailed,
         Self::DataBindingFailed,
         Self::DataPeerMismatch,
@@ -187,6 +190,7 @@ impl Event {
             Self::DirectoryRemove        => row("file.rmdir",               Ftp,            4,  Informational),
             Self::FileTime               => row("file.mtime",               Ftp,            99, Informational),
             Self::FileMode               => row("file.mode",                Ftp,            99, Informational),
+            Self::FileHash               => row("file.hash",                Ftp,            99, Informational),
             Self::FileChangeFailed       => row("file.change_failed",       Ftp,            99, Low),
             Self::DataBindingFailed      => row("data.binding_failed",      Ftp,            99, Medium),
             Self::DataPeerMismatch       => row("data.peer_mismatch",       Ftp,            99, High),

@@ -95,7 +95,7 @@ pub struct FileFacts {
 /// A digest over a file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Digest {
-    /// `blake3` or `sha256`.
+    /// `blake3`, `crc32`, `md5`, `sha1`, `sha256` or `sha512`.
     pub algorithm: &'static str,
     /// The digest in lower-case hexadecimal.
     pub hex: String,

@@ -61,6 +61,9 @@ numbers! {
     DATA_CONNECT_SECONDS      = "limits" "data-connect-seconds":     15,         1..=300 "seconds";
     STALL_SECONDS             = "limits" "stall-seconds":            120,        1..=86_400 "seconds";
     DRAIN_SECONDS             = "limits" "drain-seconds":            30,         0..=86_400 "seconds";
+    HASHES_PARALLEL           = "limits" "hashes-parallel":          2,          1..=64 "hashes";
+    HASH_SECONDS              = "limits" "hash-seconds":             600,        1..=86_400 "seconds";
+    HASH_WAIT_SECONDS         = "limits" "hash-wait-seconds":        30,         0..=3_600 "seconds";
 
     FREE_SPACE_FLOOR_BYTES    = "storage" "free-space-floor-bytes":  67_108_864, 0..=9_223_372_036_854_775_807 "bytes";
     PARTIAL_UPLOADS_HOURS     = "storage" "partial-uploads-hours":   24,         0..=8_760 "hours";
@@ -102,7 +105,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("login", &[]),
     ("passwords", &["profile", "banned"]),
     ("limits", &[]),
-    ("storage", &["base-directories", "digest"]),
+    ("storage", &["base-directories", "digest", "weak-hashes"]),
     ("audit", &["directory", "sync", "on-failure"]),
     ("log", &["directory", "level"]),
     ("users", &["user", "group"]),

@@ -116,5 +116,8 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Limits {
         data_connect_time: seconds(section, &keys::DATA_CONNECT_SECONDS, findings),
         stall_time: seconds(section, &keys::STALL_SECONDS, findings),
         drain_time: seconds(section, &keys::DRAIN_SECONDS, findings),
+        hashes_parallel: count(section, &keys::HASHES_PARALLEL, findings),
+        hash_time: seconds(section, &keys::HASH_SECONDS, findings),
+        hash_wait_time: seconds(section, &keys::HASH_WAIT_SECONDS, findings),
     }
 }

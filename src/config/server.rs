@@ -10,6 +10,7 @@ use super::{
     Advertise, Audit, AuditSync, DigestKind, Listen, Log, Passive, PortRange, Process, RunAs, Storage, Tls, TlsVersion,
     keys,
 };
+use crate::proto::hash::{Algorithm, Offered};
 
 /// Ports below this need privileges that the running server does not have.
 const PORT_UNPRIVILEGED: u16 = 1024;
@@ -235,7 +236,27 @@ pub(super) fn storage(section: &Section<'_>, findings: &mut Findings) -> Storage
         free_space_floor_bytes: section.number(&keys::FREE_SPACE_FLOOR_BYTES, findings),
         digest: section.word("digest", &digests, DigestKind::Blake3, findings),
         partial_uploads: std::time::Duration::from_secs(hours.saturating_mul(3600)),
+        hashes: hashes(section, findings),
     }
+}
+
+/// The hash functions that clients may ask for: the sound ones, and of the weak ones those that are
+/// listed.
+fn hashes(section: &Section<'_>, findings: &mut Findings) -> Offered {
+    let mut offered = Offered::default();
+    for text in section.texts("weak-hashes", findings).unwrap_or_default() {
+        if let Some(weak) = Algorithm::WEAK.into_iter().find(|weak| weak.name() == text.text) {
+            offered = offered.with(weak);
+            continue;
+        }
+        let message = format!("`weak-hashes` cannot list \"{}\"", shown(text.text));
+        let help = match Algorithm::parse(text.text.as_bytes()) {
+            Some(sound) if !Algorithm::WEAK.contains(&sound) => format!("{sound} is always offered; leave it out"),
+            _ => did_you_mean(text.text, Algorithm::WEAK.map(Algorithm::name), "it lists \"SHA-1\", \"MD5\" or both"),
+        };
+        findings.error(text.place, message, help);
+    }
+    offered
 }
 
 /// A path from `/` on, without `.` or `..`: what is judged must be what is opened.

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::load::{Judged, Reach, Texts, judge_at};
 use super::*;
 use crate::policy::permission::PermissionSet;
+use crate::proto::hash::{Algorithm, Offered};
 
 const SERVER: &str = r#"
 [listen]
@@ -359,6 +360,23 @@ fn a_word_without_quotes_is_told_to_have_them() {
         assert!(said.contains(&format!("help: texts stand in quotes: \"{word}\"")), "{line}: {said}");
     }
     assert!(said(&judge("[log]\nlevel = \"info\n", "", &[])).contains("https://toml.io"));
+}
+
+#[test]
+fn weak_hashes_are_offered_by_name_and_nothing_else_is_one() {
+    let with = |list: &str| format!("{SERVER}[storage]\nweak-hashes = {list}\n");
+    let hashes = |text: &str| config(text, &users("permissions = \"full\"\n")).storage.hashes;
+    assert_eq!(hashes(SERVER), Offered::default());
+    assert_eq!(hashes(&with("[\"MD5\"]")), Offered::default().with(Algorithm::Md5));
+    for (list, help) in [
+        ("[\"sha1\"]", "did you mean `SHA-1`?"),
+        ("[\"md5\"]", "did you mean `MD5`?"),
+        ("[\"SHA-256\"]", "SHA-256 is always offered"),
+        ("[\"ROT13\"]", "\"SHA-1\", \"MD5\" or both"),
+    ] {
+        let said = said(&judge(&with(list), &users("permissions = \"full\"\n"), &[]));
+        assert!(said.contains("server.toml:14:16: error") && said.contains(help), "{said}");
+    }
 }
 
 #[test]

@@ -24,7 +24,8 @@ use crate::session::effect::{
 use crate::store::{Entry, EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
 
 impl Driver {
-    /// Answers a question. [`Question::Move`] is answered later, when the transfer has ended.
+    /// Answers a question. [`Question::Move`] and [`Question::Hash`] are answered later, when the
+    /// transfer or the hash has ended.
     pub(super) async fn answer(&mut self, question: Question) -> Option<Input> {
         Some(match question {
             Question::StartTls => {
@@ -60,6 +61,10 @@ impl Driver {
                 self.flush().await;
                 self.start_moving();
                 return None;
+            }
+            Question::Hash(order) => {
+                self.flush().await;
+                return self.start_hashing(*order);
             }
         })
     }
@@ -174,7 +179,7 @@ impl Driver {
         }
     }
 
-    fn place(&self) -> Result<(Arc<Root>, Principal), StoreFault> {
+    pub(super) fn place(&self) -> Result<(Arc<Root>, Principal), StoreFault> {
         match (&self.root, &self.principal) {
             (Some(root), Some(principal)) => Ok((Arc::clone(root), principal.clone())),
             _ => Err(StoreFault::Local),

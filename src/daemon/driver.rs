@@ -1,5 +1,6 @@
 //! One task per control connection: reads lines, hands them to the [`Session`], performs the
-//! effects it asks for in their order, and answers its questions.
+//! effects it asks for in their order, and answers its questions. What takes long, a transfer or a
+//! hash, runs beside that as the one [`Work`] that a session has at a time.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -26,7 +27,7 @@ use crate::policy::Principal;
 use crate::proto::line::LineBuffer;
 use crate::proto::reply::{Code, Reply};
 use crate::rules::Stage;
-use crate::session::effect::{Effect, Input, MoveFault, Moved, Step};
+use crate::session::effect::{Effect, Input, MoveFault, Step};
 use crate::session::{Session, World};
 use crate::store::Root;
 use crate::tls::SessionTls;
@@ -40,7 +41,9 @@ const READ_BYTES: usize = 1024;
 const TLS_HANDSHAKE: u8 = 0x16;
 
 type CommandRate = RateLimiter<NotKeyed, InMemoryState, DefaultClock>;
-type Moving = Pin<Box<dyn Future<Output = Moved> + Send>>;
+
+/// A transfer or a hash. It ends with the input that tells the session how.
+type Work = Pin<Box<dyn Future<Output = Input> + Send>>;
 
 /// What serves one control connection.
 pub(super) struct Driver {
@@ -59,8 +62,8 @@ pub(super) struct Driver {
     lines: LineBuffer,
     pub(super) replies: Vec<u8>,
     rate: CommandRate,
-    moving: Option<Moving>,
-    stop_moving: Option<oneshot::Sender<MoveFault>>,
+    work: Option<Work>,
+    stop_work: Option<oneshot::Sender<MoveFault>>,
     pub(super) stop: watch::Receiver<Stop>,
     pub(super) patience: Instant,
     ended: bool,
@@ -69,7 +72,7 @@ pub(super) struct Driver {
 /// What came first.
 enum Happened {
     Stop,
-    Moved(Box<Moved>),
+    Worked(Box<Input>),
     Read(usize),
     Broken,
     Late,
@@ -104,8 +107,8 @@ impl Driver {
             lines,
             replies: Vec::new(),
             rate: RateLimiter::direct(Quota::per_second(COMMANDS_PER_SECOND_BEFORE_LOGIN)),
-            moving: None,
-            stop_moving: None,
+            work: None,
+            stop_work: None,
             stop,
             patience,
             ended: false,
@@ -123,18 +126,18 @@ impl Driver {
             let mut chunk = [0; READ_BYTES];
             match self.next(&mut chunk).await {
                 Happened::Stop => self.stop_changed().await,
-                Happened::Moved(moved) => {
-                    self.moving = None;
-                    self.stop_moving = None;
+                Happened::Worked(end) => {
+                    self.work = None;
+                    self.stop_work = None;
                     self.entered.transfer_ended();
                     self.still_patient();
-                    self.input(Input::Moved(moved)).await;
+                    self.input(*end).await;
                     self.stop_changed().await;
                 }
                 Happened::Read(0) | Happened::Broken => {
                     self.control = Control::Gone;
                     self.input(Input::PeerGone).await;
-                    self.finish_moving().await;
+                    self.finish_work().await;
                 }
                 Happened::Read(read) => {
                     let bytes = chunk.get(..read).unwrap_or_default();
@@ -145,12 +148,10 @@ impl Driver {
                 Happened::LinkCame => {}
             }
         }
-        // However the session ended, its transfer comes to its end and to its record.
-        while self.moving.is_some() {
-            if let Some(stop_moving) = self.stop_moving.take() {
-                let _ = stop_moving.send(MoveFault::ControlGone);
-            }
-            self.finish_moving().await;
+        // However the session ended, its transfer or hash comes to its end and to its record.
+        while self.work.is_some() {
+            self.stop_work(MoveFault::ControlGone);
+            self.finish_work().await;
         }
         self.control.close().await;
     }
@@ -188,49 +189,65 @@ impl Driver {
         if matches!(self.control, Control::Gone) {
             return Happened::Broken;
         }
-        let moving = self.moving.is_some();
+        let working = self.work.is_some();
         let reading = self.session.wants_line() && self.lines.has_room();
-        let Self { control, link, moving: transfer, stop, .. } = self;
+        let Self { control, link, work, stop, .. } = self;
         tokio::select! {
             biased;
             _ = stop.changed() => Happened::Stop,
             read = control.read(chunk), if reading => read.map_or(Happened::Broken, Happened::Read),
-            moved = run_transfer(transfer), if moving => Happened::Moved(Box::new(moved)),
+            end = run_work(work), if working => Happened::Worked(Box::new(end)),
             () = link.progress(), if link.is_coming() => Happened::LinkCame,
-            () = sleep_until(self.patience), if !moving => Happened::Late,
+            () = sleep_until(self.patience), if !working => Happened::Late,
         }
     }
 
-    /// Waits for the end of the transfer, if one runs, so that it is recorded; not longer than the
-    /// server runs.
-    async fn finish_moving(&mut self) {
-        let Some(mut transfer) = self.moving.take() else { return };
+    /// Waits for the end of the transfer or hash, if one runs, so that it is recorded; not longer than
+    /// the server runs.
+    async fn finish_work(&mut self) {
+        let Some(mut work) = self.work.take() else { return };
         let mut stop = self.stop.clone();
         let in_time = tokio::select! {
             biased;
-            moved = &mut transfer => Some(moved),
+            end = &mut work => Some(end),
             _ = stop.wait_for(|stop| *stop == Stop::Now) => None,
         };
-        let moved = if let Some(moved) = in_time {
-            moved
+        let end = if let Some(end) = in_time {
+            end
         } else {
-            if let Some(stop_moving) = self.stop_moving.take() {
-                let _ = stop_moving.send(MoveFault::Stopping);
-            }
-            transfer.await
+            self.stop_work(MoveFault::Stopping);
+            work.await
         };
         self.entered.transfer_ended();
-        self.input(Input::Moved(Box::new(moved))).await;
+        self.input(end).await;
     }
 
-    /// The server is being stopped: at once where no transfer runs or the time is over.
+    /// Starts what runs beside the dialogue until it is done or told to stop.
+    pub(super) fn start<W>(&mut self, work: impl FnOnce(oneshot::Receiver<MoveFault>) -> W)
+    where
+        W: Future<Output = Input> + Send + 'static,
+    {
+        if let Some((verb, path)) = self.session.transfer() {
+            self.entered.transfer_begins(verb, path, &self.progress);
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.stop_work = Some(sender);
+        self.work = Some(Box::pin(work(receiver)));
+    }
+
+    /// Tells the transfer or hash to stop, if one runs; [`Self::work`] still ends with its input.
+    fn stop_work(&mut self, reason: MoveFault) {
+        if let Some(stop) = self.stop_work.take() {
+            let _ = stop.send(reason);
+        }
+    }
+
+    /// The server is being stopped: at once where no transfer or hash runs, or the time is over.
     async fn stop_changed(&mut self) {
         let stop = *self.stop.borrow();
         if self.session.is_transferring() {
-            if stop == Stop::Now
-                && let Some(stop_moving) = self.stop_moving.take()
-            {
-                let _ = stop_moving.send(MoveFault::Stopping);
+            if stop == Stop::Now {
+                self.stop_work(MoveFault::Stopping);
             }
         } else if stop > Stop::No && !self.ended {
             self.input(Input::Drain).await;
@@ -291,10 +308,8 @@ impl Driver {
             }
             Effect::UseActive(address) => self.link = Link::Active(address),
             Effect::Abort => {
-                if let Some(stop) = self.stop_moving.take() {
-                    let gone = matches!(self.control, Control::Gone);
-                    let _ = stop.send(if gone { MoveFault::ControlGone } else { MoveFault::Aborted });
-                }
+                let gone = matches!(self.control, Control::Gone);
+                self.stop_work(if gone { MoveFault::ControlGone } else { MoveFault::Aborted });
             }
             Effect::Close => {
                 self.flush().await;
@@ -366,20 +381,15 @@ impl Driver {
             self.ended = true;
             return;
         };
-        let (sender, receiver) = oneshot::channel();
         let needs = self.link_needs();
         let link = self.link.for_transfer(job.what.is_to_client(), needs);
-        self.stop_moving = Some(sender);
-        if let Some((verb, path)) = self.session.transfer() {
-            self.entered.transfer_begins(verb, path, &self.progress);
-        }
-        self.moving = Some(Box::pin(super::mover::run(job, link, receiver)));
+        self.start(|stop| async move { Input::Moved(Box::new(super::mover::run(job, link, stop).await)) });
     }
 }
 
-async fn run_transfer(transfer: &mut Option<Moving>) -> Moved {
-    match transfer {
-        Some(transfer) => transfer.await,
+async fn run_work(work: &mut Option<Work>) -> Input {
+    match work {
+        Some(work) => work.await,
         None => std::future::pending().await,
     }
 }

@@ -8,6 +8,7 @@ mod buffers;
 mod control;
 mod descriptors;
 mod driver;
+mod hashing;
 mod link;
 pub mod logging;
 mod mover;

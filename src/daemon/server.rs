@@ -57,6 +57,8 @@ pub(super) struct Shared {
     pub(super) buffers: Arc<Buffers>,
     pub(super) admission: Arc<Admission>,
     pub(super) sessions: Arc<Sessions>,
+    /// The places for hashes that clients ask for.
+    pub(super) hashes: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
     flood: Mutex<FloodCounter>,
 }
@@ -73,6 +75,7 @@ impl Shared {
             buffers: Arc::default(),
             admission: Admission::new(&config.limits),
             sessions: Arc::default(),
+            hashes: Arc::new(Semaphore::new(config.limits.hashes_parallel)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             flood: Mutex::default(),
             config,
@@ -270,6 +273,7 @@ fn driver(
         active: config.active,
         failed_commands_max: config.limits.failed_commands,
         attempts_max: config.login.attempts_per_session.get(),
+        hashes: config.storage.hashes,
     };
     Driver::new(Arc::clone(shared), stream, client, server, Session::new(settings, facts), stop)
 }

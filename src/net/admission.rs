@@ -175,6 +175,9 @@ mod tests {
             data_connect_time: time,
             stall_time: time,
             drain_time: time,
+            hashes_parallel: 2,
+            hash_time: time,
+            hash_wait_time: time,
         })
     }
 

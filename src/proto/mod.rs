@@ -4,6 +4,7 @@
 pub mod argument;
 pub mod ascii;
 pub mod facts;
+pub mod hash;
 pub mod line;
 pub mod path;
 pub mod pattern;

@@ -93,6 +93,8 @@ codes! {
     NameRefused = 553,
     /// The restart marker is beyond the file.
     BadRestart = 554,
+    /// The server's policy does not permit to hash that much (draft-bryan-ftpext-hash §3.5).
+    NotHashable = 556,
 }
 
 impl Code {

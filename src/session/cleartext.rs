@@ -3,6 +3,7 @@
 use super::{Command, Session, State};
 use crate::audit::event::Event;
 use crate::proto::facts::FactSet;
+use crate::proto::hash::{Algorithm, Offered};
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::{self, Verb};
 use crate::rules::{RULES, Refusal, Service};
@@ -49,10 +50,10 @@ impl Session {
             Verb::Clnt => step.reply(Reply::new(Code::Okay, "Noted.")),
             Verb::Host => step.reply(Reply::new(Code::NotThisArgument, "This server has one name only.")),
             Verb::Csid | Verb::Lang => step.reply(Reply::new(Code::NotImplemented, "Not offered.")),
-            Verb::Feat => step.reply(features(match &self.state {
-                State::Files(files) => files.facts_wanted(),
-                _ => FactSet::default(),
-            })),
+            Verb::Feat => step.reply(match &self.state {
+                State::Files(files) => features(files.facts_wanted(), files.hashes.algorithm, self.settings.hashes),
+                _ => features(FactSet::default(), Algorithm::Sha256, self.settings.hashes),
+            }),
             Verb::Help => step.reply(help(command.argument)),
             Verb::Opts => return self.common_options(command.argument, step),
             Verb::Quit => {
@@ -87,7 +88,7 @@ impl Session {
 }
 
 /// The reply to `FEAT` (RFC 2389 §3).
-fn features(wanted: FactSet) -> Reply {
+fn features(wanted: FactSet, hash: Algorithm, hashes: Offered) -> Reply {
     let served = |verb: Verb| matches!(crate::rules::rule(verb).service, Service::Served(_));
     let mut features = Vec::new();
     for (verb, text) in [
@@ -96,6 +97,7 @@ fn features(wanted: FactSet) -> Reply {
         (Verb::Clnt, "CLNT".to_owned()),
         (Verb::Eprt, "EPRT".to_owned()),
         (Verb::Epsv, "EPSV".to_owned()),
+        (Verb::Hash, format!("HASH {}", hashes.feature(hash))),
         (Verb::Mdtm, "MDTM".to_owned()),
         (Verb::Mff, format!("MFF {}", super::attributes::SETTABLE)),
         (Verb::Mfmt, "MFMT".to_owned()),
@@ -110,6 +112,10 @@ fn features(wanted: FactSet) -> Reply {
             features.push(text);
         }
     }
+    // `RANG STREAM` would promise that transfers heed it, too (draft-bryan-ftp-range §3.1).
+    let x_forms = [Verb::Xcrc, Verb::Xmd5, Verb::Xsha1, Verb::Xsha256, Verb::Xsha512];
+    let offered = |verb: &Verb| Algorithm::of_verb(*verb).is_some_and(|algorithm| hashes.contains(algorithm));
+    features.extend(x_forms.iter().filter(|verb| offered(verb)).map(|verb| verb.name().to_owned()));
     features.push("TVFS".to_owned());
     features.push("UTF8".to_owned());
     Reply::lines(Code::SystemStatus, "Features:", features, "End")

@@ -2,6 +2,7 @@
 //! the effects in order, then answers the question, if there is one, with the next input.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,9 @@ use crate::policy::Principal;
 use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
 use crate::proto::facts::Form;
+use crate::proto::hash::{Algorithm, Octets};
 use crate::proto::line::{Line, LineError};
+use crate::proto::path::VirtualPath;
 use crate::proto::pattern::Pattern;
 use crate::proto::reply::Reply;
 use crate::proto::verb::Verb;
@@ -53,6 +56,8 @@ pub enum Input {
     Prepared(Result<Prepared, MoveFault>),
     /// The answer to [`Question::Move`].
     Moved(Box<Moved>),
+    /// The answer to [`Question::Hash`].
+    Hashed(Box<Hashed>),
 }
 
 /// What the driver does, in the order given.
@@ -70,7 +75,7 @@ pub enum Effect {
     CloseData,
     /// Data connections will be made to this address.
     UseActive(SocketAddr),
-    /// Stop the running transfer; [`Input::Moved`] still comes.
+    /// Stop the running transfer or hash; [`Input::Moved`] or [`Input::Hashed`] still comes.
     Abort,
     /// End the control connection once everything was sent.
     Close,
@@ -105,6 +110,8 @@ pub enum Question {
     Prepare(Box<TransferOrder>),
     /// Move the data of the transfer that was made ready. Lines may come meanwhile.
     Move,
+    /// Compute a hash. Lines may come meanwhile.
+    Hash(Box<HashOrder>),
 }
 
 /// The effects of one input, and the question behind them.
@@ -427,7 +434,55 @@ pub struct Moved {
     pub duration: Duration,
 }
 
-/// Why a transfer did not end whole.
+/// A hash that is asked for.
+#[derive(Debug)]
+pub struct HashOrder {
+    /// The hash function.
+    pub algorithm: Algorithm,
+    /// What may be meant, in the order in which it is tried: the first whose name is there. At least
+    /// one.
+    pub candidates: Vec<HashCandidate>,
+}
+
+/// A file that may be meant, and the part of it.
+#[derive(Debug)]
+pub struct HashCandidate {
+    /// Leave to hash.
+    pub grant: Grant,
+    /// The part.
+    pub octets: Octets,
+}
+
+/// How a hash ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashed {
+    /// What was found, or why not.
+    pub end: Result<HashedPart, MoveFault>,
+    /// The file that was meant.
+    pub path: VirtualPath,
+    /// From the command to the end.
+    pub duration: Duration,
+}
+
+/// The hash of a file or a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashedPart {
+    /// The hash.
+    pub digest: Digest,
+    /// The bytes it is over.
+    pub octets: Range<u64>,
+    /// The size of the whole file in bytes.
+    pub size: u64,
+}
+
+impl HashedPart {
+    /// Whether the hash is over the whole file.
+    pub fn is_whole(&self) -> bool {
+        self.octets == (0..self.size)
+    }
+}
+
+/// Why a transfer or a hash did not end whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MoveFault {
     /// The client asked for it.
@@ -448,6 +503,10 @@ pub enum MoveFault {
     Stopping,
     /// The control connection ended.
     ControlGone,
+    /// Too many hashes ran already, for too long.
+    NoTurn,
+    /// The hash took longer than the policy permits.
+    TooLong,
     /// The store refused in the middle or at the end.
     Store(StoreFault),
 }

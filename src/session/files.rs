@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::attributes::Setting;
 use super::change::Changing;
 use super::effect::{Effect, Input, PassiveFault, PathFacts, Question, Step, StoreAnswer, StoreFault};
+use super::hashing::{HashChoice, Hashing};
 use super::inspect::Looking;
 use super::parameters::Parameters;
 use super::refusal::{self, Doing};
+use super::running::Running;
 use super::space::Room;
 use super::transfer::Transfer;
 use super::{Command, Ending, Session, State, World};
@@ -30,6 +32,7 @@ pub(super) struct Files {
     pub(super) parameters: Parameters,
     pub(super) directory: VirtualPath,
     pub(super) facts: FactSet,
+    pub(super) hashes: HashChoice,
     /// What `RNFR` named, until the next command.
     pub(super) rename_from: Option<(VirtualPath, Grant)>,
     /// What `REST` set, until the next transfer.
@@ -70,6 +73,8 @@ pub(super) enum Waiting {
     OwnSessions,
     /// A transfer, made ready or moving.
     Transfer(Box<Transfer>),
+    /// A hash that is computed.
+    Hashing(Box<Hashing>),
 }
 
 impl Files {
@@ -80,6 +85,7 @@ impl Files {
             parameters,
             directory: VirtualPath::root(),
             facts: FactSet::default(),
+            hashes: HashChoice::default(),
             rename_from: None,
             restart_offset: 0,
             announced_bytes: None,
@@ -98,33 +104,43 @@ impl Files {
     }
 
     pub(super) fn is_transferring(&self) -> bool {
-        matches!(self.waiting, Some(Waiting::Transfer(_)))
+        matches!(self.waiting, Some(Waiting::Transfer(_) | Waiting::Hashing(_)))
     }
 
+    /// What runs beside the dialogue, and the path it concerns.
     pub(super) fn transferring(&self) -> Option<(Verb, &VirtualPath)> {
         match &self.waiting {
-            Some(Waiting::Transfer(transfer)) => Some(transfer.what()),
+            Some(Waiting::Transfer(transfer)) => Some((transfer.verb, &transfer.path)),
+            Some(Waiting::Hashing(hashing)) => Some((hashing.verb, &hashing.path)),
             _ => None,
         }
     }
 
-    pub(super) fn transfer(&mut self) -> Option<&mut Transfer> {
+    pub(super) fn is_hashing(&self) -> bool {
+        matches!(self.waiting, Some(Waiting::Hashing(_)))
+    }
+
+    /// What runs beside the dialogue: its state, its verb, and the path it concerns.
+    pub(super) fn running(&mut self) -> Option<(&mut Running, Verb, &VirtualPath)> {
         match &mut self.waiting {
-            Some(Waiting::Transfer(transfer)) => Some(transfer),
+            Some(Waiting::Transfer(transfer)) => Some((&mut transfer.running, transfer.verb, &transfer.path)),
+            Some(Waiting::Hashing(hashing)) => Some((&mut hashing.running, hashing.verb, &hashing.path)),
             _ => None,
         }
     }
 
     pub(super) fn is_ending(&self) -> bool {
-        matches!(&self.waiting, Some(Waiting::Transfer(transfer)) if transfer.ending.is_some())
+        match &self.waiting {
+            Some(Waiting::Transfer(transfer)) => transfer.running.is_ending(),
+            Some(Waiting::Hashing(hashing)) => hashing.running.is_ending(),
+            _ => false,
+        }
     }
 
-    /// Has the session end behind its transfer; false where none runs. The first reason stays.
+    /// Has the session end behind what runs; false where nothing does.
     pub(super) fn end_after_transfer(&mut self, ending: Ending) -> bool {
-        let Some(transfer) = self.transfer() else { return false };
-        let known = *transfer.ending.get_or_insert(ending);
-        // A client that has gone meanwhile hears no farewell.
-        transfer.ending = Some(Ending { farewell: known.farewell.and(ending.farewell), ..known });
+        let Some((running, ..)) = self.running() else { return false };
+        running.end_behind(ending);
         true
     }
 
@@ -138,11 +154,11 @@ impl Session {
         let State::Files(files) = &mut self.state else { return };
         let verb = command.rule.verb;
         if files.is_transferring() {
-            return self.during_transfer(verb, moved_bytes, step);
+            return self.while_running(verb, moved_bytes, step);
         }
         match verb {
             Verb::Type | Verb::Mode | Verb::Stru | Verb::Pbsz | Verb::Prot => files.parameters.command(command, step),
-            Verb::Opts => self.opts_mlst(command.argument, step),
+            Verb::Opts => self.options(command.argument, step),
             Verb::Hash | Verb::Rang | Verb::Xcrc | Verb::Xmd5 | Verb::Xsha1 | Verb::Xsha256 | Verb::Xsha512 => {
                 self.hashing(command, world, step);
             }
@@ -177,13 +193,14 @@ impl Session {
             (Some(Waiting::OwnSessions), Input::OwnSessions(own)) => Self::own_sessions(&own, step),
             (Some(Waiting::Transfer(transfer)), Input::Prepared(answer)) => self.prepared(transfer, answer, step),
             (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => self.moved(&transfer, *moved, step),
+            (Some(Waiting::Hashing(hashing)), Input::Hashed(hashed)) => self.hashed(&hashing, &hashed, step),
             (waiting, _) => files.waiting = waiting,
         }
         self.resume_held(world, step);
     }
 
-    /// Serves what waited for the end of a transfer, until a question or another transfer is in the
-    /// way.
+    /// Serves what waited for the end of a transfer or a hash, until a question or another of these is
+    /// in the way.
     fn resume_held(&mut self, world: World<'_>, step: &mut Step) {
         while step.question.is_none() && !self.is_transferring() {
             let Some(line) = self.held.pop_front() else { return };

@@ -98,13 +98,16 @@ impl Session {
         step.reply(Reply::lines(Code::SystemStatus, "Status:", lines, "End"));
     }
 
-    /// `OPTS MLST` (RFC 3659 §7.9).
-    pub(super) fn opts_mlst(&mut self, argument: &[u8], step: &mut Step) {
+    /// `OPTS` behind the login: `OPTS MLST` (RFC 3659 §7.9) and `OPTS HASH`.
+    pub(super) fn options(&mut self, argument: &[u8], step: &mut Step) {
         let State::Files(files) = &mut self.state else { return };
         let text = String::from_utf8_lossy(argument);
         let (name, facts) = text.split_once(' ').unwrap_or((text.as_ref(), ""));
+        if name.eq_ignore_ascii_case("HASH") {
+            return self.opts_hash(facts, step);
+        }
         if !name.eq_ignore_ascii_case("MLST") {
-            return step.reply(Reply::new(Code::BadArgument, "No such option; UTF8 and MLST are known."));
+            return step.reply(Reply::new(Code::BadArgument, "No such option; UTF8, MLST and HASH are known."));
         }
         files.facts = FactSet::select(facts);
         step.reply(Reply::new(Code::Okay, format!("MLST OPTS {}", files.facts.names())));

@@ -16,6 +16,7 @@ mod login;
 mod navigate;
 mod parameters;
 mod refusal;
+mod running;
 mod site;
 mod space;
 mod transfer;
@@ -30,6 +31,7 @@ use jiff::civil::Date;
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record, SessionFacts, TlsFacts, Traffic};
 use crate::policy::Policy;
+use crate::proto::hash::Offered;
 use crate::proto::line::{Line, LineError};
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
@@ -43,7 +45,7 @@ use login::Login;
 const COMMANDS_BEFORE_LOGIN_MAX: u32 = 50;
 /// Unknown commands before the login after which it is no FTP client that speaks (ALPACA).
 const UNKNOWN_BEFORE_LOGIN_MAX: u32 = 3;
-/// Lines that wait for the end of a transfer at most; no more are read until then.
+/// Lines that wait for the end of a transfer or a hash at most; no more are read until then.
 const HELD_LINES_MAX: usize = 16;
 /// First words of other protocols, whose bytes a browser may be tricked into sending here.
 const FOREIGN: [&[u8]; 9] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"EHLO", b"HELO", b"PROXY"];
@@ -61,6 +63,8 @@ pub struct Settings {
     pub failed_commands_max: u32,
     /// Failed logins after which the session ends.
     pub attempts_max: u32,
+    /// The hash functions that clients may ask for.
+    pub hashes: Offered,
 }
 
 /// What a session looks at anew with each input.
@@ -86,7 +90,7 @@ pub struct Session {
     facts: Arc<SessionFacts>,
     tls: Option<Arc<TlsFacts>>,
     state: State,
-    /// Lines that wait until the running transfer has ended.
+    /// Lines that wait until the running transfer or hash has ended.
     held: VecDeque<Result<Line, LineError>>,
     failed_commands: u32,
     unknown_before_login: u32,
@@ -154,12 +158,12 @@ impl Session {
         self.held.len() < HELD_LINES_MAX && !matches!(self.state, State::Closed) && !self.is_ending()
     }
 
-    /// Whether a transfer is under way, from its command to its final reply.
+    /// Whether a transfer or a hash is under way, from its command to its final reply.
     pub fn is_transferring(&self) -> bool {
         matches!(&self.state, State::Files(files) if files.is_transferring())
     }
 
-    /// The command and the path of the transfer under way.
+    /// The command and the path of the transfer or hash under way.
     pub fn transfer(&self) -> Option<(Verb, &VirtualPath)> {
         match &self.state {
             State::Files(files) => files.transferring(),
@@ -172,7 +176,7 @@ impl Session {
         &self.facts
     }
 
-    /// Whether the session ends once its running transfer has.
+    /// Whether the session ends once its running transfer or hash has.
     fn is_ending(&self) -> bool {
         matches!(&self.state, State::Files(files) if files.is_ending())
     }
@@ -204,7 +208,12 @@ impl Session {
             }
             Input::Tls(result) => self.tls_done(result, &mut step),
             Input::Password(_) | Input::Penalty(_) | Input::Home(_) => self.login_answer(input, world, &mut step),
-            Input::Passive(_) | Input::Stored(_) | Input::OwnSessions(_) | Input::Prepared(_) | Input::Moved(_) => {
+            Input::Passive(_)
+            | Input::Stored(_)
+            | Input::OwnSessions(_)
+            | Input::Prepared(_)
+            | Input::Moved(_)
+            | Input::Hashed(_) => {
                 self.files_answer(input, world, &mut step);
             }
         }
@@ -377,19 +386,20 @@ impl Session {
         }
     }
 
-    /// The client has gone. Where it said `QUIT` before it went, its transfer may still finish.
+    /// The client has gone. Where it said `QUIT` before it went, its transfer may still finish; a
+    /// hash is for nobody any more.
     fn gone(&mut self, step: &mut Step) {
         let next = self.held.front().and_then(|line| line.as_ref().ok());
         let quits = next.is_some_and(|line| Verb::parse(verb::split(line).0) == Some(Verb::Quit));
         let reason = if quits { "quit" } else { "peer_gone" };
         if !self.end_transfer_first(Ending { reason, farewell: None }) {
             self.close_for(reason, step);
-        } else if !quits {
+        } else if !quits || matches!(&self.state, State::Files(files) if files.is_hashing()) {
             step.effects.push(Effect::Abort);
         }
     }
 
-    /// Where a transfer runs, the session ends behind it.
+    /// Where a transfer or a hash runs, the session ends behind it.
     fn end_transfer_first(&mut self, ending: Ending) -> bool {
         match &mut self.state {
             State::Files(files) => files.end_after_transfer(ending),

@@ -82,10 +82,25 @@ pub(super) fn transfer(fault: &MoveFault, kept: Option<u64>) -> (Reply, &'static
         MoveFault::Stalled => (Code::TransferAborted, "No data moved for too long.", "stalled"),
         MoveFault::Stopping => (Code::TransferAborted, "The server is being stopped.", "stopping"),
         MoveFault::ControlGone => (Code::TransferAborted, "The control connection ended.", "control_gone"),
+        MoveFault::NoTurn => (Code::FileBusy, "Too many files are being hashed; try again later.", "no_turn"),
+        MoveFault::TooLong => (
+            Code::NotHashable,
+            "Hashing took longer than is permitted here; RANG and HASH tell the hash of a part.",
+            "time_over",
+        ),
         MoveFault::Store(fault) => return store(*fault, Doing::Naming),
     };
     match kept.filter(|bytes| *bytes > 0) {
         Some(bytes) => (Reply::new(code, format!("{text} {bytes} bytes are kept for you to resume.")), reason),
         None => (Reply::new(code, text), reason),
+    }
+}
+
+/// The reply to a hash that was not found, and the reason for the audit log.
+pub(super) fn hash(fault: &MoveFault) -> (Reply, &'static str) {
+    match fault {
+        MoveFault::Aborted => (Reply::new(Code::TransferAborted, "Hashing aborted."), "aborted"),
+        MoveFault::Store(fault) => store(*fault, Doing::Looking),
+        fault => transfer(fault, None),
     }
 }

@@ -1,6 +1,7 @@
 //! The whole protocol without a socket: dialogues, the table walked, and random commands.
 
 mod dialogue;
+mod hashing;
 
 use dialogue::Dialogue;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
 //! Data connections and what moves over them: `EPSV`, `PASV`, `EPRT`, `PORT`, `REST`, `ALLO`, the
-//! transfer commands, and what may come while one runs.
+//! transfer commands, and how a transfer ends.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,7 +8,8 @@ use super::effect::{
 };
 use super::files::{DataState, Files, Waiting};
 use super::refusal::{self, Doing};
-use super::{Command, Ending, Session, State, World};
+use super::running::Running;
+use super::{Command, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts, Record, Traffic};
 use crate::policy::grant::{Grant, Judgement};
@@ -29,20 +30,10 @@ const TEXT_OFFSET_MAX: u64 = 256 << 20;
 /// A transfer from its command to its final reply.
 #[derive(Debug)]
 pub(super) struct Transfer {
-    verb: Verb,
-    path: VirtualPath,
+    pub(super) verb: Verb,
+    pub(super) path: VirtualPath,
     restart_offset: u64,
-    /// How often `ABOR` was sent; each is answered.
-    aborts: usize,
-    /// Set where the session ends behind the transfer.
-    pub(super) ending: Option<Ending>,
-}
-
-impl Transfer {
-    /// Its command and its path.
-    pub(super) fn what(&self) -> (Verb, &VirtualPath) {
-        (self.verb, &self.path)
-    }
+    pub(super) running: Running,
 }
 
 impl Session {
@@ -174,7 +165,7 @@ impl Session {
             representation: files.parameters.representation,
             binding: world.policy.binding(&files.principal, world.today()),
         };
-        let transfer = Transfer { verb, path, restart_offset, aborts: 0, ending: None };
+        let transfer = Transfer { verb, path, restart_offset, running: Running::default() };
         files.wait(Waiting::Transfer(Box::new(transfer)));
         step.ask(Question::Prepare(Box::new(order)));
     }
@@ -235,21 +226,6 @@ impl Session {
         self.refuse_transfer(reply, step);
     }
 
-    /// What may be said while a transfer runs: `ABOR` and `STAT`; `NOOP` is answered elsewhere.
-    pub(super) fn during_transfer(&mut self, verb: Verb, moved_bytes: u64, step: &mut Step) {
-        let State::Files(files) = &mut self.state else { return };
-        let Some(transfer) = files.transfer() else { return };
-        if verb == Verb::Abor {
-            if transfer.aborts == 0 {
-                step.effects.push(Effect::Abort);
-            }
-            transfer.aborts = transfer.aborts.saturating_add(1);
-        } else {
-            let text = format!("{} {}: {moved_bytes} bytes so far.", transfer.verb, transfer.path);
-            step.reply(Reply::new(Code::FileStatus, text));
-        }
-    }
-
     /// A transfer has ended: its record, then its reply, then the reply to the `ABOR` that ended it.
     pub(super) fn moved(&mut self, transfer: &Transfer, moved: Moved, step: &mut Step) {
         let upload = is_upload(transfer.verb);
@@ -292,29 +268,9 @@ impl Session {
             record = record.with("kept_bytes", Detail::Number(kept));
         }
         step.audit(record);
-        let stopping = moved.end == Err(MoveFault::Stopping);
-        if transfer.ending.is_none_or(|ending| ending.farewell.is_some()) {
-            step.reply(reply);
-            if transfer.aborts > 0 {
-                step.reply(Reply::new(Code::TransferDone, "ABOR done."));
-            }
-            for _ in 1..transfer.aborts {
-                step.reply(no_transfer());
-            }
-        }
+        transfer.running.reply(reply, step);
         self.drop_data(step);
-        let ending = transfer.ending.or_else(|| {
-            stopping.then_some(Ending {
-                reason: "server_stopping",
-                farewell: Some("The server is being stopped; closing."),
-            })
-        });
-        if let Some(Ending { reason, farewell }) = ending {
-            if let Some(text) = farewell {
-                step.reply(Reply::new(Code::Unavailable, text));
-            }
-            self.close_for(reason, step);
-        }
+        self.end_session(transfer.running.ending_after(moved.end.as_ref().err()), step);
     }
 
     /// The record of its own that a data connection deserves which did not belong here, or an

@@ -168,6 +168,19 @@ impl Root {
     /// [`Fault::IsADirectory`], [`Fault::NotAFile`]; [`Fault::Denied`] without [`Permission::Read`].
     pub fn open_read(&self, grant: &Grant, viewer: &Username, lookup: Lookup) -> Result<ReadFile, Fault> {
         require(grant, Permission::Read)?;
+        self.open_content(grant, viewer, lookup)
+    }
+
+    /// Opens a regular file to tell its hash, and nothing else of its content.
+    ///
+    /// # Errors
+    /// As [`Self::open_read`]; [`Fault::Denied`] without [`Permission::Hash`] or [`Permission::Read`].
+    pub fn open_to_hash(&self, grant: &Grant, viewer: &Username, lookup: Lookup) -> Result<ReadFile, Fault> {
+        require(grant, Permission::Hash).or_else(|_| require(grant, Permission::Read))?;
+        self.open_content(grant, viewer, lookup)
+    }
+
+    fn open_content(&self, grant: &Grant, viewer: &Username, lookup: Lookup) -> Result<ReadFile, Fault> {
         if self.partials.find(viewer, grant.path()).is_some() {
             return Err(Fault::Busy);
         }

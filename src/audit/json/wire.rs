@@ -287,7 +287,11 @@ impl<'a> File<'a> {
 impl<'a> Hash<'a> {
     fn new(digest: &'a Digest, cuts: &mut Vec<Cut>) -> Self {
         let (algorithm_id, algorithm) = match digest.algorithm {
+            "md5" => (1, "MD5"),
+            "sha1" => (2, "SHA-1"),
             "sha256" => (3, "SHA-256"),
+            "sha512" => (4, "SHA-512"),
+            "crc32" => (99, "CRC-32"),
             "blake3" => (99, "BLAKE3"),
             other => (99, other),
         };

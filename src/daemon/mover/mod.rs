@@ -1,7 +1,7 @@
 //! The server-DTP (RFC 959 §2.3): moves one transfer from its data connection to its end. It owns
 //! the data connection and the file, and comes back with one outcome.
 
-mod digest;
+pub(super) mod digest;
 mod list;
 mod receive;
 mod send;

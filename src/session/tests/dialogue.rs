@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::audit::record::Digest;
 use crate::identity::{Username, Verified};
 use crate::policy::account::{Account, Permissions};
 use crate::policy::grant::RuleSource;
 use crate::policy::network::AddressRules;
 use crate::policy::permission::PermissionSet;
+use crate::proto::path::VirtualPath;
 use crate::session::effect::{
-    MoveFault, Moved, OwnSessions, PasswordCheck, PathFacts, Payload, Penalty, Prepared, StoreAnswer, StoreFault,
-    StoreRequest,
+    HashOrder, Hashed, HashedPart, MoveFault, Moved, OwnSessions, PasswordCheck, PathFacts, Payload, Penalty, Prepared,
+    StoreAnswer, StoreFault, StoreRequest,
 };
 use crate::session::*;
 
@@ -65,6 +67,16 @@ fn tls_facts() -> TlsFacts {
     }
 }
 
+/// What a file of five bytes is told to be.
+fn hashed(order: &HashOrder) -> Hashed {
+    let candidate = order.candidates.last().unwrap();
+    let path = candidate.grant.path().clone();
+    let octets = candidate.octets.of(5).ok_or(MoveFault::Store(StoreFault::OffsetBeyondEnd));
+    let digest = Digest { algorithm: "sha256", hex: "ab".repeat(32) };
+    let end = if path.as_str() == "/missing" { Err(MoveFault::Store(StoreFault::NotFound)) } else { octets };
+    Hashed { end: end.map(|octets| HashedPart { digest, octets, size: 5 }), path, duration: Duration::ZERO }
+}
+
 impl Dialogue {
     pub(super) fn new() -> Self {
         Self::with(PermissionSet::ALL, true)
@@ -77,6 +89,7 @@ impl Dialogue {
             active,
             failed_commands_max: 10,
             attempts_max: 3,
+            hashes: Offered::default(),
         };
         let facts = SessionFacts {
             id: "01".into(),
@@ -167,7 +180,10 @@ impl Dialogue {
                     Ok(Prepared { path, size: None })
                 })
             }
-            question @ Question::Move => {
+            Question::Hash(order) if order.candidates[0].grant.path().as_str() != "/long" => {
+                Input::Hashed(Box::new(hashed(&order)))
+            }
+            question @ (Question::Move | Question::Hash(_)) => {
                 self.open = Some(question);
                 return None;
             }
@@ -188,6 +204,17 @@ impl Dialogue {
             duration: Duration::ZERO,
         };
         let mut codes = self.input(Input::Moved(Box::new(moved)));
+        while let Some(answer) = self.answer() {
+            codes.extend(self.input(answer));
+        }
+        codes
+    }
+
+    /// Ends the hash of `/long`, which runs until then.
+    pub(super) fn end_hash(&mut self, fault: MoveFault) -> Vec<u16> {
+        let path = VirtualPath::root().join(b"long").unwrap();
+        let hashed = Hashed { end: Err(fault), path, duration: Duration::ZERO };
+        let mut codes = self.input(Input::Hashed(Box::new(hashed)));
         while let Some(answer) = self.answer() {
             codes.extend(self.input(answer));
         }

@@ -37,6 +37,9 @@ fn every_operation_asks_for_its_permission() {
     let (f, d) = (|p| without("/f", p), |p| without("/d", p));
     let denied = Some(Fault::Denied);
     assert_eq!(home.root.open_read(&f(Permission::Read), &alice, Lookup::Full).err(), denied);
+    let to_hash = |allowed: &[Permission]| home.root.open_to_hash(&only("/f", allowed), &alice, Lookup::Full).err();
+    assert_eq!(to_hash(&[Permission::List, Permission::Overwrite]), denied);
+    assert_eq!((to_hash(&[Permission::Hash]), to_hash(&[Permission::Read])), (None, None));
     assert_eq!(home.root.list(&d(Permission::List), &alice).err(), denied);
     assert_eq!(home.root.remove_file(&f(Permission::Delete), &alice).err(), denied);
     assert_eq!(home.root.remove_directory(&d(Permission::RemoveDirectory)).err(), denied);
