@@ -6,6 +6,7 @@ use super::change::Changing;
 use super::effect::{Effect, Input, PassiveFault, PathFacts, Question, Step, StoreAnswer, StoreFault};
 use super::inspect::Looking;
 use super::parameters::Parameters;
+use super::password;
 use super::refusal::{self, Doing};
 use super::transfer::Transfer;
 use super::{Command, Ending, Session, State, World};
@@ -37,6 +38,8 @@ pub(super) struct Files {
     pub(super) data: DataState,
     /// Whether `EPSV ALL` was sent (RFC 2428 §4).
     pub(super) epsv_only: bool,
+    /// Wrong old passwords of `SITE PSWD`.
+    pub(super) wrong_passwords: u32,
     waiting: Option<Waiting>,
 }
 
@@ -60,6 +63,8 @@ pub(super) enum Waiting {
     Looking(Looking),
     /// A change.
     Changing(Changing),
+    /// A change of the password.
+    Password(password::Changing),
     /// A transfer, made ready or moving.
     Transfer(Box<Transfer>),
 }
@@ -77,6 +82,7 @@ impl Files {
             announced_bytes: None,
             data: DataState::None,
             epsv_only: false,
+            wrong_passwords: 0,
             waiting: None,
         }
     }
@@ -157,6 +163,12 @@ impl Session {
             (Some(Waiting::Passive(verb)), Input::Passive(port)) => self.passive_opened(verb, port, step),
             (Some(Waiting::Looking(looking)), Input::Stored(answer)) => self.looked(looking, answer, world, step),
             (Some(Waiting::Changing(changing)), Input::Stored(answer)) => self.changed(changing, answer, step),
+            (Some(Waiting::Password(password::Changing::Change)), Input::PasswordChanged(changed)) => {
+                self.password_changed(changed, step);
+            }
+            (Some(Waiting::Password(password::Changing::Penalty(reason))), Input::Penalty(penalty)) => {
+                self.password_penalised(reason, penalty, step);
+            }
             (Some(Waiting::Transfer(transfer)), Input::Prepared(answer)) => self.prepared(transfer, answer, step),
             (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => self.moved(&transfer, *moved, step),
             (waiting, _) => files.waiting = waiting,
