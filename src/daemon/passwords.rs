@@ -61,7 +61,7 @@ impl Driver {
         };
         changes.attempt(&user).map_err(PasswordFault::TooOften)?;
         let (old, new) = strong(&shared, &user, old, new).await?;
-        let before = shared.policy.get().users.get(&user).map(|account| account.password.clone());
+        let before = shared.policy.get().users.get(&user).map(|account| account.password.clone()).unwrap_or_default();
         match self.check_password(user.as_str(), old).await {
             PasswordCheck::Right(_) => {}
             PasswordCheck::Wrong { .. } => return Err(PasswordFault::Wrong("bad_password")),
@@ -70,14 +70,11 @@ impl Driver {
             PasswordCheck::Busy => return Err(PasswordFault::Busy),
         }
         let hashed = shared.verifier.hash(new, shared.config.passwords.argon2).await;
-        let after = hashed.map_err(|_| PasswordFault::Busy)?;
-        match (before, after) {
-            (Some(before), Some(after)) => Ok(Ready { user, before, after }),
-            _ => {
-                error!(%user, "a new password could not be hashed: no randomness");
-                Err(PasswordFault::NotStored)
-            }
-        }
+        let after = hashed.map_err(|_| PasswordFault::Busy)?.ok_or_else(|| {
+            error!(%user, "a new password could not be hashed: no randomness");
+            PasswordFault::NotStored
+        })?;
+        Ok(Ready { user, before, after })
     }
 }
 

@@ -49,7 +49,7 @@ impl Session {
         let Err(fault) = changed else {
             let reply = Reply::new(Code::Okay, "Password changed; log in with the new one from now on.");
             let record = self.record(Event::PasswordChanged);
-            return self.password_reply(record, reply, step);
+            return answer(record, reply, step);
         };
         if let PasswordFault::Wrong(reason) = fault {
             let State::Files(files) = &mut self.state else { return };
@@ -84,16 +84,16 @@ impl Session {
     }
 
     fn password_refused(&self, reason: &'static str, reply: Reply, step: &mut Step) {
-        let record = self.record(Event::PasswordChangeFailed).failed(reason);
-        self.password_reply(record, reply, step);
+        answer(self.record(Event::PasswordChangeFailed).failed(reason), reply, step);
     }
+}
 
-    fn password_reply(&self, mut record: Record, reply: Reply, step: &mut Step) {
-        record.command = Some(Verb::Site.name());
-        record.codes = vec![reply.code().number()];
-        step.audit(record);
-        step.reply(reply);
-    }
+/// A record with what the client hears, and then that.
+fn answer(mut record: Record, reply: Reply, step: &mut Step) {
+    record.command = Some(Verb::Site.name());
+    record.codes = vec![reply.code().number()];
+    step.audit(record);
+    step.reply(reply);
 }
 
 /// The reason for the audit log, and what the client hears.
@@ -204,23 +204,23 @@ mod tests {
         passwords(argument).map(|(old, new)| (old.expose().to_vec(), new.expose().to_vec()))
     }
 
-    fn both(old: &str, new: &str) -> Option<(Vec<u8>, Vec<u8>)> {
-        Some((old.into(), new.into()))
+    fn both(old: &str, new: &str) -> (Vec<u8>, Vec<u8>) {
+        (old.into(), new.into())
     }
 
     #[test]
     fn two_words_are_the_old_and_the_new_password() {
-        assert_eq!(read(b"old new"), both("old", "new"));
-        assert_eq!(read(b"\"old one\" \"new one\""), both("old one", "new one"));
-        assert_eq!(read(b"old \"new one\""), both("old", "new one"));
-        assert_eq!(read(b"\"old one\" new"), both("old one", "new"));
+        assert_eq!(read(b"old new"), Some(both("old", "new")));
+        assert_eq!(read(b"\"old one\" \"new one\""), Some(both("old one", "new one")));
+        assert_eq!(read(b"old \"new one\""), Some(both("old", "new one")));
+        assert_eq!(read(b"\"old one\" new"), Some(both("old one", "new")));
     }
 
     #[test]
     fn quotes_count_only_where_a_password_begins() {
-        assert_eq!(read(b"o\"ld ne\"w\""), both("o\"ld", "ne\"w\""));
-        assert_eq!(read(b"\"o\"\"ld\" \"\"\"new\""), both("o\"ld", "\"new"));
-        assert_eq!(read(b"o\\\"ld \\new"), both("o\\\"ld", "\\new"));
+        assert_eq!(read(b"o\"ld ne\"w\""), Some(both("o\"ld", "ne\"w\"")));
+        assert_eq!(read(b"\"o\"\"ld\" \"\"\"new\""), Some(both("o\"ld", "\"new")));
+        assert_eq!(read(b"o\\\"ld \\new"), Some(both("o\\\"ld", "\\new")));
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
         fn without_quotes_every_password_without_a_space_arrives_as_it_is(
             old in "[^ \"][^ ]{0,20}", new in "[^ \"][^ ]{0,20}",
         ) {
-            prop_assert_eq!(read(format!("{old} {new}").as_bytes()), both(&old, &new));
+            prop_assert_eq!(read(format!("{old} {new}").as_bytes()), Some(both(&old, &new)));
         }
 
         #[test]

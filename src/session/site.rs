@@ -8,7 +8,7 @@ use crate::proto::verb;
 impl Session {
     pub(super) fn site(&mut self, command: &Command<'_>, world: World<'_>, step: &mut Step) {
         match verb::split(command.argument) {
-            (word, arguments) if word.eq_ignore_ascii_case(b"PSWD") => self.change_password(arguments, world, step),
+            (name, arguments) if name.eq_ignore_ascii_case(b"PSWD") => self.change_password(arguments, world, step),
             _ => step.reply(Reply::new(Code::NotImplemented, "Not offered.")),
         }
     }
