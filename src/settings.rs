@@ -1,6 +1,7 @@
 //! What the policy files come to: domain types, parsed, bounded and cross-checked by
 //! [`crate::config`]. Nothing that grants access has a default.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::civil::Date;
 
+use crate::identity::Username;
 use crate::policy::Policy;
 use crate::proto::hash::Offered;
 
@@ -36,6 +39,9 @@ pub struct Config {
     pub login: Login,
     /// What a password must be.
     pub passwords: Passwords,
+    /// Where passwords are kept that users change themselves; none where only the administrator
+    /// changes them.
+    pub password_changes: Option<PasswordChanges>,
     /// Bounds on sessions, commands and time.
     pub limits: Limits,
     /// Where homes may lie and how uploads are kept.
@@ -165,6 +171,28 @@ pub struct Passwords {
     pub argon2: Argon2Cost,
     /// Password checks that run at the same time.
     pub checks_parallel: usize,
+}
+
+/// Passwords that users changed themselves: where they are kept, and those that count.
+#[derive(Clone, Debug)]
+pub struct PasswordChanges {
+    /// The directory of `passwords.toml`, in which the server writes.
+    pub directory: PathBuf,
+    /// The text of `passwords.toml` as it was read; empty where there is none yet.
+    pub text: String,
+    /// The changes that count, by user: each replaces the hash that `users.toml` still has.
+    pub counting: BTreeMap<Username, PasswordChange>,
+}
+
+/// A password that a user changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswordChange {
+    /// The Argon2id hash in PHC form.
+    pub hash: String,
+    /// The day it was set, UTC.
+    pub set: Date,
+    /// The fingerprint of the hash of `users.toml` that it replaces.
+    pub replaces: String,
 }
 
 /// A named set of password rules.

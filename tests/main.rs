@@ -26,6 +26,7 @@ mod limits;
 mod listings;
 mod login;
 mod mirror;
+mod password;
 mod quickstart;
 mod refusals;
 mod site;

@@ -33,6 +33,10 @@ pub enum Event {
     LoginBanned,
     /// `USER` or `PASS` came in clear and was not looked at.
     LoginInClear,
+    /// A user changed the own password.
+    PasswordChanged,
+    /// A user tried to change the own password and was refused.
+    PasswordChangeFailed,
     /// The session ended; its totals.
     SessionClosed,
     /// The policy refused an action.
@@ -93,6 +97,8 @@ pub enum Severity {
 /// An OCSF event class that we use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
+    /// Account Change.
+    Account = 3001,
     /// Authentication.
     Authentication = 3002,
     /// Network Activity.
@@ -118,7 +124,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -134,6 +140,8 @@ impl Event {
         Self::LoginLimited,
         Self::LoginBanned,
         Self::LoginInClear,
+        Self::PasswordChanged,
+        Self::PasswordChangeFailed,
         Self::SessionClosed,
         Self::AccessDenied,
         Self::FileUpload,
@@ -159,7 +167,7 @@ impl Event {
     /// The event's row in the table of OCSF names and numbers.
     #[rustfmt::skip]
     pub const fn description(self) -> Description {
-        use Class::{Authentication, Ftp, Lifecycle, Network};
+        use Class::{Account, Authentication, Ftp, Lifecycle, Network};
         use Severity::{Critical, High, Informational, Low, Medium};
         match self {
             Self::ServiceStart           => row("service.start",            Lifecycle,      3,  Informational),
@@ -177,6 +185,8 @@ impl Event {
             Self::LoginLimited           => row("auth.throttled",           Authentication, 1,  Medium),
             Self::LoginBanned            => row("auth.banned",              Authentication, 99, High),
             Self::LoginInClear           => row("auth.plaintext_refused",   Authentication, 1,  Medium),
+            Self::PasswordChanged        => row("auth.password_changed", Account,       3,  Informational),
+            Self::PasswordChangeFailed   => row("auth.password_change_failed", Account, 3,  Low),
             Self::SessionClosed          => row("session.closed",           Network,        2,  Informational),
             Self::AccessDenied           => row("authz.denied",             Ftp,            99, Medium),
             Self::FileUpload             => row("file.upload",              Ftp,            1,  Informational),
@@ -253,6 +263,7 @@ mod tests {
             let row = event.description();
             assert_eq!(row.type_uid(), row.class.uid() * 100 + row.activity, "{event:?}");
             let activities: &[u32] = match row.class {
+                Class::Account => &[3],
                 Class::Authentication => &[1, 2, 99],
                 Class::Network => &[1, 2, 4, 5, 99],
                 Class::Ftp => &[1, 2, 3, 4, 5, 6, 99],

@@ -1,5 +1,7 @@
-//! Checking who somebody is: password hashes, their strength, and the price of guessing.
+//! Checking who somebody is: password hashes, their strength, the price of guessing, and the
+//! passwords that users changed themselves.
 
+pub mod changes;
 pub mod hash;
 pub mod strength;
 pub mod throttle;

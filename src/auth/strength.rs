@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::settings::{PasswordProfile, Passwords};
 
 /// Longest password accepted, in bytes: it has to fit a `PASS` line of any configuration.
@@ -54,7 +56,7 @@ impl fmt::Display for Weakness {
                 if let Some(reason) = reason {
                     write!(f, ": {reason}")?;
                 }
-                f.write_str("; use several unrelated words, or --generate")
+                f.write_str("; use several unrelated words")
             }
         }
     }
@@ -74,7 +76,7 @@ pub fn weaknesses(password: &str, user: &str, rules: &Passwords) -> Vec<Weakness
     if password.chars().any(char::is_control) {
         found.push(Weakness::Control);
     }
-    let lower = password.to_lowercase();
+    let lower = Zeroizing::new(password.to_lowercase());
     if contains(&lower, &user.to_lowercase()) {
         found.push(Weakness::Name);
     }

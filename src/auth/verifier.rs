@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::hash::{self, HashError, Workspace};
@@ -69,8 +69,7 @@ impl Verifier {
         let (account, secret) = if possible { (account, secret) } else { (None, Secret::new(Vec::new())) };
         let phc: Arc<str> = account.map_or_else(|| Arc::clone(&self.unknown), |(_, phc)| phc.into());
 
-        let turn = timeout(self.wait_max, Arc::clone(&self.running).acquire_owned());
-        let running = turn.await.map_err(|_| Busy)?.map_err(|_| Busy)?;
+        let running = self.turn().await?;
         let (workspaces, dearest) = (Arc::clone(&self.workspaces), self.dearest);
         let check = tokio::task::spawn_blocking(move || {
             let free = || workspaces.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,6 +82,26 @@ impl Verifier {
         });
         let matches = check.await.map_err(|_| Busy)?;
         Ok(account.filter(|_| matches).map(|(name, _)| Verified::assertion(name.clone())))
+    }
+
+    /// Hashes a new password, in the same queue as the checks; none where there is no randomness.
+    ///
+    /// # Errors
+    /// [`Busy`] where it could not begin in time.
+    pub async fn hash(&self, secret: Secret, cost: Argon2Cost) -> Result<Option<String>, Busy> {
+        let running = self.turn().await?;
+        let hashing = tokio::task::spawn_blocking(move || {
+            let hash = hash::make(&secret, cost).ok();
+            drop(running);
+            hash
+        });
+        hashing.await.map_err(|_| Busy)
+    }
+
+    /// A place among those that run, which is given back when it is dropped.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Busy> {
+        let turn = timeout(self.wait_max, Arc::clone(&self.running).acquire_owned());
+        turn.await.map_err(|_| Busy)?.map_err(|_| Busy)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What `init` and `quickstart` leave behind: certificates, policy files, a place for the audit
-//! log. The policy files are the commented examples of the repository with some keys filled in.
+//! What `init` and `quickstart` leave behind: certificates, policy files, places for the audit log
+//! and for passwords that users change. The policy files are the commented examples of the repository with some keys filled in.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -16,6 +16,8 @@ use crate::config::{PortRange, RunAs, SERVER_FILE, USERS_FILE};
 
 const SERVER_EXAMPLE: &str = include_str!("../../policy/server.toml");
 const USERS_EXAMPLE: &str = include_str!("../../policy/users.toml");
+/// Where the server writes, as the example names them.
+const OWN_DIRECTORIES: [&str; 2] = ["audit", "state"];
 /// The line of the example that names no account yet.
 const USER_LINE: &str = "# user = \"portcullis\"";
 
@@ -112,10 +114,12 @@ impl Deployment {
         for path in [&self.root, &certs, &policy] {
             directory::make_passable(path).map_err(|error| Failure::io(path.display(), &error))?;
         }
-        let audit = self.root.join("audit");
-        let failed = |error: io::Error| Failure::io(audit.display(), &error);
-        if directory::look(&audit).map_err(failed)? != Found::Directory {
-            directory::make(&audit, settings.run_as.as_ref()).map_err(failed)?;
+        for name in OWN_DIRECTORIES {
+            let own = self.root.join(name);
+            let failed = |error: io::Error| Failure::io(own.display(), &error);
+            if directory::look(&own).map_err(failed)? != Found::Directory {
+                directory::make(&own, settings.run_as.as_ref()).map_err(failed)?;
+            }
         }
         let contents = [
             (made.ca.as_str(), 0o644),
@@ -234,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_account_is_filled_in_and_gets_the_audit_log() {
+    fn the_account_is_filled_in_and_gets_what_is_written() {
         use std::os::unix::fs::MetadataExt;
 
         let account = crate::config::system_accounts::find("daemon").unwrap();
@@ -243,8 +247,10 @@ mod tests {
         deployment.create(&Settings { run_as: Some(account.clone()), ..settings() }).unwrap();
         let config = Config::load(&deployment.policy(), &[]).unwrap().config;
         assert_eq!(config.process.run_as, Some(account.clone()));
-        let given = config.audit.directory.metadata().unwrap().uid() == account.uid;
-        assert_eq!(given, rustix::process::geteuid().is_root());
+        for directory in [config.audit.directory, config.password_changes.unwrap().directory] {
+            let given = directory.metadata().unwrap().uid() == account.uid;
+            assert_eq!(given, rustix::process::geteuid().is_root());
+        }
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Origin {
             let lines: Vec<String> = weaknesses.iter().map(ToString::to_string).collect();
             return Err(Failure::Failed(format!(
                 "this password will not do:
-  {}",
+  {}
+--generate makes one that will",
                 lines.join(
                     "
   "

@@ -16,8 +16,8 @@ const PASSIVE: PortRange = PortRange { first: 50000, last: 50099 };
 
 /// Set everything up in one directory and serve it, for a first transfer.
 ///
-/// DIR gets certs/ (a local CA and a certificate for localhost), policy/, files/demo/ and audit/, and
-/// a user `demo` with a password that is shown once. Prints lines for curl, lftp and Python to paste.
+/// DIR gets certs/ (a local CA and a certificate for localhost), policy/, files/demo/, audit/ and
+/// state/, and a user `demo` with a password that is shown once. Prints lines for curl, lftp and Python to paste.
 /// Run again, it goes on with the same DIR. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -65,8 +65,11 @@ pub(super) fn judge(
     let place_of = |path: &[&str]| server.place_at(path).unwrap_or(server_file);
     let audit = read.audit.as_ref().map(|audit| (audit.directory.as_path(), place_of(&["audit", "directory"])));
     let log = read.log.directory.as_deref().map(|log| (log, place_of(&["log", "directory"])));
+    let changes = read.changes.as_ref().map(|found| (found.directory.as_path(), place_of(&["passwords", "changes"])));
     let mut seen = BTreeSet::new();
-    for (what, found) in [("the audit directory", audit), ("the log directory", log)] {
+    let own_directories =
+        [("the audit directory", audit), ("the log directory", log), ("the directory of changed passwords", changes)];
+    for (what, found) in own_directories {
         if let Some((path, place)) = found {
             serving.judge(Named { path, what, place }, &mut seen, findings);
         }
@@ -77,10 +80,10 @@ pub(super) fn judge(
     let key = read.tls.as_ref().and_then(|tls| file(&tls.key, "key"));
     let deployment = directory.parent().map(|parent| (parent.to_owned(), server_file));
     let own = |found: (&Path, Place)| (found.0.to_owned(), found.1);
-    let closed = [deployment, certificate, key, audit.map(own), log.map(own)];
+    let closed = [deployment, certificate, key, audit.map(own), log.map(own), changes.map(own)];
     judge_closed(closed.into_iter().flatten(), findings);
 
-    let guarded: Vec<(&str, PathBuf)> = [
+    let mut guarded: Vec<(&str, PathBuf)> = [
         ("the policy files", Some(directory)),
         ("the audit log", audit.map(|(path, _)| path)),
         ("the operational log", read.log.directory.as_deref()),
@@ -89,6 +92,11 @@ pub(super) fn judge(
     .into_iter()
     .filter_map(|(what, path)| Some((what, resolved(path?))))
     .collect();
+    if let Some((path, place)) = changes {
+        let path = resolved(path);
+        judge_changes(&path, place, &guarded, findings);
+        guarded.push(("the changed passwords", path));
+    }
 
     let Some(Value::Table(table)) = users.get("user").map(|entry| &entry.node.value) else { return };
     let mut homes: BTreeMap<PathBuf, (Username, Place)> = BTreeMap::new();
@@ -126,6 +134,22 @@ pub(super) fn judge(
         if let Some((outer, _)) = home.ancestors().skip(1).find_map(|parent| homes.get(parent)) {
             let message = format!("the home of {name} lies in that of {outer}, who reaches its files");
             findings.warning(*place, message, "put them side by side, or give both users the same home");
+        }
+    }
+}
+
+/// The server may write whatever it likes in the directory of changed passwords, so it holds nothing
+/// else.
+fn judge_changes(path: &Path, place: Place, guarded: &[(&str, PathBuf)], findings: &mut Findings) {
+    let help = "name a directory for nothing else, such as \"../state\"";
+    if SYSTEM.iter().any(|system| path == Path::new(system)) {
+        let message = format!("the directory of changed passwords is the system's ({})", path.display());
+        findings.error(place, message, help);
+    }
+    for (what, other) in guarded {
+        if other.starts_with(path) || path.starts_with(other) {
+            let message = format!("the directory of changed passwords reaches {what} ({})", other.display());
+            findings.error(place, message, help);
         }
     }
 }

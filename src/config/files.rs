@@ -16,6 +16,7 @@ pub(super) const PEM_BYTES_MAX: u64 = 1024 * 1024;
 
 const GROUP_READ: u32 = 0o040;
 const OTHERS_READ: u32 = 0o004;
+const READ_BY_MORE: u32 = 0o044;
 const WRITE_BY_MORE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
@@ -73,6 +74,8 @@ pub(super) enum Kind {
     Hashes,
     /// The private key: nobody else may read it.
     Key,
+    /// The passwords that users changed: nobody else may read them.
+    Passwords,
     /// The policy directory.
     Directory,
 }
@@ -107,6 +110,10 @@ pub(super) fn judge(
         Kind::Key if mode & GROUP_READ != 0 && uid != 0 => {
             let message = format!("{name}, a private key, can be read by a group (mode {mode:04o})");
             findings.error(place, message, format!("chmod 0600 {quoted}, or give it to root and keep 0640"));
+        }
+        Kind::Passwords if mode & READ_BY_MORE != 0 => {
+            let message = format!("{name}, which holds password hashes, can be read by others (mode {mode:04o})");
+            findings.error(place, message, format!("chmod 0600 {quoted}"));
         }
         Kind::Hashes if mode & OTHERS_READ != 0 => {
             let message = format!("{name}, which holds password hashes, can be read by everyone (mode {mode:04o})");

@@ -72,8 +72,8 @@ numbers! {
     QUOTA_FILES               = "user.NAME" "quota-files":           NONE,       1..=9_223_372_036_854_775_807 "files";
 }
 
-/// The tables and the keys in them that are no numbers. `server` and `users` stand for the files
-/// themselves; an exception has the same keys wherever it stands.
+/// The tables and the keys in them that are no numbers. `server`, `users` and `changes` stand for
+/// the files themselves; an exception has the same keys wherever it stands.
 const TABLES: &[(&str, &[&str])] = &[
     (
         "server",
@@ -103,7 +103,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("networks", &["allow", "deny", "allow-any", "named"]),
     ("exception", &["clients", "data-binding", "reason", "until"]),
     ("login", &[]),
-    ("passwords", &["profile", "banned"]),
+    ("passwords", &["profile", "banned", "changes"]),
     ("limits", &[]),
     ("storage", &["base-directories", "digest", "weak-hashes"]),
     ("audit", &["directory", "sync", "on-failure"]),
@@ -122,9 +122,12 @@ const TABLES: &[(&str, &[&str])] = &[
             "deny-from",
             "enabled",
             "exception",
+            "password-change",
         ],
     ),
-    ("group.NAME", &["permissions", "allow-from", "deny-from", "exception"]),
+    ("group.NAME", &["permissions", "allow-from", "deny-from", "exception", "password-change"]),
+    ("changes", &["changed"]),
+    ("changed.NAME", &["password", "password-set", "replaces"]),
 ];
 
 /// The keys that a table takes; none where it takes any (`named`, `user`, `group`).
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn the_document_has_a_row_for_every_key() {
         let document = include_str!("../../docs/policy.md");
-        for (table, _) in TABLES.iter().filter(|(table, _)| !["server", "users"].contains(table)) {
+        for (table, _) in TABLES.iter().filter(|(table, _)| !["server", "users", "changes"].contains(table)) {
             let rows = rows(document, &format!("`[{table}]`"));
             let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
             let mut known = of_table(table);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::certificate;
 use super::exceptions::{self, Holder};
 use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place};
@@ -18,7 +17,7 @@ use super::problem::{Problem, Problems};
 use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
-use super::{Config, Passwords, RunAs, disk, limits, server, system_accounts};
+use super::{Config, PasswordChanges, Passwords, RunAs, certificate, changes, disk, limits, server, system_accounts};
 use crate::policy::Policy;
 
 /// The file of the server's own settings.
@@ -149,7 +148,7 @@ pub(super) fn judge_at(
     let mut quiet = Findings::default();
     let reported = if unparsed { &mut quiet } else { &mut findings };
     let base = std::path::absolute(directory).unwrap_or_else(|_| PathBuf::from(directory));
-    let read = sections(&base, (&server_table, server_file), (&users_table, users_file), today, reported);
+    let mut read = sections(&base, (&server_table, server_file), (&users_table, users_file), today, reported);
     let run_as = read.process.run_as.clone();
     let passwords = read.passwords.clone();
     if reach == Reach::Disk {
@@ -163,6 +162,9 @@ pub(super) fn judge_at(
             let at = |key| server_table.place_at(&["tls", "identities", key]).unwrap_or(server_file);
             let places = certificate::Places { certificate: at("certificate"), key: at("key"), names: at("names") };
             certificate::judge(tls, places, run_as.as_ref(), now, &mut findings);
+        }
+        if !unparsed {
+            changes::apply(&mut read, today, &mut findings);
         }
         disk::judge(&base, &read, (&server_table, server_file), &users_table, &mut findings);
     }
@@ -199,6 +201,7 @@ pub(super) struct Sections {
     pub(super) active: bool,
     pub(super) login: super::Login,
     pub(super) passwords: Passwords,
+    pub(super) changes: Option<PasswordChanges>,
     pub(super) limits: super::Limits,
     pub(super) storage: super::Storage,
     pub(super) audit: Option<super::Audit>,
@@ -222,7 +225,9 @@ fn sections(
     }
     let listen = server::listen(&root.open("listen", findings), findings);
     let process = server::process(&root.open("process", findings), &system_accounts::find, findings);
-    let (passwords, password_days_max) = limits::passwords(&root.open("passwords", findings), findings);
+    let passwords_section = root.open("passwords", findings);
+    let (passwords, password_days_max) = limits::passwords(&passwords_section, findings);
+    let changes = changes::directory(&passwords_section, directory, findings);
     let passive = server::passive(&root.open("passive", findings), listen.as_ref(), &networks, findings);
     let tls = server::tls(&root.open("tls", findings), directory, findings);
     let active = root.open("active", findings).boolean("enabled", false, findings);
@@ -238,7 +243,7 @@ fn sections(
     let groups = users::groups(&root, &context, findings);
     let users = users::users(&root, &groups, &context, findings);
     let policy = Policy { networks: allowed, users, groups, exceptions, password_days_max };
-    Sections { listen, process, tls, passive, active, login, passwords, limits, storage, audit, log, policy }
+    Sections { listen, process, tls, passive, active, login, passwords, changes, limits, storage, audit, log, policy }
 }
 
 impl Sections {
@@ -254,6 +259,7 @@ impl Sections {
             active: self.active,
             login: self.login,
             passwords: self.passwords,
+            password_changes: self.changes,
             limits: self.limits,
             storage: self.storage,
             audit: self.audit?,
@@ -265,7 +271,7 @@ impl Sections {
 
 /// BLAKE3 over `server.toml`, `users.toml` and each override as it was typed, in this order, each
 /// behind its length in bytes (eight bytes, least first), so that no two different policies share
-/// it. docs/policy.md says the same.
+/// it. Passwords that users changed have no part in it. docs/policy.md says the same.
 fn fingerprint(texts: &Texts, overrides: &[Override]) -> Arc<str> {
     let mut hasher = blake3::Hasher::new();
     let parts = [texts.server.as_str(), texts.users.as_str()];

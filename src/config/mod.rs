@@ -3,11 +3,12 @@
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
 //! reads one table by the rules of `keys`; `server`, `limits`, `networks`, `exceptions` and
-//! `users` make domain types of them; `certificate`, `disk` and `account` look at what they name.
+//! `users` make domain types of them; `changes` reads the passwords that users changed; `certificate`, `disk` and `account` look at what they name.
 //! `directory` makes directories that are missing. All of them note what is wrong in `findings`, so that one reading reports every problem.
 
 mod account;
 mod certificate;
+mod changes;
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod exceptions;

@@ -40,6 +40,7 @@ pub(super) fn groups(root: &Section<'_>, context: &Context<'_>, findings: &mut F
         let name = format!("group.{}", entry.key);
         let section = Section::of(&entry.node, name, entry.place, "group.NAME", findings);
         let group = Group {
+            may_change_password: section.boolean("password-change", true, findings),
             permissions: permissions(&section, findings),
             addresses: addresses(&section, context, findings),
             exceptions: exceptions::read(&section, Holder::Account, context.networks, context.today, findings),
@@ -109,10 +110,14 @@ fn user(
         let help = "write permissions = \"full\", \"read-only\" or a list such as [\"list\", \"read\"]";
         findings.error(section.place(), message, help);
     }
+    let group_says = |name: &String| groups.get(name).is_none_or(|group| group.may_change_password);
+    let may_change_password = section.boolean("password-change", member_of.iter().all(group_says), findings);
     let account = Account {
         home: home.unwrap_or_default(),
         password: password.unwrap_or_default(),
         password_set: password_set.unwrap_or(context.today),
+        password_by_user: false,
+        may_change_password,
         expires: section.date("expires", findings),
         enabled: section.boolean("enabled", true, findings),
         addresses: addresses(section, context, findings),
@@ -156,7 +161,7 @@ fn password(section: &Section<'_>, findings: &mut Findings) -> Option<String> {
     }
 }
 
-fn password_set(section: &Section<'_>, today: Date, findings: &mut Findings) -> Option<Date> {
+pub(super) fn password_set(section: &Section<'_>, today: Date, findings: &mut Findings) -> Option<Date> {
     if section.get("password-set").is_none() {
         section.missing("password-set", &format!("password-set = {today}"), findings);
     }

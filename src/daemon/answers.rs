@@ -52,6 +52,7 @@ impl Driver {
                     newly_banned: penalty.newly_banned,
                 })
             }
+            Question::ChangePassword { old, new } => Input::PasswordChanged(self.change_password(old, new).await),
             Question::OpenHome(home) => Input::Home(self.open_home(&home).await),
             Question::OpenPassive => Input::Passive(self.open_passive()),
             Question::Store(request) => Input::Stored(self.store(request).await),
@@ -103,7 +104,7 @@ impl Driver {
         }
     }
 
-    async fn check_password(&mut self, claimed: &str, secret: Secret) -> PasswordCheck {
+    pub(super) async fn check_password(&mut self, claimed: &str, secret: Secret) -> PasswordCheck {
         use crate::auth::throttle::Attempt;
         let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
         self.pause(shared.throttle.not_before(address, claimed)).await;
@@ -112,7 +113,7 @@ impl Driver {
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
             Attempt::Busy => return PasswordCheck::Busy,
         };
-        let policy = Arc::clone(&shared.config.policy);
+        let policy = shared.policy.get();
         let name = Username::parse(claimed).ok().filter(|_| !is_anonymous(claimed));
         let account = name.as_ref().and_then(|name| policy.users.get(name));
         let known = account.is_some();
@@ -149,11 +150,11 @@ impl Driver {
     /// What a data connection of this session must show, and how long it may take.
     pub(super) fn link_needs(&self) -> Option<LinkNeeds> {
         let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);
-        let config = &self.shared.config;
-        let world = World { policy: &config.policy, now: jiff::Timestamp::now() };
+        let (config, policy) = (&self.shared.config, self.shared.policy.get());
+        let world = World { policy: &policy, now: jiff::Timestamp::now() };
         Some(LinkNeeds {
             tls: Arc::clone(tls),
-            level: config.policy.binding(principal, world.today()).level,
+            level: policy.binding(principal, world.today()).level,
             connect_time: config.limits.data_connect_time,
             handshake_time: config.limits.handshake_time,
         })
@@ -187,7 +188,8 @@ impl Driver {
     }
 
     fn uploader(&self, principal: &Principal) -> Uploader {
-        let account = self.shared.config.policy.users.get(principal.name());
+        let policy = self.shared.policy.get();
+        let account = policy.users.get(principal.name());
         Uploader {
             name: principal.name().clone(),
             quota_bytes: account.and_then(|account| account.quota_bytes),

@@ -266,7 +266,7 @@ impl Driver {
     async fn input(&mut self, input: Input) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
-            let policy = Arc::clone(&self.shared.config.policy);
+            let policy = self.shared.policy.get();
             let world = World { policy: &policy, now: Timestamp::now() };
             let Step { effects, question } = self.session.handle(input, world);
             for effect in effects {

@@ -6,12 +6,14 @@
 mod answers;
 mod buffers;
 mod control;
+mod current;
 mod descriptors;
 mod driver;
 mod hashing;
 mod link;
 pub mod logging;
 mod mover;
+mod passwords;
 pub mod sandbox;
 mod server;
 mod sessions;
@@ -28,6 +30,7 @@ use tracing::{info, warn};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
 use crate::audit::sink::{AuditLog, AuditWriter, OpenedLog};
+use crate::auth::changes::Changes;
 use crate::auth::hash;
 use crate::auth::verifier::Verifier;
 use crate::net::listener::{self, Listener};
@@ -78,6 +81,7 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     if let Some(account) = config.process.run_as.as_ref().filter(|_| rustix::process::geteuid().is_root()) {
         step("giving the audit log to the server's account", opened.give_to(account))?;
     }
+    let changes = step("opening the changed passwords", passwords::open(&config))?;
     let bound = bind(&config)?;
     // Inside the sandbox the system cannot be asked how many there are.
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -86,22 +90,25 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
         info!("{line}");
     }
     let guard = step("opening the log file", logging.start_file())?;
-    let served = confined(config, tls, opened, bound, workers, &report, notice);
+    let opened = Opened { tls, log: opened, changes, bound };
+    let served = confined(config, opened, workers, &report, notice);
     drop(guard);
     served
 }
 
-/// Everything that happens inside the sandbox.
-fn confined(
-    config: Config,
+/// What was opened while every privilege was there.
+struct Opened {
     tls: ServerTls,
-    opened: OpenedLog,
+    log: OpenedLog,
+    changes: Option<Changes>,
+    /// Listeners, and whether each is implicit.
     bound: Vec<(TcpListener, bool)>,
-    workers: usize,
-    report: &Report,
-    notice: Notice,
-) -> Result<(), StartError> {
-    let (audit, writer) = step("starting the audit log", opened.start())?;
+}
+
+/// Everything that happens inside the sandbox.
+fn confined(config: Config, opened: Opened, workers: usize, report: &Report, notice: Notice) -> Result<(), StartError> {
+    let Opened { tls, log, changes, bound } = opened;
+    let (audit, writer) = step("starting the audit log", log.start())?;
     let runtime = step(
         "starting the runtime",
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
@@ -111,7 +118,7 @@ fn confined(
     let result = runtime.block_on(async {
         let verifier =
             step("preparing password checks", Verifier::new(cost(&config), config.passwords.checks_parallel))?;
-        let shared = Arc::new(Shared::new(config, tls, homes, verifier, audit.clone()));
+        let shared = Arc::new(Shared::new(config, tls, homes, verifier, audit.clone(), changes));
         let listeners: Vec<(Listener, bool)> = step(
             "listening",
             bound
@@ -152,10 +159,11 @@ fn plan(config: &Config) -> Plan {
     let homes = config.policy.users.values().map(|account| account.home.clone());
     let mut create_write = vec![config.audit.directory.clone()];
     create_write.extend(config.log.directory.clone());
+    let changes = config.password_changes.iter().map(|changes| changes.directory.clone());
     Plan {
         run_as: config.process.run_as.clone(),
         read_only: Vec::new(),
-        read_write: homes.chain(config.storage.base_directories.iter().cloned()).collect(),
+        read_write: homes.chain(config.storage.base_directories.iter().cloned()).chain(changes).collect(),
         create_write,
         bind_ports: vec![config.passive.ports.first..=config.passive.ports.last],
         connect: config.active,

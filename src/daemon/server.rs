@@ -15,6 +15,7 @@ use tracing::{error, warn};
 use ulid::Ulid;
 
 use super::buffers::Buffers;
+use super::current::CurrentPolicy;
 use super::driver::Driver;
 use super::sessions::Sessions;
 use super::stopping::Stop;
@@ -22,6 +23,7 @@ use crate::audit::event::Event;
 use crate::audit::flood::{FloodCounter, Refusal};
 use crate::audit::record::{Detail, Record, SessionFacts};
 use crate::audit::sink::AuditLog;
+use crate::auth::changes::Changes;
 use crate::auth::throttle::Throttle;
 use crate::auth::verifier::Verifier;
 use crate::net::admission::{Admission, Permit, Refused};
@@ -48,6 +50,10 @@ const REFUSALS_MAX: usize = 64;
 /// What every session uses.
 pub(super) struct Shared {
     pub(super) config: Config,
+    /// The policy in force; the one in `config` is that of the start.
+    pub(super) policy: CurrentPolicy,
+    /// The passwords that users changed; none where the policy keeps none.
+    pub(super) changes: Option<Changes>,
     pub(super) tls: Arc<ServerTls>,
     pub(super) homes: Arc<Homes>,
     pub(super) passive: Arc<PassivePorts>,
@@ -64,8 +70,17 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(config: Config, tls: ServerTls, homes: Homes, verifier: Verifier, audit: AuditLog) -> Self {
+    pub(super) fn new(
+        config: Config,
+        tls: ServerTls,
+        homes: Homes,
+        verifier: Verifier,
+        audit: AuditLog,
+        changes: Option<Changes>,
+    ) -> Self {
         Self {
+            policy: CurrentPolicy::new(Arc::clone(&config.policy)),
+            changes,
             tls: Arc::new(tls),
             homes: Arc::new(homes),
             passive: PassivePorts::new(config.passive.ports),
@@ -203,7 +218,7 @@ fn admit(
 
 /// Whether an address may come, by policy, by its past, and by what is free.
 fn judge(shared: &Shared, client: IpAddr) -> Result<Permit, &'static str> {
-    match shared.config.policy.networks.judge(client) {
+    match shared.policy.get().networks.judge(client) {
         AddressVerdict::Allowed(_) => {}
         AddressVerdict::Denied(_) => return Err("ip_denied"),
         AddressVerdict::Unlisted => return Err("ip_not_allowed"),

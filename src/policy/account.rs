@@ -21,6 +21,10 @@ pub struct Account {
     pub password: String,
     /// The day the password was set.
     pub password_set: Date,
+    /// Whether it was the user who set it, and not the administrator in `users.toml`.
+    pub password_by_user: bool,
+    /// Whether the user may change the password over FTPS.
+    pub may_change_password: bool,
     /// The last day on which the account works.
     pub expires: Option<Date>,
     /// Whether the account may log in at all.
@@ -44,6 +48,8 @@ pub struct Account {
 /// One group of `users.toml`.
 #[derive(Clone, Debug)]
 pub struct Group {
+    /// Whether members may change their password over FTPS who state nothing of their own.
+    pub may_change_password: bool,
     /// What members may do who state no permissions of their own.
     pub permissions: Option<Permissions>,
     /// Addresses that may log in as a member; empty lists leave it to the server.

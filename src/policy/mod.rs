@@ -109,6 +109,18 @@ impl Policy {
         Ok(Principal { name: account.name.clone(), address: address.to_canonical() })
     }
 
+    /// The same policy with another password of one user, who set it.
+    #[must_use]
+    pub fn with_password(&self, user: &Username, hash: &str, set: Date) -> Self {
+        let mut policy = self.clone();
+        if let Some(account) = policy.users.get_mut(user) {
+            hash.clone_into(&mut account.password);
+            account.password_set = set;
+            account.password_by_user = true;
+        }
+        policy
+    }
+
     /// The last day on which an account's password logs in; none where passwords do not age.
     pub fn password_expiry(&self, account: &Account) -> Option<Date> {
         let days = i32::from(self.password_days_max?);

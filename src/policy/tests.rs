@@ -20,6 +20,8 @@ fn account(name: &str) -> Account {
         home: "/srv/alice".into(),
         password: String::new(),
         password_set: date("2026-11-01"),
+        password_by_user: false,
+        may_change_password: true,
         expires: None,
         enabled: true,
         permissions: Permissions { set: PermissionSet::READ_ONLY, source: source(3) },
@@ -89,9 +91,10 @@ fn groups_narrow_where_the_user_says_nothing() {
     alice.groups = vec!["partners".into()];
     let mut policy = policy(vec![alice]);
     let addresses = AddressRules { allow: nets(&["10.0.0.0/8"]), deny: vec![] };
-    policy
-        .groups
-        .insert("partners".into(), Group { permissions: None, addresses, exceptions: vec![], source: source(1) });
+    policy.groups.insert(
+        "partners".into(),
+        Group { may_change_password: true, permissions: None, addresses, exceptions: vec![], source: source(1) },
+    );
     assert!(enter(&policy, "10.1.2.3", "2026-11-22").is_ok());
     assert_eq!(enter(&policy, "192.0.2.1", "2026-11-22").unwrap_err(), LoginDenial::Address(None));
 }

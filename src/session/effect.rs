@@ -44,6 +44,8 @@ pub enum Input {
     Password(PasswordCheck),
     /// The answer to [`Question::CountFailure`].
     Penalty(Penalty),
+    /// The answer to [`Question::ChangePassword`].
+    PasswordChanged(Result<(), PasswordFault>),
     /// The answer to [`Question::OpenHome`]: whether it could be opened.
     Home(bool),
     /// The answer to [`Question::OpenPassive`]: the port, or why there is none.
@@ -97,6 +99,13 @@ pub enum Question {
     CountFailure {
         /// The name as the client gave it.
         claimed: Arc<str>,
+    },
+    /// Change the password of who is logged in.
+    ChangePassword {
+        /// The present one, as the client gave it.
+        old: Secret,
+        /// The one that is to count.
+        new: Secret,
     },
     /// Open a user's home.
     OpenHome(PathBuf),
@@ -154,6 +163,28 @@ pub enum PasswordCheck {
     },
     /// Too many checks wait already.
     Busy,
+}
+
+/// Why a password was not changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordFault {
+    /// The new one breaks these rules; each says how to mend it.
+    Weak(Vec<String>),
+    /// The old one is wrong, or was not looked at since too many were: the reason in one word. It
+    /// counts as a failed login.
+    Wrong(&'static str),
+    /// The old one was right, and another session has changed it meanwhile.
+    ChangedMeanwhile,
+    /// There were too many attempts; one is free again after this time.
+    TooOften(Duration),
+    /// Too many checks wait already.
+    Busy,
+    /// The server is being stopped.
+    Stopping,
+    /// The disk is full.
+    NoSpace,
+    /// It could not be stored; the operational log has the reason.
+    NotStored,
 }
 
 /// What a failed login costs its source.

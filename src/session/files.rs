@@ -8,6 +8,7 @@ use super::effect::{Effect, Input, PassiveFault, PathFacts, Question, Step, Stor
 use super::hashing::{HashChoice, Hashing};
 use super::inspect::Looking;
 use super::parameters::Parameters;
+use super::password;
 use super::refusal::{self, Doing};
 use super::running::Running;
 use super::space::Room;
@@ -42,6 +43,8 @@ pub(super) struct Files {
     pub(super) data: DataState,
     /// Whether `EPSV ALL` was sent (RFC 2428 §4).
     pub(super) epsv_only: bool,
+    /// Wrong old passwords of `SITE PSWD`.
+    pub(super) wrong_passwords: u32,
     waiting: Option<Waiting>,
 }
 
@@ -71,6 +74,8 @@ pub(super) enum Waiting {
     Room(Room),
     /// The user's sessions.
     OwnSessions,
+    /// A change of the password.
+    Password(password::Changing),
     /// A transfer, made ready or moving.
     Transfer(Box<Transfer>),
     /// A hash that is computed.
@@ -91,6 +96,7 @@ impl Files {
             announced_bytes: None,
             data: DataState::None,
             epsv_only: false,
+            wrong_passwords: 0,
             waiting: None,
         }
     }
@@ -191,6 +197,12 @@ impl Session {
             (Some(Waiting::Setting(setting)), Input::Stored(answer)) => self.attributes_set(&setting, &answer, step),
             (Some(Waiting::Room(room)), Input::Stored(answer)) => Self::room_told(room, &answer, step),
             (Some(Waiting::OwnSessions), Input::OwnSessions(own)) => Self::own_sessions(&own, step),
+            (Some(Waiting::Password(password::Changing::Change)), Input::PasswordChanged(changed)) => {
+                self.password_changed(changed, step);
+            }
+            (Some(Waiting::Password(password::Changing::Penalty(reason))), Input::Penalty(penalty)) => {
+                self.password_penalised(reason, penalty, step);
+            }
             (Some(Waiting::Transfer(transfer)), Input::Prepared(answer)) => self.prepared(transfer, answer, step),
             (Some(Waiting::Transfer(transfer)), Input::Moved(moved)) => self.moved(&transfer, *moved, step),
             (Some(Waiting::Hashing(hashing)), Input::Hashed(hashed)) => self.hashed(&hashing, &hashed, step),

@@ -15,6 +15,7 @@ mod inspect;
 mod login;
 mod navigate;
 mod parameters;
+mod password;
 mod refusal;
 mod running;
 mod site;
@@ -207,13 +208,15 @@ impl Session {
                 self.close_for("server_stopping", &mut step);
             }
             Input::Tls(result) => self.tls_done(result, &mut step),
+            Input::Penalty(_) if self.stage() == Some(Stage::Files) => self.files_answer(input, world, &mut step),
             Input::Password(_) | Input::Penalty(_) | Input::Home(_) => self.login_answer(input, world, &mut step),
             Input::Passive(_)
             | Input::Stored(_)
             | Input::OwnSessions(_)
             | Input::Prepared(_)
             | Input::Moved(_)
-            | Input::Hashed(_) => {
+            | Input::Hashed(_)
+            | Input::PasswordChanged(_) => {
                 self.files_answer(input, world, &mut step);
             }
         }

@@ -376,3 +376,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn wrong_old_passwords_of_a_session_are_counted_and_right_ones_change_it() {
+    let mut dialogue = Dialogue::new().at(Stage::Files);
+    assert_eq!(dialogue.say("SITE PSWD right weak"), [550]);
+    assert_eq!(dialogue.say("SITE PSWD wrong new"), [550]);
+    assert_eq!(dialogue.say("SITE PSWD right new"), [200]);
+    assert_eq!(dialogue.say("SITE PSWD wrong new"), [550]);
+    assert_eq!(dialogue.say("SITE PSWD wrong new"), [550, 421]);
+    assert_eq!((dialogue.recorded(Event::PasswordChanged), dialogue.recorded(Event::PasswordChangeFailed)), (1, 4));
+    assert_eq!(dialogue.session.stage(), None);
+}

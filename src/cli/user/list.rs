@@ -44,7 +44,7 @@ fn row(account: &Account, policy: &Policy) -> [String; 8] {
         permissions(account.permissions.set),
         quota(account).unwrap_or_else(none),
         account.expires.map_or_else(none, |date| date.to_string()),
-        password_age(account, policy),
+        password_age(account, policy) + if account.password_by_user { ", by the user" } else { "" },
         match exceptions(account, policy) {
             0 => none(),
             count => count.to_string(),
@@ -118,6 +118,8 @@ pub(super) fn as_json(account: &Account, policy: &Policy) -> Value {
         "quota_files": account.quota_files,
         "expires": account.expires.map(|date| date.to_string()),
         "password_set": account.password_set.to_string(),
+        "password_by_user": account.password_by_user,
+        "may_change_password": account.may_change_password,
         "password_expires": policy.password_expiry(account).map(|date| date.to_string()),
         "exceptions": account.exceptions.iter().map(exception).collect::<Vec<_>>(),
         "source": account.source.to_string(),

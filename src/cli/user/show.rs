@@ -37,6 +37,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
 fn lines(account: &Account, policy: &Policy) -> String {
     let none = || "none".to_owned();
     let expiry = policy.password_expiry(account).map(|date| format!(", logs in until {date}")).unwrap_or_default();
+    let set = if account.password_by_user { "changed by the user on" } else { "set" };
     let mut lines = vec![
         ("name", account.name.to_string()),
         ("state", if account.enabled { "enabled" } else { "disabled" }.to_owned()),
@@ -47,7 +48,8 @@ fn lines(account: &Account, policy: &Policy) -> String {
         ("deny-from", networks(&account.addresses.deny, "none")),
         ("quota", quota(account).unwrap_or_else(none)),
         ("expires", account.expires.map_or_else(none, |date| date.to_string())),
-        ("password", format!("set {} ({}){expiry}", account.password_set, password_age(account, policy))),
+        ("password", format!("{set} {} ({}){expiry}", account.password_set, password_age(account, policy))),
+        ("SITE PSWD", if account.may_change_password { "permitted" } else { "refused" }.to_owned()),
     ];
     lines.extend(account.exceptions.iter().map(|exception| ("exception", exception_line(exception))));
     lines.push(("stands at", account.source.to_string()));

@@ -26,7 +26,7 @@ pub struct Plan {
     pub run_as: Option<RunAs>,
     /// Files and directories that are only read.
     pub read_only: Vec<PathBuf>,
-    /// Directories in which files come and go: homes.
+    /// Directories in which files come and go: homes, and that of changed passwords.
     pub read_write: Vec<PathBuf>,
     /// Directories in which files are made, read and written at any place, and never removed,
     /// renamed or truncated: logs. A file opened before keeps what it was opened for. Before ABI 3

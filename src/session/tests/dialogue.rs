@@ -13,8 +13,8 @@ use crate::policy::network::AddressRules;
 use crate::policy::permission::PermissionSet;
 use crate::proto::path::VirtualPath;
 use crate::session::effect::{
-    HashOrder, Hashed, HashedPart, MoveFault, Moved, OwnSessions, PasswordCheck, PathFacts, Payload, Penalty, Prepared,
-    StoreAnswer, StoreFault, StoreRequest,
+    HashOrder, Hashed, HashedPart, MoveFault, Moved, OwnSessions, PasswordCheck, PasswordFault, PathFacts, Payload,
+    Penalty, Prepared, StoreAnswer, StoreFault, StoreRequest,
 };
 use crate::session::*;
 
@@ -37,6 +37,8 @@ fn policy(set: PermissionSet) -> Policy {
         home: "/srv/alice".into(),
         password: String::new(),
         password_set: "2026-11-01".parse().unwrap(),
+        password_by_user: false,
+        may_change_password: true,
         expires: None,
         enabled: true,
         permissions: Permissions { set, source: source.clone() },
@@ -142,6 +144,11 @@ impl Dialogue {
                 b"right" => PasswordCheck::Right(Verified::assertion(Username::parse(&claimed).unwrap())),
                 b"limited" => PasswordCheck::Limited { scope: "address" },
                 _ => PasswordCheck::Wrong { known: true },
+            }),
+            Question::ChangePassword { old, new } => Input::PasswordChanged(match (old.expose(), new.expose()) {
+                (b"right", b"weak") => Err(PasswordFault::Weak(vec!["it is short".into()])),
+                (b"right", _) => Ok(()),
+                _ => Err(PasswordFault::Wrong("bad_password")),
             }),
             Question::CountFailure { .. } => {
                 Input::Penalty(Penalty { delay: Duration::ZERO, banned: None, newly_banned: false })
