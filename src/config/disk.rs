@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::account::{Named, Serving};
 use super::findings::{Findings, Place, shown};
 use super::load::Sections;
+use super::problem::Subject;
 use super::tree::{Table, Value};
 use crate::identity::Username;
 
@@ -66,7 +67,9 @@ pub(super) fn judge(
     let audit = read.audit.as_ref().map(|audit| (audit.directory.as_path(), place_of(&["audit", "directory"])));
     let log = read.log.directory.as_deref().map(|log| (log, place_of(&["log", "directory"])));
     let mut seen = BTreeSet::new();
-    for (what, found) in [("the audit directory", audit), ("the log directory", log)] {
+    let logs = [("the audit directory", Subject::Audit, audit), ("the log directory", Subject::Log, log)];
+    for (what, subject, found) in logs {
+        findings.about(subject);
         if let Some((path, place)) = found {
             serving.judge(Named { path, what, place }, &mut seen, findings);
         }
@@ -78,6 +81,7 @@ pub(super) fn judge(
     let deployment = directory.parent().map(|parent| (parent.to_owned(), server_file));
     let own = |found: (&Path, Place)| (found.0.to_owned(), found.1);
     let closed = [deployment, certificate, key, audit.map(own), log.map(own)];
+    findings.about(Subject::Owners);
     judge_closed(closed.into_iter().flatten(), findings);
 
     let guarded: Vec<(&str, PathBuf)> = [
@@ -90,6 +94,7 @@ pub(super) fn judge(
     .filter_map(|(what, path)| Some((what, resolved(path?))))
     .collect();
 
+    findings.about(Subject::Home);
     let Some(Value::Table(table)) = users.get("user").map(|entry| &entry.node.value) else { return };
     let mut homes: BTreeMap<PathBuf, (Username, Place)> = BTreeMap::new();
     for entry in &table.entries {
@@ -154,7 +159,7 @@ fn judge_closed(directories: impl Iterator<Item = (PathBuf, Place)>, findings: &
 }
 
 /// The path without symbolic links, as far as it exists.
-pub(super) fn resolved(path: &Path) -> PathBuf {
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     for there in path.ancestors() {
         if let Ok(real) = there.canonicalize() {

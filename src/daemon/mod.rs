@@ -6,7 +6,7 @@
 mod answers;
 mod buffers;
 mod control;
-mod descriptors;
+pub(crate) mod descriptors;
 mod driver;
 mod link;
 pub mod logging;
