@@ -90,7 +90,7 @@ fn identity(tls: &Tls, examined: &Examined<'_>, report: &mut Report) {
     }
     names(&chain, tls, examined, report);
     strength(leaf, above, &shown.to_string(), report);
-    pair(tls, &bytes, leaf, report);
+    pair(tls, &bytes, leaf, examined, report);
     trust(&chain, leaf, tls, examined, report);
 }
 
@@ -163,13 +163,16 @@ fn strength(leaf: &X509Certificate<'_>, above: &[X509Certificate<'_>], shown: &s
 
 /// Whether the key can be used and is the certificate's. Names and dates were judged already, so
 /// they are left out.
-fn pair(tls: &Tls, certificate: &[u8], leaf: &X509Certificate<'_>, report: &mut Report) {
+fn pair(tls: &Tls, certificate: &[u8], leaf: &X509Certificate<'_>, examined: &Examined<'_>, report: &mut Report) {
     let key = match read(&tls.key) {
         Ok(key) => key,
         Err(error) => {
+            // Root starts such a server, and reads the key before it changes to the account.
+            let of_root = examined.config.process.run_as.is_some() && error.kind() == io::ErrorKind::PermissionDenied;
+            let severity = if of_root { Severity::Note } else { Severity::Error };
             let found = format!("{} cannot be read: {error}", tls.key.display());
             let help = "run the doctor as root, or as the account that starts the server";
-            report.add(Check::CertificateKey, Severity::Error, found, help);
+            report.add(Check::CertificateKey, severity, found, help);
             return;
         }
     };

@@ -15,7 +15,7 @@ use crate::audit::file::FILE_NAME;
 use crate::config::disk::resolved;
 
 /// How long the descriptors of other processes are searched for sockets.
-const SEARCH_TIME: Duration = Duration::from_secs(2);
+const SEARCH_TIME: Duration = Duration::from_secs(1);
 /// What the file of a number or word in `/proc` has at most, in bytes.
 const WORD_BYTES_MAX: u64 = 4096;
 /// An address of the documentation (RFC 5737), to learn by which of its own this machine would go

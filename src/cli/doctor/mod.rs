@@ -106,7 +106,10 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let required = config.as_ref().is_some_and(|config| config.process.require_sandbox);
     system::check(required, now, &mut report);
     // The same was looked at again above, more closely; what only the policy sees is not to be lost.
-    if report.worst_of_family("certificate") < Some(Severity::Warning) {
+    // A key that only root can read has its note.
+    let told = report.worst_of_family("certificate") >= Some(Severity::Warning)
+        || report.worst_of(Check::CertificateKey) == Some(Severity::Note);
+    if !told {
         for problem in of_certificates {
             add_problem(Check::CertificateFile, problem, &mut report);
         }
