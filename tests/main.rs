@@ -17,6 +17,7 @@ mod audit_log;
 mod binding;
 mod clients;
 mod commands;
+mod doctor;
 mod durability;
 mod files;
 mod hashing;

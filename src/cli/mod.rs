@@ -2,10 +2,11 @@
 //!
 //! `deployment` and `certificates` write what `init` and `quickstart` leave behind; `password`
 //! asks for, reads or makes passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad
-//! configuration (`EX_CONFIG` of sysexits(3)).
+//! configuration (`EX_CONFIG` of sysexits(3)); `doctor` has 3 for warnings.
 
 mod certificates;
 mod deployment;
+mod doctor;
 mod init;
 mod password;
 mod policy;
@@ -58,6 +59,8 @@ enum Command {
     User(user::Arguments),
     /// Look at the policy.
     Policy(policy::Arguments),
+    /// Find what goes wrong with a deployment in practice, and say how to mend it.
+    Doctor(doctor::Arguments),
 }
 
 /// Why a command ends without success.
@@ -69,6 +72,8 @@ enum Failure {
     Policy(Problems),
     /// The same, and they were reported on standard output.
     Reported,
+    /// What was found is on standard output; the exit code says how bad it is.
+    Found(u8),
 }
 
 impl Failure {
@@ -83,7 +88,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Failed(message) => write!(f, "portcullis: {message}"),
             Self::Policy(problems) => problems.fmt(f),
-            Self::Reported => Ok(()),
+            Self::Reported | Self::Found(_) => Ok(()),
         }
     }
 }
@@ -106,16 +111,18 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments, &policy),
         Command::User(arguments) => user::run(arguments, &policy),
         Command::Policy(arguments) => policy::run(&arguments, &policy),
+        Command::Doctor(arguments) => doctor::run(&arguments, &policy),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Reported) {
+            if !matches!(failure, Failure::Reported | Failure::Found(_)) {
                 complain(&failure);
             }
             match failure {
                 Failure::Failed(_) => ExitCode::FAILURE,
                 Failure::Policy(_) | Failure::Reported => ExitCode::from(EXIT_POLICY),
+                Failure::Found(code) => ExitCode::from(code),
             }
         }
     }
@@ -198,6 +205,7 @@ mod tests {
             "user disable alice",
             "user remove alice",
             "policy check --json --set limits.sessions=5",
+            "doctor --json --hostname files.example.org --set limits.sessions=5",
         ] {
             let words = ["portcullis"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");

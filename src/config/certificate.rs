@@ -9,6 +9,7 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place, shown};
+use super::problem::Subject;
 use super::{RunAs, Tls};
 use crate::tls::{self, pem};
 
@@ -27,6 +28,7 @@ pub(super) struct Places {
 /// Judges both files.
 pub(super) fn judge(tls: &Tls, places: Places, run_as: Option<&RunAs>, now: Timestamp, findings: &mut Findings) {
     let before = findings.errors();
+    findings.about(Subject::Certificate);
     let files = judge_alone(tls, places, run_as, now, findings);
     if let (Some((certificate, key)), true) = (files, findings.errors() == before)
         && let Err(error) = tls::check(tls, &certificate.bytes, &key.bytes, now)
@@ -72,7 +74,9 @@ fn read(
 ) -> Option<files::Content> {
     match files::read(path, files::PEM_BYTES_MAX, Links::Follow) {
         Ok(content) => {
+            findings.about(Subject::Owners);
             files::judge(path, &content.metadata, kind, run_as, place, findings);
+            findings.about(Subject::Certificate);
             Some(content)
         }
         Err(error) => {

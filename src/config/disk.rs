@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::account::{Named, Serving};
 use super::findings::{Findings, Place, shown};
 use super::load::Sections;
+use super::problem::Subject;
 use super::tree::{Table, Value};
 use crate::identity::Username;
 
@@ -67,9 +68,13 @@ pub(super) fn judge(
     let log = read.log.directory.as_deref().map(|log| (log, place_of(&["log", "directory"])));
     let changes = read.changes.as_ref().map(|found| (found.directory.as_path(), place_of(&["passwords", "changes"])));
     let mut seen = BTreeSet::new();
-    let own_directories =
-        [("the audit directory", audit), ("the log directory", log), ("the directory of changed passwords", changes)];
-    for (what, found) in own_directories {
+    let own_directories = [
+        ("the audit directory", Subject::Audit, audit),
+        ("the log directory", Subject::Log, log),
+        ("the directory of changed passwords", Subject::Owners, changes),
+    ];
+    for (what, subject, found) in own_directories {
+        findings.about(subject);
         if let Some((path, place)) = found {
             serving.judge(Named { path, what, place }, &mut seen, findings);
         }
@@ -81,6 +86,7 @@ pub(super) fn judge(
     let deployment = directory.parent().map(|parent| (parent.to_owned(), server_file));
     let own = |found: (&Path, Place)| (found.0.to_owned(), found.1);
     let closed = [deployment, certificate, key, audit.map(own), log.map(own), changes.map(own)];
+    findings.about(Subject::Owners);
     judge_closed(closed.into_iter().flatten(), findings);
 
     let mut guarded: Vec<(&str, PathBuf)> = [
@@ -98,6 +104,7 @@ pub(super) fn judge(
         guarded.push(("the changed passwords", path));
     }
 
+    findings.about(Subject::Home);
     let Some(Value::Table(table)) = users.get("user").map(|entry| &entry.node.value) else { return };
     let mut homes: BTreeMap<PathBuf, (Username, Place)> = BTreeMap::new();
     for entry in &table.entries {
@@ -178,7 +185,7 @@ fn judge_closed(directories: impl Iterator<Item = (PathBuf, Place)>, findings: &
 }
 
 /// The path without symbolic links, as far as it exists.
-pub(super) fn resolved(path: &Path) -> PathBuf {
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     for there in path.ancestors() {
         if let Ok(real) = there.canonicalize() {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::problem::{Position, Problem, Severity};
+use super::problem::{Position, Problem, Severity, Subject};
 use crate::policy::grant::RuleSource;
 
 /// Longest excerpt of a line that is shown, in characters.
@@ -47,6 +47,7 @@ struct Source {
 pub(super) struct Findings {
     sources: Vec<Source>,
     problems: Vec<(Place, Problem)>,
+    subject: Subject,
 }
 
 impl Findings {
@@ -56,6 +57,11 @@ impl Findings {
         let lines = std::iter::once(0).chain(after).collect();
         self.sources.push(Source { name: name.into(), text: text.to_owned(), lines });
         Place { source: self.sources.len().saturating_sub(1), span: None }
+    }
+
+    /// Says what the problems noted from here on concern.
+    pub(super) fn about(&mut self, subject: Subject) {
+        self.subject = subject;
     }
 
     /// Notes an error.
@@ -71,7 +77,8 @@ impl Findings {
     fn note(&mut self, severity: Severity, place: Place, message: String, help: String) {
         let file = self.sources.get(place.source).map_or_else(|| Arc::from(""), |source| source.name.clone());
         let help = Some(help).filter(|help| !help.is_empty());
-        let problem = Problem { severity, file, position: self.position(place), message, help };
+        let position = self.position(place);
+        let problem = Problem { severity, subject: self.subject, file, position, message, help };
         self.problems.push((place, problem));
     }
 

@@ -13,7 +13,7 @@ use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place};
 use super::networks::Networks;
 use super::overrides::Override;
-use super::problem::{Problem, Problems};
+use super::problem::{Problem, Problems, Subject};
 use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
@@ -152,11 +152,13 @@ pub(super) fn judge_at(
     let run_as = read.process.run_as.clone();
     let passwords = read.passwords.clone();
     if reach == Reach::Disk {
+        findings.about(Subject::Owners);
         let files = [(SERVER_FILE, Kind::Public, server_file), (USERS_FILE, Kind::Hashes, users_file)];
         for ((name, kind, place), metadata) in files.into_iter().zip(texts.metadata.iter().flatten()) {
             files::judge(&directory.join(name), metadata, kind, run_as.as_ref(), place, &mut findings);
         }
         trust_directory(directory, run_as.as_ref(), server_file, &mut findings);
+        findings.about(Subject::Account);
         warn_of_root(&server_table, server_file, &mut findings);
         if let (Some(tls), false) = (&read.tls, unparsed) {
             let at = |key| server_table.place_at(&["tls", "identities", key]).unwrap_or(server_file);

@@ -30,7 +30,7 @@ pub(crate) mod users;
 pub use crate::settings::*;
 pub use load::{Loaded, SERVER_FILE, USERS_FILE, check_texts};
 pub use overrides::Override;
-pub use problem::{Problem, Problems, Severity};
+pub use problem::{Problem, Problems, Severity, Subject};
 
 #[cfg(test)]
 mod tests;

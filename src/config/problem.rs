@@ -21,6 +21,26 @@ impl fmt::Display for Severity {
     }
 }
 
+/// What a problem concerns: the texts of the policy files, or something that they name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subject {
+    /// What the files say, or that they cannot be read.
+    #[default]
+    Text,
+    /// Who can read and change the files that decide.
+    Owners,
+    /// The account that serves.
+    Account,
+    /// A certificate or its key.
+    Certificate,
+    /// The directory of the audit log.
+    Audit,
+    /// The directory of the operational log.
+    Log,
+    /// A user's home.
+    Home,
+}
+
 /// A position in a file, with the line as it can be shown: control characters replaced, and what
 /// follows a `password` key left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +62,8 @@ pub struct Position {
 pub struct Problem {
     /// Whether it keeps the server from starting.
     pub severity: Severity,
+    /// What it concerns.
+    pub subject: Subject,
     /// The file, as the operator named it; `--set` where an override is meant.
     pub file: Arc<str>,
     /// Where in the file; none where the file as a whole is meant.

@@ -11,6 +11,11 @@ const PER_SESSION: u64 = 5;
 /// being ended gently.
 const OWN: u64 = 640;
 
+/// Descriptors that a server with this many sessions may come to need.
+pub(crate) fn needed(sessions: usize) -> u64 {
+    u64::try_from(sessions).unwrap_or(u64::MAX).saturating_mul(PER_SESSION).saturating_add(OWN)
+}
+
 /// Raises the limit to what the system permits, and says so where that is too little for the
 /// sessions configured.
 pub(super) fn raise_limit(sessions: usize) {
@@ -19,7 +24,7 @@ pub(super) fn raise_limit(sessions: usize) {
         warn!(%failure, "the limit on open files cannot be raised");
     }
     let current = getrlimit(Resource::Nofile).current;
-    let needed = u64::try_from(sessions).unwrap_or(u64::MAX).saturating_mul(PER_SESSION).saturating_add(OWN);
+    let needed = needed(sessions);
     if let Some(permitted) = current.filter(|permitted| *permitted < needed) {
         warn!(
             permitted,

@@ -7,7 +7,7 @@ mod answers;
 mod buffers;
 mod control;
 mod current;
-mod descriptors;
+pub(crate) mod descriptors;
 mod driver;
 mod hashing;
 mod link;

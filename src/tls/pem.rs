@@ -7,6 +7,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Most certificates that a chain may have.
 const CERTIFICATES_MAX: usize = 32;
+/// Most certificates taken of a collection of authorities.
+const AUTHORITIES_MAX: usize = 1024;
 
 /// Why a text has not what was sought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,12 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError
         count if count > CERTIFICATES_MAX => Err(PemError::TooManyCertificates),
         _ => Ok(found),
     }
+}
+
+/// The certificates of a collection of authorities, such as the system's; broken ones are left out.
+pub fn authorities(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    let mut reader = pem;
+    rustls_pemfile::certs(&mut reader).take(AUTHORITIES_MAX).filter_map(Result::ok).collect()
 }
 
 /// The first private key of a PEM text.

@@ -17,7 +17,7 @@ use super::{Plan, SandboxError};
 /// The newest version whose rights are asked for; older kernels give what they have.
 const NEWEST: ABI = ABI::V9;
 /// The oldest that confines files with truncation, and TCP ports (Linux 6.7).
-const COMPLETE: u64 = 4;
+pub(super) const COMPLETE: u64 = 4;
 
 /// Paths of the plan, opened, with what may be done below them.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ pub(super) fn restrict(files: FileRules, plan: &Plan) -> Result<Option<LandlockR
 }
 
 /// The number of a version, as the kernel counts.
-fn version(abi: ABI) -> u64 {
+pub(super) fn version(abi: ABI) -> u64 {
     u64::try_from(abi as i32).unwrap_or(0)
 }
 

@@ -13,10 +13,12 @@ use crate::audit::record::Detail;
 use crate::settings::RunAs;
 
 mod filesystem;
+mod offered;
 mod privileges;
 mod syscalls;
 
 pub use filesystem::{FileRules, LandlockReport};
+pub use offered::Offered;
 pub use privileges::{IdReport, PrivilegeReport};
 
 /// What the server needs from here on; all else is taken away.

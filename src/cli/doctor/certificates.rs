@@ -1,0 +1,284 @@
+//! The certificates and keys: in date, for the right names, whole, strong enough, and belonging
+//! together.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, Error, RootCertStore};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
+use zeroize::Zeroizing;
+
+use super::Examined;
+use super::checks::Check;
+use super::report::{Report, Severity};
+use crate::settings::{Config, Tls};
+use crate::tls::{self, Problem, pem};
+
+/// Days before its end at which a certificate is worth a warning, and an error.
+const DAYS_LOW: i64 = 30;
+const DAYS_LEAST: i64 = 7;
+const DAY_SECONDS: i64 = 86_400;
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const RSA_BITS_MIN: usize = 2048;
+/// Where systems keep the authorities that they trust.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+/// What `init` calls the certificate of its own authority, beside the server's.
+const LOCAL_AUTHORITY: &str = "ca.pem";
+/// Signature algorithms that clients refuse: MD5 and SHA-1 with RSA, SHA-1 with ECDSA.
+const BROKEN: [&str; 3] = ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.840.10045.4.1"];
+
+/// The certificates that the server is to show: the first of each file.
+pub(super) fn leaves(config: &Config) -> Vec<CertificateDer<'static>> {
+    identities(config)
+        .filter_map(|tls| pem::certificates(&read(&tls.certificate).ok()?).ok()?.into_iter().next())
+        .collect()
+}
+
+/// Each certificate with its key and names.
+fn identities(config: &Config) -> impl Iterator<Item = &Tls> {
+    std::iter::once(&config.tls)
+}
+
+fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Makes all checks of this family.
+pub(super) fn check(examined: &Examined<'_>, report: &mut Report) {
+    for tls in identities(examined.config) {
+        identity(tls, examined, report);
+    }
+}
+
+fn identity(tls: &Tls, examined: &Examined<'_>, report: &mut Report) {
+    let shown = tls.certificate.display();
+    let unusable = |why: String, report: &mut Report| {
+        let help = "[tls] identities has to name PEM files: the server's certificate with those that vouch for it, and its key";
+        report.add(Check::CertificateFile, Severity::Error, why, help);
+    };
+    let bytes = match read(&tls.certificate) {
+        Ok(bytes) => bytes,
+        Err(error) => return unusable(format!("{shown} cannot be read: {error}"), report),
+    };
+    let chain = match pem::certificates(&bytes) {
+        Ok(chain) => chain,
+        Err(error) => return unusable(format!("{shown}: {error}"), report),
+    };
+    let parsed: Result<Vec<_>, _> = chain.iter().map(|der| X509Certificate::from_der(der)).collect();
+    let Ok(parsed) = parsed else { return unusable(format!("{shown}: a certificate in it is damaged"), report) };
+    let parsed: Vec<X509Certificate<'_>> = parsed.into_iter().map(|(_, certificate)| certificate).collect();
+    let Some((leaf, above)) = parsed.split_first() else { return };
+    report.ok(Check::CertificateFile, format!("{shown} holds {} certificate(s)", chain.len()));
+    for certificate in &parsed {
+        dates(certificate, &shown.to_string(), examined.now, report);
+    }
+    names(&chain, tls, examined, report);
+    strength(leaf, above, &shown.to_string(), report);
+    pair(tls, &bytes, leaf, examined, report);
+    trust(&chain, leaf, tls, examined, report);
+}
+
+fn dates(certificate: &X509Certificate<'_>, shown: &str, now: Timestamp, report: &mut Report) {
+    let check = Check::CertificateDates;
+    let validity = certificate.validity();
+    let (begin, end) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+    let left = end.saturating_sub(now.as_second());
+    let days = left.div_euclid(DAY_SECONDS);
+    let what = format!("{shown} (of {})", certificate.subject());
+    let renew = "renew it and restart the server: clients refuse a certificate that is out of date";
+    if begin > now.as_second() {
+        let help = "check this machine's clock (date -u), then the certificate";
+        report.add(check, Severity::Error, format!("{what} is valid only from {} on", day(begin)), help);
+    } else if left < 0 {
+        report.add(check, Severity::Error, format!("{what} expired on {}", day(end)), renew);
+    } else if days < DAYS_LOW {
+        let severity = if days < DAYS_LEAST { Severity::Error } else { Severity::Warning };
+        report.add(check, severity, format!("{what} expires in {days} days, on {}", day(end)), renew);
+    } else {
+        report.ok(check, format!("{what} is valid until {}", day(end)));
+    }
+}
+
+fn day(second: i64) -> String {
+    let date = |at: Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    Timestamp::from_second(second).map_or_else(|_| "an impossible day".to_owned(), date)
+}
+
+/// The names of the policy, and those that were asked about.
+fn names(chain: &[CertificateDer<'static>], tls: &Tls, examined: &Examined<'_>, report: &mut Report) {
+    let check = Check::CertificateNames;
+    let leaf = chain.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
+    let covered = |name: &&String| {
+        let name = ServerName::try_from(name.as_str()).ok();
+        name.zip(leaf.as_ref()).is_some_and(|(name, leaf)| verify_server_name(leaf, &name).is_ok())
+    };
+    let mut wanted: Vec<&String> = tls.names.iter().chain(examined.names).collect();
+    wanted.dedup();
+    let (good, bad): (Vec<&String>, Vec<&String>) = wanted.into_iter().partition(covered);
+    let list = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    if bad.is_empty() {
+        report.ok(check, format!("{} is for {}", tls.certificate.display(), list(&good)));
+    } else {
+        let found = format!("{} is not for {}", tls.certificate.display(), list(&bad));
+        let help = "clients that check names refuse it: get a certificate with these names, or correct `names` of its identity";
+        report.add(check, Severity::Error, found, help);
+    }
+}
+
+fn strength(leaf: &X509Certificate<'_>, above: &[X509Certificate<'_>], shown: &str, report: &mut Report) {
+    let bits = match leaf.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+        _ => None,
+    };
+    if let Some(bits) = bits.filter(|bits| *bits < RSA_BITS_MIN) {
+        let help =
+            "clients refuse it: make a new key (ECDSA P-256, or RSA of 2048 bits or more) and get a certificate for it";
+        report.add(Check::CertificateKey, Severity::Error, format!("{shown} has an RSA key of {bits} bits"), help);
+    }
+    let signed = std::iter::once(leaf).chain(above.iter().filter(|one| one.subject() != one.issuer()));
+    for certificate in signed {
+        if BROKEN.contains(&certificate.signature_algorithm.algorithm.to_id_string().as_str()) {
+            let found = format!("{shown}: the certificate of {} is signed with SHA-1 or MD5", certificate.subject());
+            let help = "clients refuse it: get one that is signed with SHA-256";
+            report.add(Check::CertificateChain, Severity::Error, found, help);
+        }
+    }
+}
+
+/// Whether the key can be used and is the certificate's. Names and dates were judged already, so
+/// they are left out.
+fn pair(tls: &Tls, certificate: &[u8], leaf: &X509Certificate<'_>, examined: &Examined<'_>, report: &mut Report) {
+    let key = match read(&tls.key) {
+        Ok(key) => key,
+        Err(error) => {
+            // Root starts such a server, and reads the key before it changes to the account.
+            let of_root = examined.config.process.run_as.is_some() && error.kind() == io::ErrorKind::PermissionDenied;
+            let severity = if of_root { Severity::Note } else { Severity::Error };
+            let found = format!("{} cannot be read: {error}", tls.key.display());
+            let help = "run the doctor as root, or as the account that starts the server";
+            report.add(Check::CertificateKey, severity, found, help);
+            return;
+        }
+    };
+    let nameless = Tls { names: Vec::new(), ..tls.clone() };
+    let within = Timestamp::from_second(leaf.validity().not_before.timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (check, help) = match tls::check(&nameless, certificate, &key, within) {
+        Ok(()) => {
+            report.ok(Check::CertificateKey, format!("{} is its key", tls.key.display()));
+            return;
+        }
+        Err(error) => match error.problem {
+            // Of an authority above: its own dates were judged.
+            Problem::Expired(_) | Problem::NotYetValid(_) | Problem::NameMissing(_) => return,
+            Problem::ChainOrder(_) | Problem::NotCertificate(_) => {
+                let help = "put the server's certificate first, then each that vouches for the one before it";
+                ((Check::CertificateChain, error.to_string()), help)
+            }
+            _ => {
+                let help = "install the key and the certificate that belong together; compare: openssl x509 -pubkey -noout \
+                            -in CERTIFICATE, and openssl pkey -pubout -in KEY";
+                ((Check::CertificateKey, error.to_string()), help)
+            }
+        },
+    };
+    report.add(check.0, Severity::Error, check.1, help);
+}
+
+/// Whether a client that knows the authority at the top can follow the chain to it.
+fn trust(
+    chain: &[CertificateDer<'static>],
+    leaf: &X509Certificate<'_>,
+    tls: &Tls,
+    examined: &Examined<'_>,
+    report: &mut Report,
+) {
+    let check = Check::CertificateChain;
+    let shown = tls.certificate.display();
+    if report.worst_of(check) == Some(Severity::Error) {
+        return;
+    }
+    if leaf.subject() == leaf.issuer() {
+        let help =
+            "clients have to trust this very certificate; one of an authority can be renewed without asking them";
+        report.add(check, Severity::Note, format!("{shown} is signed by itself"), help);
+        return;
+    }
+    let system: Vec<_> = BUNDLES.iter().find_map(|path| read_bundle(Path::new(path))).unwrap_or_default();
+    let beside = tls.certificate.with_file_name(LOCAL_AUTHORITY);
+    let mut own = read_bundle(&beside).unwrap_or_default();
+    own.extend(chain.iter().skip(1).cloned());
+    match verify(chain, system, examined) {
+        Ok(()) => return report.ok(check, format!("{shown} leads to an authority that this system knows")),
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer) | Error::General(_)) => {}
+        Err(error) => return refused(&error, &shown.to_string(), report),
+    }
+    match verify(chain, own, examined) {
+        Ok(()) => {
+            let found = format!("{shown} leads to an authority of one's own, which clients have to be given");
+            report.ok(check, found);
+        }
+        Err(Error::InvalidCertificate(CertificateError::UnknownIssuer) | Error::General(_)) => {
+            let found = format!("{shown} is issued by {}, which is not in the file and not known here", leaf.issuer());
+            let help = "append the certificates between it and the authority (often called fullchain.pem); of an authority \
+                        of your own, keep its certificate beside it as ca.pem";
+            report.add(check, Severity::Warning, found, help);
+        }
+        Err(error) => refused(&error, &shown.to_string(), report),
+    }
+}
+
+fn refused(error: &Error, shown: &str, report: &mut Report) {
+    let found = format!("clients refuse {shown}: {error}");
+    let help = "get the certificate again from its issuer, for a TLS server, with all that vouch for it";
+    report.add(Check::CertificateChain, Severity::Error, found, help);
+}
+
+fn read_bundle(path: &Path) -> Option<Vec<CertificateDer<'static>>> {
+    read(path).ok().map(|bytes| pem::authorities(&bytes))
+}
+
+/// Verifies as a client does, but for dates and names.
+fn verify(
+    chain: &[CertificateDer<'static>],
+    authorities: Vec<CertificateDer<'static>>,
+    examined: &Examined<'_>,
+) -> Result<(), Error> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(authorities);
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider)
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?;
+    let (leaf, between) = chain.split_first().ok_or_else(|| Error::General("no certificate".to_owned()))?;
+    let name = ServerName::try_from("localhost").map_err(|error| Error::General(error.to_string()))?;
+    let second = u64::try_from(examined.now.as_second()).unwrap_or(0);
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(second));
+    match verifier.verify_server_cert(leaf, between, &name, &[], now) {
+        Ok(_)
+        | Err(Error::InvalidCertificate(
+            CertificateError::NotValidForName
+            | CertificateError::NotValidForNameContext { .. }
+            | CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        )) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
