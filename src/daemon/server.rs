@@ -27,6 +27,7 @@ use crate::net::admission::{Admission, Permit, Refused};
 use crate::net::listener::{Arrival, Listener};
 use crate::net::passive::{PassivePorts, Stranger};
 use crate::policy::network::AddressVerdict;
+use crate::proto::host::ServerName;
 use crate::proto::reply::{Code, Reply};
 use crate::session::{Session, Settings};
 use crate::settings::Config;
@@ -35,7 +36,7 @@ use crate::tls::ServerTls;
 
 /// How often expired counts and bans are let go.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// How often the certificate's end is looked at.
+/// How often the ends of the certificates are looked at.
 const EXPIRY_PERIOD: Duration = Duration::from_hours(24);
 /// How long before its end the operator is told.
 const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -48,6 +49,8 @@ const REFUSALS_MAX: usize = 64;
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) tls: Arc<ServerTls>,
+    /// Every name of the server.
+    names: Arc<[ServerName]>,
     pub(super) homes: Arc<Homes>,
     pub(super) passive: Arc<PassivePorts>,
     pub(super) throttle: Throttle,
@@ -63,6 +66,7 @@ impl Shared {
     pub(super) fn new(config: Config, tls: ServerTls, homes: Homes, verifier: Verifier, audit: AuditLog) -> Self {
         Self {
             tls: Arc::new(tls),
+            names: config.tls.identities.iter().flat_map(|identity| identity.names.iter().cloned()).collect(),
             homes: Arc::new(homes),
             passive: PassivePorts::new(config.passive.ports),
             throttle: Throttle::new(&config.login),
@@ -122,7 +126,7 @@ pub(super) async fn serve(
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(sweep(Arc::clone(&shared)));
-    upkeep.spawn(watch_certificate(Arc::clone(&shared.tls)));
+    upkeep.spawn(watch_certificates(Arc::clone(&shared.tls)));
     if let Some(strangers) = strangers {
         upkeep.spawn(record_strangers(Arc::clone(&shared), strangers));
     }
@@ -265,6 +269,7 @@ fn driver(
         implicit,
         passive_address: local.map(|address| config.passive.advertised(client.ip()).unwrap_or(address)),
         active: config.active,
+        names: Arc::clone(&shared.names),
         failed_commands_max: config.limits.failed_commands,
         attempts_max: config.login.attempts_per_session.get(),
     };
@@ -291,15 +296,14 @@ async fn sweep(shared: Arc<Shared>) {
     }
 }
 
-/// Tells the operator in time that the certificate ends.
-async fn watch_certificate(tls: Arc<ServerTls>) {
+/// Tells the operator in time that a certificate ends.
+async fn watch_certificates(tls: Arc<ServerTls>) {
     let mut daily = interval(EXPIRY_PERIOD);
     daily.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         daily.tick().await;
-        let expires = tls.expires();
-        if ends_soon(expires, Timestamp::now()) {
-            warn!(%expires, "the certificate ends soon, and no client will accept it then: replace it and restart");
+        for (name, expires) in tls.expiries().filter(|(_, expires)| ends_soon(*expires, Timestamp::now())) {
+            warn!(%name, %expires, "a certificate ends soon, and no client will accept it then: replace it and restart");
         }
     }
 }

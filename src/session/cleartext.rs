@@ -46,9 +46,7 @@ impl Session {
         match command.rule.verb {
             Verb::Noop => step.reply(Reply::new(Code::Okay, "Done.")),
             Verb::Syst => step.reply(Reply::new(Code::SystemType, "UNIX Type: L8")),
-            Verb::Clnt => step.reply(Reply::new(Code::Okay, "Noted.")),
-            Verb::Host => step.reply(Reply::new(Code::NotThisArgument, "This server has one name only.")),
-            Verb::Csid | Verb::Lang => step.reply(Reply::new(Code::NotImplemented, "Not offered.")),
+            Verb::Clnt | Verb::Csid | Verb::Host | Verb::Lang => self.hello(command, step),
             Verb::Feat => step.reply(features(match &self.state {
                 State::Files(files) => files.facts_wanted(),
                 _ => FactSet::default(),
@@ -93,8 +91,11 @@ fn features(wanted: FactSet) -> Reply {
     for (verb, text) in [
         (Verb::Auth, "AUTH TLS".to_owned()),
         (Verb::Clnt, "CLNT".to_owned()),
+        (Verb::Csid, "CSID".to_owned()),
         (Verb::Eprt, "EPRT".to_owned()),
         (Verb::Epsv, "EPSV".to_owned()),
+        (Verb::Host, "HOST".to_owned()),
+        (Verb::Lang, "LANG EN*".to_owned()),
         (Verb::Mdtm, "MDTM".to_owned()),
         (Verb::Mfmt, "MFMT".to_owned()),
         (Verb::Mlst, format!("MLST {}", wanted.feature())),

@@ -1,6 +1,7 @@
 //! The whole protocol without a socket: dialogues, the table walked, and random commands.
 
 mod dialogue;
+mod hello;
 
 use dialogue::Dialogue;
 use proptest::prelude::*;
@@ -22,6 +23,7 @@ fn command(verb: Verb, takes: Takes) -> String {
         Verb::Mff => "Modify=20260101000000; a",
         Verb::Mode => "S",
         Verb::Csid => "Name=a;",
+        Verb::Host => "files.example.org",
         Verb::Lang => "EN",
         Verb::Rang => "0 2",
         Verb::Site => "HELP",
