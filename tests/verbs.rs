@@ -47,7 +47,7 @@ fn said(verb: Verb, server: &Server) -> (&'static str, String, u16) {
         Verb::Feat | Verb::Stat => ("", String::new(), 211),
         Verb::Hash => ("", "small".into(), 213),
         Verb::Help => ("", String::new(), 214),
-        Verb::Host => ("", "files.example.org".into(), 504),
+        Verb::Host => ("", "localhost".into(), 220),
         Verb::Lang => ("", "EN".into(), 200),
         Verb::List | Verb::Mlsd | Verb::Nlst | Verb::Stou => ("EPSV", String::new(), 150),
         Verb::Mdtm | Verb::Size => ("", "small".into(), 213),
@@ -265,7 +265,21 @@ fn feat_and_help_tell_what_the_table_serves() {
     for stage in Stage::ALL {
         let mut wire = at_stage(&server, stage);
         let feat = wire.ask("FEAT", 211).lines;
-        for feature in ["AUTH TLS", "PBSZ", "PROT", "EPSV", "MDTM", "MFMT", "REST STREAM", "SIZE", "TVFS", "UTF8"] {
+        for feature in [
+            "AUTH TLS",
+            "CSID",
+            "HOST",
+            "LANG EN*",
+            "PBSZ",
+            "PROT",
+            "EPSV",
+            "MDTM",
+            "MFMT",
+            "REST STREAM",
+            "SIZE",
+            "TVFS",
+            "UTF8",
+        ] {
             assert!(feat.contains(&format!(" {feature}")), "{feature}: {feat:?}");
         }
         assert!(feat.iter().any(|line| line.starts_with(" MLST ") && line.contains("Size*;")), "{feat:?}");
