@@ -89,6 +89,12 @@ impl Data {
         Ok(())
     }
 
+    /// Says the end of TLS and listens until the server has said its own.
+    pub fn finish_listening(mut self) {
+        self.end_of_tls().unwrap();
+        self.tls().read_to_end(&mut Vec::new()).unwrap();
+    }
+
     /// Says the end of TLS and leaves the socket open.
     pub fn end_of_tls(&mut self) -> io::Result<()> {
         let stream = self.tls();
