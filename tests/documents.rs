@@ -27,7 +27,7 @@ fn verbs() -> String {
         let cells = [&name(rule), stages[0], stages[1], stages[2], argument, during, &permission(rule), meaning];
         text += &format!("| {} |\n", cells.join(" | "));
     }
-    text += "\nNever served, in any stage:\n\n| verb | reply | reason |\n|---|---|---|\n";
+    text += "\nNever served; in clear they get `530`, as what is served later does:\n\n| verb | reply | reason |\n|---|---|---|\n";
     for rule in &RULES {
         if let Service::Refused(code, reason) = rule.service {
             text += &format!("| {} | `{}` | {reason} |\n", name(rule), code.number());
