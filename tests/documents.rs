@@ -1,6 +1,7 @@
 //! Documents say what the code does: the parts of them that are made from the code are compared
 //! with it. `PORTCULLIS_WRITE_DOCS=1` writes them anew.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -25,12 +26,12 @@ fn verbs() -> String {
         };
         let during = if rule.during == During::Answer { "answers" } else { "waits" };
         let cells = [&name(rule), stages[0], stages[1], stages[2], argument, during, &permission(rule), meaning];
-        text += &format!("| {} |\n", cells.join(" | "));
+        writeln!(text, "| {} |", cells.join(" | ")).unwrap();
     }
     text += "\nNever served; in clear they get `530`, as what is served later does:\n\n| verb | reply | reason |\n|---|---|---|\n";
     for rule in &RULES {
         if let Service::Refused(code, reason) = rule.service {
-            text += &format!("| {} | `{}` | {reason} |\n", name(rule), code.number());
+            writeln!(text, "| {} | `{}` | {reason} |", name(rule), code.number()).unwrap();
         }
     }
     text

@@ -14,16 +14,17 @@ fn two_names(builder: Builder) -> (Server, PathBuf) {
     let mut init = portcullis();
     init.arg("init").arg(&second).args(["--hostname", "second.test", "--allow-from", "127.0.0.0/8"]);
     done(&mut init, "");
-    let (certificate, key) = (second.join("certs/server.pem"), second.join("certs/server.key"));
+    let certs = second.join("certs");
     let identities = format!(
         "[{{ names = [\"localhost\"], certificate = \"../certs/server.pem\", key = \"../certs/server.key\" }},\n\
-         {{ names = [\"second.test\"], certificate = {certificate:?}, key = {key:?} }}]"
+         {{ names = [\"second.test\"], certificate = \"{certs}/server.pem\", key = \"{certs}/server.key\" }}]",
+        certs = certs.display()
     );
     server.change("server.toml", |toml| {
         toml["tls"]["identities"] = toml_edit::value(identities.parse::<toml_edit::Value>().unwrap());
     });
     server.start();
-    (server, second.join("certs/ca.pem"))
+    (server, certs.join("ca.pem"))
 }
 
 #[test]
@@ -98,7 +99,7 @@ fn an_unknown_name_may_be_refused() {
 #[test]
 fn each_certificate_is_checked_with_its_place() {
     let (server, _) = two_names(Server::builder());
-    let check = |change: &dyn Fn(&mut toml_edit::InlineTable)| {
+    let check = |change: &dyn Fn(&mut toml_edit::InlineTable)| -> String {
         server.change("server.toml", |toml| {
             let identities = toml["tls"]["identities"].as_array_mut().unwrap();
             change(identities.get_mut(1).unwrap().as_inline_table_mut().unwrap());
@@ -110,12 +111,11 @@ fn each_certificate_is_checked_with_its_place() {
     let text = std::fs::read_to_string(server.policy().join("server.toml")).unwrap();
     let line = text.lines().position(|line| line.contains("second.test")).unwrap() + 1;
     let place = format!("server.toml:{line}:");
-    let said = check(&|identity| {
-        drop(identity.insert("names", ["third.test"].into_iter().collect::<toml_edit::Array>().into()))
-    });
+    let names = |name: &str| toml_edit::Value::from([name].into_iter().collect::<toml_edit::Array>());
+    let said = check(&|identity| drop(identity.insert("names", names("third.test"))));
     assert!(said.contains(&place) && said.contains("not for `third.test`"), "{said}");
     let said = check(&|identity| {
-        identity.insert("names", ["second.test"].into_iter().collect::<toml_edit::Array>().into());
+        identity.insert("names", names("second.test"));
         identity.insert("key", "../certs/server.key".into());
     });
     assert!(said.contains(&place) && said.contains("not the private key of the certificate"), "{said}");

@@ -102,10 +102,8 @@ fn lftp_resumes_a_session_that_is_hours_old_to_it() {
     let server = Server::running();
     let clock = server.scratch().join("clock");
     server.put("f", b"content\n");
-    let mut commands = "set net:timeout never; set net:idle never\ncat f\n".to_owned();
-    for hours in ["1", "20"] {
-        commands += &format!("!echo +{hours}h > {}\n!date +%s\ncat f\n", clock.display());
-    }
+    let later = |hours: &str| format!("!echo +{hours}h > {}\n!date +%s\ncat f\n", clock.display());
+    let commands = "set net:timeout never; set net:idle never\ncat f\n".to_owned() + &later("1") + &later("20");
     let got = run_with(&mut by_another_clock(&lftp(&server, "alice", &commands), &clock), b"", TIME).done().text();
     let lines: Vec<&str> = got.lines().collect();
     let ["content", one, "content", twenty, "content"] = lines[..] else { panic!("{got}") };
