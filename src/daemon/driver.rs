@@ -34,9 +34,6 @@ use crate::tls::SessionTls;
 const COMMANDS_PER_SECOND_BEFORE_LOGIN: std::num::NonZeroU32 = std::num::NonZeroU32::new(20).unwrap();
 /// Bytes read at a time from the control connection.
 const READ_BYTES: usize = 1024;
-/// How long a transfer may go on whose control connection has ended: its last bytes are on their
-/// way, or in a buffer of the kernel.
-const LAST_BYTES_TIME: Duration = Duration::from_secs(1);
 /// The first byte of a TLS handshake record: on a connection in clear, somebody took it for an
 /// implicit one.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -130,7 +127,11 @@ impl Driver {
                     self.input(Input::Moved(moved)).await;
                     self.stop_changed().await;
                 }
-                Happened::Read(0) | Happened::Broken => self.peer_gone().await,
+                Happened::Read(0) | Happened::Broken => {
+                    self.control = Control::Gone;
+                    self.input(Input::PeerGone).await;
+                    self.finish_moving().await;
+                }
                 Happened::Read(read) => {
                     let bytes = chunk.get(..read).unwrap_or_default();
                     self.lines.push(bytes);
@@ -193,30 +194,6 @@ impl Driver {
             moved = run_transfer(transfer), if moving => Happened::Moved(Box::new(moved)),
             () = link.progress(), if link.is_coming() => Happened::LinkCame,
             () = sleep_until(self.patience), if !moving => Happened::Late,
-        }
-    }
-
-    /// The client has gone. A transfer that is all but over ends as what it is: some clients leave
-    /// as soon as they have sent the last byte, and never read the last reply.
-    async fn peer_gone(&mut self) {
-        self.control = Control::Gone;
-        if let Some(transfer) = &mut self.moving {
-            let mut stop = self.stop.clone();
-            let ended = tokio::select! {
-                biased;
-                moved = transfer => Some(moved),
-                _ = stop.wait_for(|stop| *stop == Stop::Now) => None,
-                () = sleep(LAST_BYTES_TIME) => None,
-            };
-            if let Some(moved) = ended {
-                self.moving = None;
-                self.stop_moving = None;
-                self.input(Input::Moved(Box::new(moved))).await;
-            }
-        }
-        if !self.ended {
-            self.input(Input::PeerGone).await;
-            self.finish_moving().await;
         }
     }
 
