@@ -14,6 +14,7 @@ use jiff::civil::Date;
 use crate::identity::Username;
 use crate::policy::Policy;
 use crate::proto::hash::Offered;
+use crate::proto::host::ServerName;
 
 /// Everything `serve` needs, from one reading of `server.toml` and `users.toml`.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ pub struct Config {
     pub listen: Listen,
     /// As whom the server runs, and how tightly confined.
     pub process: Process,
-    /// The server's certificate and the least TLS version.
+    /// The server's identities and the least TLS version.
     pub tls: Tls,
     /// The ports and addresses of passive data connections.
     pub passive: Passive,
@@ -85,17 +86,37 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// The server's certificate and the least TLS version.
+/// Who the server is to its clients, and the least TLS version.
 #[derive(Clone, Debug)]
 pub struct Tls {
+    /// The certificates with their names; at least one. The first is shown to clients that name
+    /// none.
+    pub identities: Vec<Identity>,
+    /// What becomes of clients that name a server which is none of these.
+    pub unknown_names: UnknownNames,
+    /// The least version negotiated.
+    pub minimum: TlsVersion,
+}
+
+/// A certificate and the names for which it is shown.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The names, each in one identity only; at least one. The certificate is expected to be for
+    /// all of them.
+    pub names: Vec<ServerName>,
     /// PEM file with the certificate chain, leaf first.
     pub certificate: PathBuf,
     /// PEM file with the private key; its mode was checked.
     pub key: PathBuf,
-    /// The names the certificate is expected to carry.
-    pub names: Vec<String>,
-    /// The least version negotiated.
-    pub minimum: TlsVersion,
+}
+
+/// What becomes of clients whose TLS handshake names an unknown server (RFC 6066 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownNames {
+    /// They are shown the first identity. The default.
+    Default,
+    /// Their handshake is refused.
+    Refuse,
 }
 
 /// A TLS version that the server offers.

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portcullis::proto::{argument, hash, verb};
+use portcullis::proto::{argument, hash, host, verb};
 
 fuzz_target!(|line: &[u8]| {
     let (word, rest) = verb::split(line);
@@ -16,6 +16,7 @@ fuzz_target!(|line: &[u8]| {
     let _ = hash::Algorithm::parse(rest);
     let _ = hash::range(rest);
     assert!(hash::readings(rest).is_err() || hash::readings(rest).is_ok_and(|readings| readings[0].name == rest));
+    assert!(host::host(rest).is_err() || rest.len() <= 254);
     assert!(argument::number(rest).is_err() || rest.iter().all(u8::is_ascii_digit));
     assert!(argument::time(rest).is_err() || argument::time(rest).is_ok_and(|seconds| seconds >= 0));
     assert!(rest.ends_with(argument::without_options(rest)));

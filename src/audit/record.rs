@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Event;
+use crate::proto::host::ServerName;
 use crate::proto::path::VirtualPath;
 
 /// What happened, to whom, where, and how it ended.
@@ -71,6 +72,8 @@ pub struct TlsFacts {
     pub group: Option<String>,
     /// The server name the client asked for.
     pub server_name: Option<String>,
+    /// The names of the identity whose certificate was shown; the first stands for it in records.
+    pub identity: Arc<[ServerName]>,
     /// The application protocol agreed upon.
     pub alpn: Option<String>,
     /// Whether the handshake resumed an earlier session.

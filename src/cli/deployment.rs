@@ -224,7 +224,8 @@ mod tests {
         assert_eq!(config.listen.implicit, settings().implicit);
         assert_eq!(config.passive.ports, settings().passive);
         assert_eq!(config.passive.advertise.len(), 1);
-        assert_eq!(config.tls.names, settings().names);
+        let names: Vec<String> = config.tls.identities[0].names.iter().map(ToString::to_string).collect();
+        assert_eq!(names, settings().names);
         let mode =
             |name: &str| directory.path().join("new").join(name).metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("certs/server.key"), 0o600);

@@ -1,4 +1,4 @@
-//! The certificate and key that `[tls]` names: there, readable by the right people, in date, and
+//! A certificate and key that `[tls]` names: there, readable by the right people, in date, and
 //! for the right names. Whether they belong together, [`crate::tls`] says as when it loads them.
 
 use std::net::IpAddr;
@@ -10,14 +10,15 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place, shown};
 use super::problem::Subject;
-use super::{RunAs, Tls};
+use super::{Identity, RunAs};
+use crate::proto::host::ServerName;
 use crate::tls::{self, pem};
 
 /// Days before its end at which a certificate is worth a warning.
 const DAYS_LEFT_LOW: i64 = 30;
 const DAY_SECONDS: i64 = 86_400;
 
-/// Where `[tls]` names the files and the names.
+/// Where an identity names the files and the names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places {
     pub(super) certificate: Place,
@@ -26,40 +27,46 @@ pub(super) struct Places {
 }
 
 /// Judges both files.
-pub(super) fn judge(tls: &Tls, places: Places, run_as: Option<&RunAs>, now: Timestamp, findings: &mut Findings) {
+pub(super) fn judge(
+    identity: &Identity,
+    places: Places,
+    run_as: Option<&RunAs>,
+    now: Timestamp,
+    findings: &mut Findings,
+) {
     let before = findings.errors();
     findings.about(Subject::Certificate);
-    let files = judge_alone(tls, places, run_as, now, findings);
+    let files = judge_alone(identity, places, run_as, now, findings);
     if let (Some((certificate, key)), true) = (files, findings.errors() == before)
-        && let Err(error) = tls::check(tls, &certificate.bytes, &key.bytes, now)
+        && let Err(error) = tls::check(identity, &certificate.bytes, &key.bytes, now)
     {
-        let place = if error.file == tls.key { places.key } else { places.certificate };
+        let place = if error.file == identity.key { places.key } else { places.certificate };
         findings.error(place, error.to_string(), "the server would not start with these files");
     }
 }
 
 /// Judges each file by itself; both are returned where they can be read.
 fn judge_alone(
-    tls: &Tls,
+    identity: &Identity,
     places: Places,
     run_as: Option<&RunAs>,
     now: Timestamp,
     findings: &mut Findings,
 ) -> Option<(files::Content, files::Content)> {
-    let certificate = read(&tls.certificate, Kind::Public, run_as, places.certificate, findings);
+    let certificate = read(&identity.certificate, Kind::Public, run_as, places.certificate, findings);
     if let Some(content) = &certificate {
         match pem::certificates(&content.bytes) {
-            Ok(chain) => judge_leaf(tls, chain.first().map(AsRef::as_ref), places, now, findings),
+            Ok(chain) => judge_leaf(identity, chain.first().map(AsRef::as_ref), places, now, findings),
             Err(error) => findings.error(
                 places.certificate,
-                format!("{}: {error}", tls.certificate.display()),
+                format!("{}: {error}", identity.certificate.display()),
                 "give the PEM file with the server's certificate first, then those between it and the CA",
             ),
         }
     }
-    let key = read(&tls.key, Kind::Key, run_as, places.key, findings);
+    let key = read(&identity.key, Kind::Key, run_as, places.key, findings);
     if let Some(Err(error)) = key.as_ref().map(|content| pem::private_key(&content.bytes)) {
-        let message = format!("{}: {error}", tls.key.display());
+        let message = format!("{}: {error}", identity.key.display());
         findings.error(places.key, message, "give the PEM file with the private key, without a passphrase");
     }
     certificate.zip(key)
@@ -87,8 +94,8 @@ fn read(
     }
 }
 
-fn judge_leaf(tls: &Tls, leaf: Option<&[u8]>, places: Places, now: Timestamp, findings: &mut Findings) {
-    let path = tls.certificate.display();
+fn judge_leaf(identity: &Identity, leaf: Option<&[u8]>, places: Places, now: Timestamp, findings: &mut Findings) {
+    let path = identity.certificate.display();
     let Some((_, leaf)) = leaf.and_then(|der| X509Certificate::from_der(der).ok()) else {
         let message = format!("{path}: the first certificate is not valid X.509");
         findings.error(places.certificate, message, "make or fetch the certificate again");
@@ -107,8 +114,9 @@ fn judge_leaf(tls: &Tls, leaf: Option<&[u8]>, places: Places, now: Timestamp, fi
         findings.error(places.certificate, message, "check this machine's clock, and the certificate");
     }
     let covered = names_of(&leaf);
-    for name in tls.names.iter().filter(|name| !covered.iter().any(|pattern| covers(pattern, name))) {
-        let message = format!("{path} is not for `{}`", shown(name));
+    let covers = |name: &ServerName| covered.iter().any(|known| covers(known, name));
+    for name in identity.names.iter().filter(|name| !covers(name)) {
+        let message = format!("{path} is not for `{name}`");
         let help = if covered.is_empty() {
             "it has no names at all (subjectAltName): make one that has".to_owned()
         } else {
@@ -139,11 +147,10 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }
 
-/// Whether a name of a certificate covers a host name: equal, or `*` for its first label
-/// (RFC 6125 §6.4.3).
-fn covers(pattern: &str, name: &str) -> bool {
-    pattern == name
-        || pattern.strip_prefix("*.").is_some_and(|rest| name.split_once('.').is_some_and(|(_, tail)| tail == rest))
+/// Whether a name of a certificate covers a name of the server: the same, or `*` for its first
+/// label (RFC 6125 §6.4.3).
+fn covers(known: &str, name: &ServerName) -> bool {
+    ServerName::parse(known).is_ok_and(|known| known.covers(&name.example()))
 }
 
 #[cfg(test)]
@@ -152,9 +159,13 @@ mod tests {
 
     #[test]
     fn a_star_covers_one_label() {
+        let covers = |known: &str, name: &str| covers(known, &ServerName::parse(name).unwrap());
         assert!(covers("files.example.org", "files.example.org"));
         assert!(covers("*.example.org", "files.example.org"));
+        assert!(covers("*.example.org", "*.example.org"));
+        assert!(covers("2001:db8::1", "2001:DB8:0::1"));
         assert!(!covers("*.example.org", "a.files.example.org"));
         assert!(!covers("*.example.org", "example.org"));
+        assert!(!covers("files.example.org", "*.example.org"));
     }
 }

@@ -79,23 +79,23 @@ pub(super) fn judge(
             serving.judge(Named { path, what, place }, &mut seen, findings);
         }
     }
-    let file =
-        |path: &Path, key: &str| path.parent().map(|parent| (parent.to_owned(), place_of(&["tls", "identities", key])));
-    let certificate = read.tls.as_ref().and_then(|tls| file(&tls.certificate, "certificate"));
-    let key = read.tls.as_ref().and_then(|tls| file(&tls.key, "key"));
+    let identities = || read.tls.iter().flat_map(|read| read.tls.identities.iter().zip(&read.places));
+    let beside = |path: &Path, place: Place| path.parent().map(|parent| (parent.to_owned(), place));
+    let certificates = identities().map(|(identity, places)| beside(&identity.certificate, places.certificate));
+    let keys = identities().map(|(identity, places)| beside(&identity.key, places.key));
     let deployment = directory.parent().map(|parent| (parent.to_owned(), server_file));
     let own = |found: (&Path, Place)| (found.0.to_owned(), found.1);
-    let closed = [deployment, certificate, key, audit.map(own), log.map(own), changes.map(own)];
+    let own_directories = [deployment, audit.map(own), log.map(own), changes.map(own)];
     findings.about(Subject::Owners);
-    judge_closed(closed.into_iter().flatten(), findings);
+    judge_closed(own_directories.into_iter().chain(certificates).chain(keys).flatten(), findings);
 
     let mut guarded: Vec<(&str, PathBuf)> = [
         ("the policy files", Some(directory)),
         ("the audit log", audit.map(|(path, _)| path)),
         ("the operational log", read.log.directory.as_deref()),
-        ("the private key", read.tls.as_ref().map(|tls| tls.key.as_path())),
     ]
     .into_iter()
+    .chain(identities().map(|(identity, _)| ("the private key", Some(identity.key.as_path()))))
     .filter_map(|(what, path)| Some((what, resolved(path?))))
     .collect();
     if let Some((path, place)) = changes {

@@ -95,7 +95,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ),
     ("listen", &["explicit", "implicit"]),
     ("process", &["user", "require-sandbox"]),
-    ("tls", &["identities", "minimum", "client-certificates", "data-binding"]),
+    ("tls", &["identities", "unknown-names", "minimum", "client-certificates", "data-binding"]),
     ("identities", &["names", "certificate", "key"]),
     ("passive", &["ports", "advertise"]),
     ("advertise", &["clients", "address"]),

@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use super::exceptions::{self, Holder};
 use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place};
+use super::identities::{self, Identities};
 use super::networks::Networks;
 use super::overrides::Override;
 use super::problem::{Problem, Problems, Subject};
@@ -160,10 +161,10 @@ pub(super) fn judge_at(
         trust_directory(directory, run_as.as_ref(), server_file, &mut findings);
         findings.about(Subject::Account);
         warn_of_root(&server_table, server_file, &mut findings);
-        if let (Some(tls), false) = (&read.tls, unparsed) {
-            let at = |key| server_table.place_at(&["tls", "identities", key]).unwrap_or(server_file);
-            let places = certificate::Places { certificate: at("certificate"), key: at("key"), names: at("names") };
-            certificate::judge(tls, places, run_as.as_ref(), now, &mut findings);
+        if let (Some(read), false) = (&read.tls, unparsed) {
+            for (identity, places) in read.tls.identities.iter().zip(&read.places) {
+                certificate::judge(identity, *places, run_as.as_ref(), now, &mut findings);
+            }
         }
         if !unparsed {
             changes::apply(&mut read, today, &mut findings);
@@ -198,7 +199,7 @@ fn warn_of_root(server: &Table, file: Place, findings: &mut Findings) {
 pub(super) struct Sections {
     pub(super) listen: Option<super::Listen>,
     pub(super) process: super::Process,
-    pub(super) tls: Option<super::Tls>,
+    pub(super) tls: Option<Identities>,
     pub(super) passive: Option<super::Passive>,
     pub(super) active: bool,
     pub(super) login: super::Login,
@@ -231,7 +232,7 @@ fn sections(
     let (passwords, password_days_max) = limits::passwords(&passwords_section, findings);
     let changes = changes::directory(&passwords_section, directory, findings);
     let passive = server::passive(&root.open("passive", findings), listen.as_ref(), &networks, findings);
-    let tls = server::tls(&root.open("tls", findings), directory, findings);
+    let tls = identities::tls(&root.open("tls", findings), directory, findings);
     let active = root.open("active", findings).boolean("enabled", false, findings);
     let login = limits::login(&root.open("login", findings), findings);
     let limits = limits::limits(&root.open("limits", findings), findings);
@@ -256,7 +257,7 @@ impl Sections {
             overrides: overrides.iter().map(|change| change.text().to_owned()).collect(),
             listen: self.listen?,
             process: self.process,
-            tls: self.tls?,
+            tls: self.tls?.tls,
             passive: self.passive?,
             active: self.active,
             login: self.login,

@@ -2,9 +2,11 @@
 //! and what to do about it.
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
-//! reads one table by the rules of `keys`; `server`, `limits`, `networks`, `exceptions` and
-//! `users` make domain types of them; `changes` reads the passwords that users changed; `certificate`, `disk` and `account` look at what they name.
-//! `directory` makes directories that are missing. All of them note what is wrong in `findings`, so that one reading reports every problem.
+//! reads one table by the rules of `keys`; `server`, `identities`, `limits`, `networks`, `exceptions`
+//! and `users` make domain types of them; `changes` reads the passwords that users changed;
+//! `certificate`, `disk` and `account` look at what they name; `directory` makes directories that
+//! are missing. All of them note what is wrong in `findings`, so that one reading reports every
+//! problem.
 
 mod account;
 mod certificate;
@@ -14,6 +16,7 @@ pub(crate) mod disk;
 mod exceptions;
 mod files;
 mod findings;
+mod identities;
 mod keys;
 mod limits;
 pub(crate) mod load;

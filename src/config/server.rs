@@ -1,4 +1,4 @@
-//! `server.toml`, but for numbers and networks: sockets, process, TLS, passive ports, logs.
+//! `server.toml`, but for numbers, networks and identities: sockets, process, passive ports, logs.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -6,10 +6,7 @@ use std::path::{Path, PathBuf};
 use super::findings::{Findings, nearest, shown};
 use super::networks::Networks;
 use super::section::{Section, Text};
-use super::{
-    Advertise, Audit, AuditSync, DigestKind, Listen, Log, Passive, PortRange, Process, RunAs, Storage, Tls, TlsVersion,
-    keys,
-};
+use super::{Advertise, Audit, AuditSync, DigestKind, Listen, Log, Passive, PortRange, Process, RunAs, Storage, keys};
 use crate::proto::hash::{Algorithm, Offered};
 
 /// Ports below this need privileges that the running server does not have.
@@ -69,54 +66,6 @@ pub(super) fn process(section: &Section<'_>, find: &dyn Fn(&str) -> Option<RunAs
         found
     });
     Process { run_as, require_sandbox: section.boolean("require-sandbox", false, findings) }
-}
-
-/// `[tls]`: one identity, stated.
-pub(super) fn tls(section: &Section<'_>, directory: &Path, findings: &mut Findings) -> Option<Tls> {
-    let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    let minimum = section.word("minimum", &versions, TlsVersion::Tls12, findings);
-    if let Some(text) = section.text("client-certificates", findings)
-        && text.text != "off"
-    {
-        findings.error(text.place, "client certificates are not offered", "write \"off\", or leave the key out");
-    }
-    if let Some(text) = section.text("data-binding", findings)
-        && text.text != "session"
-    {
-        let message = "the server's own `data-binding` is \"session\"";
-        let help = "grant less to a user, group or network with a dated [[…exception]] that gives its reason";
-        findings.error(text.place, message, help);
-    }
-    let example = "identities = [{ names = [\"files.example.org\"], certificate = \"../certs/server.pem\", key = \
-                   \"../certs/server.key\" }]";
-    let Some(identities) = section.tables("identities", "identities", findings) else {
-        if section.get("identities").is_none() {
-            section.missing("identities", example, findings);
-        }
-        return None;
-    };
-    let [identity] = identities.as_slice() else {
-        let message = if identities.is_empty() { "no identity is given" } else { "more than one identity is given" };
-        findings.error(section.place_of("identities"), message, "give the one certificate that the server shows");
-        return None;
-    };
-    let path = |key: &str, findings: &mut Findings| -> Option<PathBuf> {
-        if identity.get(key).is_none() {
-            identity.missing(key, example, findings);
-        }
-        identity.text(key, findings).and_then(|text| path(text, directory, findings))
-    };
-    let (certificate, key) = (path("certificate", findings), path("key", findings));
-    if identity.get("names").is_none() {
-        identity.missing("names", example, findings);
-    }
-    let names: Vec<String> =
-        identity.texts("names", findings)?.iter().map(|text| text.text.to_ascii_lowercase()).collect();
-    if names.is_empty() {
-        let help = "list the host names by which clients know the server";
-        findings.error(identity.place_of("names"), "no name is given", help);
-    }
-    Some(Tls { certificate: certificate?, key: key?, names, minimum })
 }
 
 /// A path, relative to the policy directory unless absolute.

@@ -50,7 +50,7 @@ fn said(judged: &Judged) -> String {
 #[test]
 fn the_least_file_makes_a_config_with_safe_defaults() {
     let config = config(SERVER, &users("permissions = \"read-only\"\n"));
-    assert_eq!(config.tls.key, PathBuf::from("/etc/portcullis/policy/../certs/server.key"));
+    assert_eq!(config.tls.identities[0].key, PathBuf::from("/etc/portcullis/policy/../certs/server.key"));
     assert_eq!(config.passive.ports, PortRange { first: 50000, last: 50099 });
     assert_eq!(config.policy.networks.allow.len(), 2);
     assert_eq!(config.policy.password_days_max, Some(180));

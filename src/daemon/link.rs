@@ -69,7 +69,7 @@ pub(super) struct LinkFacts {
     pub(super) flow: Arc<Flow>,
     /// Whether TCP is connected.
     connected: Arc<AtomicBool>,
-    /// Told once no transfer will use the connection: the port is given back.
+    /// Told once nobody new is waited for: the port is given back.
     let_go: Arc<Notify>,
     refusals: Refusals,
 }
@@ -200,6 +200,15 @@ impl Link {
     pub(super) fn refusals(&self) -> Option<Refusals> {
         match self {
             Self::Coming(_, facts) | Self::Came(_, facts) => Some(facts.refusals.clone()),
+            Self::None | Self::Active(_) => None,
+        }
+    }
+
+    /// What to notify once nobody new is to be waited for: the port is given back, and whoever came
+    /// to it already may still prove itself.
+    pub(super) fn last_call(&self) -> Option<Arc<Notify>> {
+        match self {
+            Self::Coming(_, facts) | Self::Came(_, facts) => Some(Arc::clone(&facts.let_go)),
             Self::None | Self::Active(_) => None,
         }
     }

@@ -30,6 +30,7 @@ use crate::net::admission::{Admission, Permit, Refused};
 use crate::net::listener::{Arrival, Listener};
 use crate::net::passive::{PassivePorts, Stranger};
 use crate::policy::network::AddressVerdict;
+use crate::proto::host::ServerName;
 use crate::proto::reply::{Code, Reply};
 use crate::session::{Session, Settings};
 use crate::settings::Config;
@@ -38,7 +39,7 @@ use crate::tls::ServerTls;
 
 /// How often expired counts and bans are let go.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// How often the certificate's end is looked at.
+/// How often the ends of the certificates are looked at.
 const EXPIRY_PERIOD: Duration = Duration::from_hours(24);
 /// How long before its end the operator is told.
 const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -55,6 +56,8 @@ pub(super) struct Shared {
     /// The passwords that users changed; none where the policy keeps none.
     pub(super) changes: Option<Changes>,
     pub(super) tls: Arc<ServerTls>,
+    /// Every name of the server.
+    names: Arc<[ServerName]>,
     pub(super) homes: Arc<Homes>,
     pub(super) passive: Arc<PassivePorts>,
     pub(super) throttle: Throttle,
@@ -82,6 +85,7 @@ impl Shared {
             policy: CurrentPolicy::new(Arc::clone(&config.policy)),
             changes,
             tls: Arc::new(tls),
+            names: config.tls.identities.iter().flat_map(|identity| identity.names.iter().cloned()).collect(),
             homes: Arc::new(homes),
             passive: PassivePorts::new(config.passive.ports),
             throttle: Throttle::new(&config.login),
@@ -143,7 +147,7 @@ pub(super) async fn serve(
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(sweep(Arc::clone(&shared)));
-    upkeep.spawn(watch_certificate(Arc::clone(&shared.tls)));
+    upkeep.spawn(watch_certificates(Arc::clone(&shared.tls)));
     if let Some(strangers) = strangers {
         upkeep.spawn(record_strangers(Arc::clone(&shared), strangers));
     }
@@ -286,6 +290,7 @@ fn driver(
         implicit,
         passive_address: local.map(|address| config.passive.advertised(client.ip()).unwrap_or(address)),
         active: config.active,
+        names: Arc::clone(&shared.names),
         failed_commands_max: config.limits.failed_commands,
         attempts_max: config.login.attempts_per_session.get(),
         hashes: config.storage.hashes,
@@ -313,15 +318,14 @@ async fn sweep(shared: Arc<Shared>) {
     }
 }
 
-/// Tells the operator in time that the certificate ends.
-async fn watch_certificate(tls: Arc<ServerTls>) {
+/// Tells the operator in time that a certificate ends.
+async fn watch_certificates(tls: Arc<ServerTls>) {
     let mut daily = interval(EXPIRY_PERIOD);
     daily.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         daily.tick().await;
-        let expires = tls.expires();
-        if ends_soon(expires, Timestamp::now()) {
-            warn!(%expires, "the certificate ends soon, and no client will accept it then: replace it and restart");
+        for (name, expires) in tls.expiries().filter(|(_, expires)| ends_soon(*expires, Timestamp::now())) {
+            warn!(%name, %expires, "a certificate ends soon, and no client will accept it then: replace it and restart");
         }
     }
 }

@@ -47,13 +47,11 @@ impl Session {
         match command.rule.verb {
             Verb::Noop => step.reply(Reply::new(Code::Okay, "Done.")),
             Verb::Syst => step.reply(Reply::new(Code::SystemType, "UNIX Type: L8")),
-            Verb::Clnt => step.reply(Reply::new(Code::Okay, "Noted.")),
-            Verb::Host => step.reply(Reply::new(Code::NotThisArgument, "This server has one name only.")),
-            Verb::Csid | Verb::Lang => step.reply(Reply::new(Code::NotImplemented, "Not offered.")),
             Verb::Feat => step.reply(match &self.state {
                 State::Files(files) => features(files.facts_wanted(), files.hashes.algorithm, self.settings.hashes),
                 _ => features(FactSet::default(), Algorithm::Sha256, self.settings.hashes),
             }),
+            Verb::Clnt | Verb::Csid | Verb::Host | Verb::Lang => self.hello(command, step),
             Verb::Help => step.reply(help(command.argument)),
             Verb::Opts => return self.common_options(command.argument, step),
             Verb::Quit => {
@@ -95,9 +93,12 @@ fn features(wanted: FactSet, hash: Algorithm, hashes: Offered) -> Reply {
         (Verb::Auth, "AUTH TLS".to_owned()),
         (Verb::Avbl, "AVBL".to_owned()),
         (Verb::Clnt, "CLNT".to_owned()),
+        (Verb::Csid, "CSID".to_owned()),
         (Verb::Eprt, "EPRT".to_owned()),
         (Verb::Epsv, "EPSV".to_owned()),
         (Verb::Hash, format!("HASH {}", hashes.feature(hash))),
+        (Verb::Host, "HOST".to_owned()),
+        (Verb::Lang, "LANG EN*".to_owned()),
         (Verb::Mdtm, "MDTM".to_owned()),
         (Verb::Mff, format!("MFF {}", super::attributes::SETTABLE)),
         (Verb::Mfmt, "MFMT".to_owned()),

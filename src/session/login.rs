@@ -69,6 +69,11 @@ impl Login {
         Self { parameters: Parameters::new(implicit), user: None, failures: 0, waiting: None }
     }
 
+    /// Whether `USER` has come, so that a login is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.user.is_some()
+    }
+
     pub(super) fn claimed(&self) -> Option<Arc<str>> {
         self.user.clone()
     }

@@ -11,6 +11,7 @@ mod cleartext;
 pub mod effect;
 mod files;
 mod hashing;
+mod hello;
 mod inspect;
 mod login;
 mod navigate;
@@ -33,6 +34,7 @@ use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record, SessionFacts, TlsFacts, Traffic};
 use crate::policy::Policy;
 use crate::proto::hash::Offered;
+use crate::proto::host::ServerName;
 use crate::proto::line::{Line, LineError};
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
@@ -40,6 +42,7 @@ use crate::proto::verb::{self, Verb};
 use crate::rules::{self, During, Rule, Service, Stage};
 use effect::{Effect, Input, Question, Step};
 use files::Files;
+use hello::Introduced;
 use login::Login;
 
 /// Commands that a session may send before somebody has logged in.
@@ -60,6 +63,8 @@ pub struct Settings {
     pub passive_address: Option<Ipv4Addr>,
     /// Whether `PORT` and `EPRT` work.
     pub active: bool,
+    /// Every name of the server.
+    pub names: Arc<[ServerName]>,
     /// Refused or unknown commands in a row after which the session ends.
     pub failed_commands_max: u32,
     /// Failed logins after which the session ends.
@@ -90,6 +95,7 @@ pub struct Session {
     settings: Settings,
     facts: Arc<SessionFacts>,
     tls: Option<Arc<TlsFacts>>,
+    introduced: Introduced,
     state: State,
     /// Lines that wait until the running transfer or hash has ended.
     held: VecDeque<Result<Line, LineError>>,
@@ -134,6 +140,7 @@ impl Session {
             settings,
             facts,
             tls: None,
+            introduced: Introduced::default(),
             state,
             held: VecDeque::new(),
             failed_commands: 0,
@@ -240,6 +247,7 @@ impl Session {
                 self.tls = Some(Arc::new(facts));
                 self.state = State::Login(Login::new(self.settings.implicit));
                 self.failed_commands = 0;
+                self.introduced = Introduced::default();
                 step.audit(self.record(Event::TlsEstablished));
                 if self.settings.implicit {
                     step.reply(Reply::new(Code::Ready, "Ready."));
@@ -461,6 +469,7 @@ impl Session {
             State::Login(login) => login.claimed(),
             State::Cleartext { .. } | State::Closed => None,
         };
+        self.introduce(&mut record);
         record
     }
 }

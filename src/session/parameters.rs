@@ -7,6 +7,10 @@ use crate::proto::argument::{self, ProtectionLevel, Representation, TypeArgument
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
 
+/// Why there is no `MODE Z` (deflate): compressed sizes have given secrets away before (CRIME).
+const NOT_COMPRESSED: &str =
+    "MODE Z is not offered: the length of compressed data tells of the content that TLS hides; use MODE S.";
+
 /// Proof that the client asked for protected data connections. There is no such thing as an
 /// unprotected one, so its absence means that no data connection is made at all.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +45,8 @@ impl Parameters {
         let argument = command.argument;
         step.reply(match command.rule.verb {
             Verb::Type => self.representation(argument),
-            Verb::Mode => one_of(argument, b'S', b"BCZ", "The mode is stream.", "Only MODE S is offered."),
+            Verb::Mode if matches!(argument, b"Z" | b"z") => Reply::new(Code::NotThisArgument, NOT_COMPRESSED),
+            Verb::Mode => one_of(argument, b'S', b"BC", "The mode is stream.", "Only MODE S is offered."),
             Verb::Stru => one_of(argument, b'F', b"RP", "The structure is file.", "Only STRU F is offered."),
             Verb::Pbsz => match argument::number(argument) {
                 Ok(_) => {

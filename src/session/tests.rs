@@ -2,6 +2,7 @@
 
 mod dialogue;
 mod hashing;
+mod hello;
 
 use dialogue::Dialogue;
 use proptest::prelude::*;
@@ -23,6 +24,7 @@ fn command(verb: Verb, takes: Takes) -> String {
         Verb::Mff => "Modify=20260101000000; a",
         Verb::Mode => "S",
         Verb::Csid => "Name=a;",
+        Verb::Host => "files.example.org",
         Verb::Lang => "EN",
         Verb::Rang => "0 2",
         Verb::Site => "HELP",

@@ -100,7 +100,7 @@ impl SessionTls {
         };
 
         let resumption = Arc::new(DataResumption::new(Arc::clone(&self.keys), level >= DataBinding::Principal));
-        let mut config = self.server.base.clone();
+        let mut config = self.base();
         config.ticketer = Arc::<DataResumption>::clone(&resumption);
         config.session_storage = Arc::<DataResumption>::clone(&resumption);
         config.send_tls13_tickets = DATA_TICKETS;

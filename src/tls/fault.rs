@@ -18,6 +18,8 @@ pub enum HandshakeFault {
     /// The client speaks another protocol than FTP by its ALPN offer (RFC 7301; ALPACA,
     /// CVE-2021-3618).
     ForeignAlpn,
+    /// The client named this server (RFC 6066 §3), which is none of ours, and such are refused.
+    UnknownName(String),
     /// Not finished within the time allowed.
     Timeout,
     /// Too many others were under way for the whole time allowed.
@@ -38,6 +40,7 @@ impl HandshakeFault {
             Self::OldVersion => "old_version",
             Self::NothingInCommon(_) => "nothing_in_common",
             Self::ForeignAlpn => "foreign_alpn",
+            Self::UnknownName(_) => "unknown_name",
             Self::Timeout => "timeout",
             Self::Crowded => "too_many_handshakes",
             Self::ClientGaveUp => "client_gave_up",
@@ -116,6 +119,12 @@ impl fmt::Display for HandshakeFault {
             }
             Self::NothingInCommon(what) => write!(f, "the client offers no {what} accepted here: update it"),
             Self::ForeignAlpn => f.write_str("the client asked for another protocol than ftp by ALPN"),
+            Self::UnknownName(name) => {
+                write!(
+                    f,
+                    "the client asked for the server {name:?}: add the name to tls.identities, or see tls.unknown-names"
+                )
+            }
             Self::Timeout => f.write_str("the TLS handshake took too long"),
             Self::Crowded => f.write_str("too many TLS handshakes were under way: see limits.handshakes"),
             Self::ClientGaveUp => f.write_str("the client closed the connection during the TLS handshake"),

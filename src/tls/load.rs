@@ -1,4 +1,4 @@
-//! The certificate chain and its key: read, checked against each other and against the clock.
+//! A certificate chain and its key: read, checked against each other and against the clock.
 
 use std::fmt;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{self, CertificateDer};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
@@ -17,6 +17,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::pem;
+use crate::proto::host::ServerName;
 use crate::settings;
 
 /// Largest certificate or key file read, in bytes.
@@ -48,7 +49,7 @@ pub enum Problem {
     Expired(Timestamp),
     /// A certificate of the chain is valid only from that time on.
     NotYetValid(Timestamp),
-    /// The certificate does not carry this name of `tls.names`.
+    /// The certificate does not carry this name of its identity.
     NameMissing(String),
     /// The private key is of a kind that cannot sign here; says why.
     UnusableKey(String),
@@ -83,7 +84,7 @@ impl fmt::Display for LoadError {
             Problem::Expired(time) => write!(f, "expired at {time}: renew the certificate"),
             Problem::NotYetValid(time) => write!(f, "valid only from {time} on: check the clock, or wait"),
             Problem::NameMissing(name) => {
-                write!(f, "not valid for \"{name}\": get a certificate for it, or correct tls.names")
+                write!(f, "not valid for \"{name}\": get a certificate for it, or correct the names in tls.identities")
             }
             Problem::UnusableKey(why) => {
                 write!(
@@ -108,7 +109,11 @@ pub(super) struct Loaded {
 }
 
 /// Reads and checks the files that the settings name.
-pub(super) fn load(settings: &settings::Tls, provider: &CryptoProvider, now: Timestamp) -> Result<Loaded, LoadError> {
+pub(super) fn load(
+    settings: &settings::Identity,
+    provider: &CryptoProvider,
+    now: Timestamp,
+) -> Result<Loaded, LoadError> {
     let read = |file: &Path| read(file).map_err(|problem| LoadError { file: file.to_owned(), problem });
     let (certificate, key) = (read(&settings.certificate)?, read(&settings.key)?);
     judge(settings, &certificate, &key, provider, now)
@@ -118,12 +123,12 @@ pub(super) fn load(settings: &settings::Tls, provider: &CryptoProvider, now: Tim
 ///
 /// # Errors
 /// What [`ServerTls::load`](super::ServerTls::load) would say.
-pub fn check(settings: &settings::Tls, certificate: &[u8], key: &[u8], now: Timestamp) -> Result<(), LoadError> {
+pub fn check(settings: &settings::Identity, certificate: &[u8], key: &[u8], now: Timestamp) -> Result<(), LoadError> {
     judge(settings, certificate, key, &super::server::provider(), now).map(drop)
 }
 
 fn judge(
-    settings: &settings::Tls,
+    settings: &settings::Identity,
     certificate: &[u8],
     key: &[u8],
     provider: &CryptoProvider,
@@ -183,12 +188,13 @@ fn check_chain(chain: &[CertificateDer<'static>], now: Timestamp) -> Result<Time
     Ok(expires)
 }
 
-fn check_names(chain: &[CertificateDer<'static>], names: &[String]) -> Result<(), Problem> {
+fn check_names(chain: &[CertificateDer<'static>], names: &[ServerName]) -> Result<(), Problem> {
     let leaf = chain.first().ok_or(Problem::NotCertificate(1))?;
     let leaf = ParsedCertificate::try_from(leaf).map_err(|_| Problem::NotCertificate(1))?;
     for name in names {
-        let missing = || Problem::NameMissing(name.clone());
-        let wanted = ServerName::try_from(name.as_str()).map_err(|_| missing())?;
+        let missing = || Problem::NameMissing(name.to_string());
+        // A wildcard is there where any name of its kind is accepted.
+        let wanted = pki_types::ServerName::try_from(name.example().to_string()).map_err(|_| missing())?;
         verify_server_name(&leaf, &wanted).map_err(|_| missing())?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! TLS on the control and data connections (RFC 4217), and the proof that a data connection
 //! belongs to its control connection.
 //!
-//! [`ServerTls`] holds what all sessions share: certificate, versions, suites. Each control
+//! [`ServerTls`] holds what all sessions share: certificates, versions, suites. Each control
 //! connection takes a [`SessionTls`] from it, whose ticket key lives and dies with it: a session
 //! that resumes under that key can only have begun on that control connection. Data connections
 //! never hand a ticket to a client that did not resume, so a stranger who completes a handshake
@@ -10,6 +10,7 @@
 mod data;
 mod deferred;
 mod fault;
+mod identities;
 mod load;
 mod parting;
 pub mod pem;

@@ -1,4 +1,4 @@
-//! What the TLS of all sessions has in common: certificate, versions, suites, groups.
+//! What the TLS of all sessions has in common: certificates, versions, suites, groups.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use rustls::crypto::aws_lc_rs::{self, cipher_suite as suite, kx_group as group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::server::NoServerSessionStorage;
-use rustls::sign::SingleCertAndKey;
 use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 use tokio::sync::Semaphore;
 
-use super::load::{self, LoadError, Problem};
+use super::identities::Identities;
+use super::load::{LoadError, Problem};
 use super::parting::LINGERING_MAX;
 use super::session::SessionTls;
 use super::tickets::Registry;
+use crate::proto::host::ServerName;
 use crate::settings::{self, TlsVersion};
 
 /// The suites accepted, best first: AEAD with forward secrecy. Written out, so that a library
@@ -51,31 +52,28 @@ impl fmt::Display for NoRandomness {
 
 impl std::error::Error for NoRandomness {}
 
-/// What all sessions begun under one reading of the certificate share.
+/// What all sessions begun under one reading of the certificates share.
 pub struct ServerTls {
     pub(super) base: ServerConfig,
+    pub(super) identities: Identities,
     pub(super) registry: Arc<Registry>,
     /// One permit for each refused data connection that is being closed gently.
     pub(super) lingering: Arc<Semaphore>,
-    expires: Timestamp,
 }
 
 impl ServerTls {
-    /// Reads certificate and key and checks that a client could accept them.
+    /// Reads certificates and keys and checks that a client could accept them.
     ///
     /// # Errors
     /// [`LoadError`] says which file, what is wrong with it, and what to do.
     pub fn load(settings: &settings::Tls) -> Result<Self, LoadError> {
         let provider = provider();
-        let loaded = load::load(settings, &provider, Timestamp::now())?;
+        let identities = Identities::load(settings, &provider)?;
         let mut base = ServerConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions(settings.minimum))
-            .map_err(|error| LoadError {
-                file: settings.certificate.clone(),
-                problem: Problem::Rejected(error.to_string()),
-            })?
+            .map_err(|error| LoadError { file: "tls".into(), problem: Problem::Rejected(error.to_string()) })?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(loaded.certified)));
+            .with_cert_resolver(Arc::clone(&identities.first().certificate));
         base.alpn_protocols = vec![ALPN.to_vec()];
         base.max_early_data_size = 0;
         base.send_half_rtt_data = false;
@@ -85,15 +83,15 @@ impl ServerTls {
         base.max_tls13_tickets = 0;
         Ok(Self {
             base,
+            identities,
             registry: Arc::new(Registry::default()),
             lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
-            expires: loaded.expires,
         })
     }
 
-    /// When the first certificate of the chain expires.
-    pub fn expires(&self) -> Timestamp {
-        self.expires
+    /// When each certificate ends, with the first name that it stands for.
+    pub fn expiries(&self) -> impl Iterator<Item = (&ServerName, Timestamp)> {
+        self.identities.all().iter().filter_map(|identity| Some((identity.names.first()?, identity.expires)))
     }
 
     /// Begins the TLS of one control connection, with a ticket key of its own.
@@ -107,7 +105,7 @@ impl ServerTls {
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTls").field("expires", &self.expires).finish_non_exhaustive()
+        f.debug_struct("ServerTls").field("identities", &self.identities).finish_non_exhaustive()
     }
 }
 

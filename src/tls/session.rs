@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use rustls::server::Acceptor;
 use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion, ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::fault::HandshakeFault;
+use super::identities::{Identity, UnknownName};
 use super::parting;
 use super::server::{NoRandomness, ServerTls};
 use super::tickets::{ControlResumption, SessionKeys};
@@ -22,17 +23,22 @@ use crate::policy::Principal;
 /// Tickets handed out on the control connection: enough for a client that uses each only once.
 const CONTROL_TICKETS: usize = 4;
 
+/// The record of a fatal alert `unrecognized_name` (RFC 6066 §3), before any key is agreed upon.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
 /// The TLS of one control connection. When it is dropped, every ticket made under it is dead.
 pub struct SessionTls {
     pub(super) server: Arc<ServerTls>,
     pub(super) keys: Arc<SessionKeys>,
     pub(super) version: OnceLock<ProtocolVersion>,
+    /// Whose certificate was shown; data connections show the same.
+    identity: OnceLock<Arc<Identity>>,
 }
 
 impl SessionTls {
     pub(super) fn new(server: Arc<ServerTls>) -> Result<Self, NoRandomness> {
         let keys = SessionKeys::new(&server.registry)?;
-        Ok(Self { server, keys, version: OnceLock::new() })
+        Ok(Self { server, keys, version: OnceLock::new(), identity: OnceLock::new() })
     }
 
     /// Does the handshake of the control connection (RFC 4217 §4), within `limit` as a whole. Once
@@ -62,6 +68,18 @@ impl SessionTls {
             }
             Ok(Ok(hello)) => hello,
         };
+        let chosen = self.server.identities.choose(hello.client_hello().server_name()).map(Arc::clone);
+        let identity = match chosen {
+            Ok(identity) => identity,
+            Err(UnknownName(name)) => {
+                let mut io = hello.io;
+                let _ = timeout_at(deadline, io.write_all(&UNRECOGNIZED_NAME)).await;
+                parting::part(io).await;
+                return Err(HandshakeFault::UnknownName(name));
+            }
+        };
+        // A session has one control connection, so the first identity and version are the only ones.
+        let identity = self.identity.get_or_init(|| identity);
         let Ok(Some(place)) = timeout_at(deadline, place).await else {
             parting::part(hello.io).await;
             return Err(HandshakeFault::Crowded);
@@ -77,10 +95,9 @@ impl SessionTls {
             Ok(Ok(stream)) => {
                 let connection = stream.get_ref().1;
                 if let Some(version) = connection.protocol_version() {
-                    // A session has one control connection, so the first version is the only one.
                     self.version.get_or_init(|| version);
                 }
-                let facts = facts(connection);
+                let facts = facts(connection, identity);
                 Ok((stream, facts))
             }
         }
@@ -92,9 +109,18 @@ impl SessionTls {
         self.keys.set_principal(principal);
     }
 
+    /// The configuration of a connection that shows the session's certificate.
+    pub(super) fn base(&self) -> ServerConfig {
+        let mut config = self.server.base.clone();
+        if let Some(identity) = self.identity.get() {
+            config.cert_resolver = Arc::clone(&identity.certificate);
+        }
+        config
+    }
+
     fn control_config(&self) -> Arc<ServerConfig> {
         let resumption = Arc::new(ControlResumption(Arc::clone(&self.keys)));
-        let mut config = self.server.base.clone();
+        let mut config = self.base();
         config.ticketer = Arc::<ControlResumption>::clone(&resumption);
         config.session_storage = resumption;
         config.send_tls13_tickets = CONTROL_TICKETS;
@@ -115,13 +141,14 @@ impl fmt::Debug for SessionTls {
 }
 
 /// What was negotiated, in registered names.
-fn facts(connection: &ServerConnection) -> TlsFacts {
+fn facts(connection: &ServerConnection, identity: &Identity) -> TlsFacts {
     let group = connection.negotiated_key_exchange_group().map(|group| group_name(group.name()));
     TlsFacts {
         version: connection.protocol_version().map_or("unknown", version_name),
         cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |suite| suite_name(suite.suite())),
         group,
         server_name: connection.server_name().map(str::to_owned),
+        identity: Arc::clone(&identity.names),
         alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
         resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
     }

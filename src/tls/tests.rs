@@ -18,10 +18,11 @@ use tokio_rustls::TlsConnector;
 use super::server::{GROUPS, SUITES, provider};
 use super::*;
 use crate::policy::binding::DataBinding;
-use crate::settings::{self, TlsVersion};
+use crate::settings::{self, TlsVersion, UnknownNames};
 
 mod binding;
 mod files;
+mod identities;
 
 const LIMIT: Duration = Duration::from_secs(10);
 const BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS12, &version::TLS13];
@@ -87,10 +88,18 @@ fn free() -> std::future::Ready<Option<()>> {
 
 fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) -> settings::Tls {
     settings::Tls {
-        certificate: directory.join("server.pem"),
-        key: directory.join("server.key"),
-        names: names.iter().map(ToString::to_string).collect(),
+        identities: vec![identity(directory, "server", names)],
+        unknown_names: UnknownNames::Default,
         minimum,
+    }
+}
+
+/// The files `stem.pem` and `stem.key` with these names.
+fn identity(directory: &std::path::Path, stem: &str, names: &[&str]) -> settings::Identity {
+    settings::Identity {
+        names: names.iter().map(|name| crate::proto::host::ServerName::parse(name).unwrap()).collect(),
+        certificate: directory.join(stem).with_extension("pem"),
+        key: directory.join(stem).with_extension("key"),
     }
 }
 
@@ -138,10 +147,13 @@ impl World {
     }
 
     async fn control(&self, client: &Client) -> Control {
+        self.control_named(client, "localhost").await
+    }
+
+    async fn control_named(&self, client: &Client, name: &'static str) -> Control {
         let session = self.server.session().unwrap();
         let (near, far) = pair().await;
-        let (server, client) =
-            tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, "localhost"));
+        let (server, client) = tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, name));
         let ((mut server, facts), mut client) = (server.unwrap(), client.unwrap());
         assert!(!facts.resumed);
         server.write_all(b"220\r\n").await.unwrap();

@@ -4,6 +4,7 @@
 mod curl;
 mod ftplib;
 mod lftp;
+mod odd_names;
 
 use std::fs::{self, File};
 use std::io::{Read, Write as _};

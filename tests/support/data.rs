@@ -16,7 +16,7 @@ pub struct Data {
 }
 
 enum Stream {
-    Connected(TcpStream, Arc<ClientConfig>),
+    Connected(TcpStream, Arc<ClientConfig>, &'static str),
     Tls(Box<Tls>),
     Changing,
 }
@@ -25,12 +25,19 @@ impl Data {
     /// TLS over a connection that is there; the client of FTP is the client of TLS also where the
     /// server connects (RFC 4217 §7).
     pub fn new(stream: TcpStream, config: &Arc<ClientConfig>) -> Self {
-        Self { stream: Stream::Connected(stream, Arc::clone(config)) }
+        Self::named(stream, config, tls::NAME)
+    }
+
+    /// The same, to a server of another name.
+    pub fn named(stream: TcpStream, config: &Arc<ClientConfig>, name: &'static str) -> Self {
+        Self { stream: Stream::Connected(stream, Arc::clone(config), name) }
     }
 
     fn tls(&mut self) -> &mut Tls {
         self.stream = match std::mem::replace(&mut self.stream, Stream::Changing) {
-            Stream::Connected(stream, config) => Stream::Tls(Box::new(StreamOwned::new(tls::begin(&config), stream))),
+            Stream::Connected(stream, config, name) => {
+                Stream::Tls(Box::new(StreamOwned::new(tls::begin(&config, name), stream)))
+            }
             other => other,
         };
         let Stream::Tls(stream) = &mut self.stream else { panic!("it was made above") };
@@ -80,6 +87,12 @@ impl Data {
         // What the server still says is read, so that nothing is reset.
         let _ = io::copy(&mut stream.sock, &mut io::sink());
         Ok(())
+    }
+
+    /// Says the end of TLS and listens until the server has said its own.
+    pub fn finish_listening(mut self) {
+        self.end_of_tls().unwrap();
+        self.tls().read_to_end(&mut Vec::new()).unwrap();
     }
 
     /// Says the end of TLS and leaves the socket open.

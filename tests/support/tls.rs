@@ -40,7 +40,10 @@ pub fn client(authority: &Path, version: Version, alpn: &[&[u8]]) -> Arc<ClientC
     Arc::new(config)
 }
 
-/// A handshake about to begin.
-pub fn begin(config: &Arc<ClientConfig>) -> ClientConnection {
-    ClientConnection::new(Arc::clone(config), ServerName::try_from("localhost").unwrap()).unwrap()
+/// The name of the server that every test makes.
+pub const NAME: &str = "localhost";
+
+/// A handshake with a server of this name, about to begin.
+pub fn begin(config: &Arc<ClientConfig>, name: &'static str) -> ClientConnection {
+    ClientConnection::new(Arc::clone(config), ServerName::try_from(name).unwrap()).unwrap()
 }

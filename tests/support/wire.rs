@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct Dial {
     authority: PathBuf,
     version: Version,
     alpn: Vec<&'static [u8]>,
+    name: &'static str,
+    sni: bool,
 }
 
 impl Dial {
@@ -40,6 +42,8 @@ impl Dial {
             authority: server.authority(),
             version: Version::Tls13,
             alpn: Vec::new(),
+            name: tls::NAME,
+            sni: true,
         }
     }
 
@@ -64,12 +68,32 @@ impl Dial {
         self
     }
 
+    /// To the server under another name, for which this authority vouches.
+    #[must_use]
+    pub fn named(mut self, name: &'static str, authority: &Path) -> Self {
+        (self.name, self.authority) = (name, authority.to_owned());
+        self
+    }
+
+    /// Without a name in the TLS handshake.
+    #[must_use]
+    pub fn without_sni(mut self) -> Self {
+        self.sni = false;
+        self
+    }
+
+    fn config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
+        let mut config = ClientConfig::clone(&tls::client(&self.authority, self.version, alpn));
+        config.enable_sni = self.sni;
+        Arc::new(config)
+    }
+
     /// Connects, and reads nothing yet.
     pub fn connect(&self) -> Wire {
         Wire {
             stream: Stream::Clear(connect(self.source, self.server)),
             received: Vec::new(),
-            tls: tls::client(&self.authority, self.version, &self.alpn),
+            tls: self.config(&self.alpn),
             dial: self.clone(),
         }
     }
@@ -301,7 +325,7 @@ impl Wire {
     pub fn handshake(&mut self) -> io::Result<()> {
         assert!(self.received.is_empty(), "{:?} came before the handshake", self.received);
         let Stream::Clear(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else { panic!("not in clear") };
-        let mut stream = StreamOwned::new(tls::begin(&self.tls), stream);
+        let mut stream = StreamOwned::new(tls::begin(&self.tls, self.dial.name), stream);
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock)?;
         }
@@ -343,7 +367,7 @@ impl Wire {
 
     /// The same, to a port that was told.
     pub fn data_at(&self, address: SocketAddr) -> Data {
-        Data::new(connect(self.dial.source, address), &self.data_config())
+        Data::named(connect(self.dial.source, address), &self.data_config(), self.dial.name)
     }
 
     /// The TLS sessions of this control connection, for data connections.
@@ -355,7 +379,7 @@ impl Wire {
 
     /// TLS that knows of no session yet.
     pub fn fresh_config(&self) -> Arc<ClientConfig> {
-        tls::client(&self.dial.authority, self.dial.version, &[])
+        self.dial.config(&[])
     }
 
     /// What TLS agreed upon.

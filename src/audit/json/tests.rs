@@ -37,6 +37,7 @@ fn upload() -> Record {
         cipher: "TLS13_AES_256_GCM_SHA384".to_owned(),
         group: Some("X25519MLKEM768".to_owned()),
         server_name: Some("files.example".to_owned()),
+        identity: [].into(),
         alpn: Some("ftp".to_owned()),
         resumed: false,
     }));
@@ -162,6 +163,7 @@ proptest! {
             cipher: texts[2].clone(),
             group: Some(texts[3].clone()),
             server_name: Some(texts[4].clone()),
+            identity: [].into(),
             alpn: Some(texts[5].clone()),
             resumed: true,
         };

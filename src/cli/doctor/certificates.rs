@@ -20,7 +20,8 @@ use zeroize::Zeroizing;
 use super::Examined;
 use super::checks::Check;
 use super::report::{Report, Severity};
-use crate::settings::{Config, Tls};
+use crate::proto::host;
+use crate::settings::{Config, Identity};
 use crate::tls::{self, Problem, pem};
 
 /// Days before its end at which a certificate is worth a warning, and an error.
@@ -43,14 +44,12 @@ const BROKEN: [&str; 3] = ["1.2.840.113549.1.1.4", "1.2.840.113549.1.1.5", "1.2.
 
 /// The certificates that the server is to show: the first of each file.
 pub(super) fn leaves(config: &Config) -> Vec<CertificateDer<'static>> {
-    identities(config)
-        .filter_map(|tls| pem::certificates(&read(&tls.certificate).ok()?).ok()?.into_iter().next())
+    config
+        .tls
+        .identities
+        .iter()
+        .filter_map(|identity| pem::certificates(&read(&identity.certificate).ok()?).ok()?.into_iter().next())
         .collect()
-}
-
-/// Each certificate with its key and names.
-fn identities(config: &Config) -> impl Iterator<Item = &Tls> {
-    std::iter::once(&config.tls)
 }
 
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
@@ -61,18 +60,18 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
 
 /// Makes all checks of this family.
 pub(super) fn check(examined: &Examined<'_>, report: &mut Report) {
-    for tls in identities(examined.config) {
-        identity(tls, examined, report);
+    for identity in &examined.config.tls.identities {
+        examine(identity, examined, report);
     }
 }
 
-fn identity(tls: &Tls, examined: &Examined<'_>, report: &mut Report) {
-    let shown = tls.certificate.display();
+fn examine(identity: &Identity, examined: &Examined<'_>, report: &mut Report) {
+    let shown = identity.certificate.display();
     let unusable = |why: String, report: &mut Report| {
         let help = "[tls] identities has to name PEM files: the server's certificate with those that vouch for it, and its key";
         report.add(Check::CertificateFile, Severity::Error, why, help);
     };
-    let bytes = match read(&tls.certificate) {
+    let bytes = match read(&identity.certificate) {
         Ok(bytes) => bytes,
         Err(error) => return unusable(format!("{shown} cannot be read: {error}"), report),
     };
@@ -88,10 +87,10 @@ fn identity(tls: &Tls, examined: &Examined<'_>, report: &mut Report) {
     for certificate in &parsed {
         dates(certificate, &shown.to_string(), examined.now, report);
     }
-    names(&chain, tls, examined, report);
+    names(&chain, identity, examined, report);
     strength(leaf, above, &shown.to_string(), report);
-    pair(tls, &bytes, leaf, examined, report);
-    trust(&chain, leaf, tls, examined, report);
+    pair(identity, &bytes, leaf, examined, report);
+    trust(&chain, leaf, identity, examined, report);
 }
 
 fn dates(certificate: &X509Certificate<'_>, shown: &str, now: Timestamp, report: &mut Report) {
@@ -120,25 +119,34 @@ fn day(second: i64) -> String {
     Timestamp::from_second(second).map_or_else(|_| "an impossible day".to_owned(), date)
 }
 
-/// The names of the policy, and those that were asked about.
-fn names(chain: &[CertificateDer<'static>], tls: &Tls, examined: &Examined<'_>, report: &mut Report) {
+/// The names of the policy, and those that were asked about for which this certificate is shown.
+fn names(chain: &[CertificateDer<'static>], identity: &Identity, examined: &Examined<'_>, report: &mut Report) {
     let check = Check::CertificateNames;
     let leaf = chain.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
-    let covered = |name: &&String| {
-        let name = ServerName::try_from(name.as_str()).ok();
+    let covered = |name: &host::ServerName| {
+        let name = ServerName::try_from(name.example().to_string()).ok();
         name.zip(leaf.as_ref()).is_some_and(|(name, leaf)| verify_server_name(leaf, &name).is_ok())
     };
-    let mut wanted: Vec<&String> = tls.names.iter().chain(examined.names).collect();
+    let asked = examined.names.iter().filter_map(|name| host::ServerName::parse(name).ok());
+    let asked =
+        asked.filter(|name| shown_for(examined.config, name).is_some_and(|shown| std::ptr::eq(shown, identity)));
+    let mut wanted: Vec<host::ServerName> = identity.names.iter().cloned().chain(asked).collect();
     wanted.dedup();
-    let (good, bad): (Vec<&String>, Vec<&String>) = wanted.into_iter().partition(covered);
-    let list = |names: &[&String]| names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let (good, bad): (Vec<_>, Vec<_>) = wanted.into_iter().partition(covered);
+    let list = |names: &[host::ServerName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if bad.is_empty() {
-        report.ok(check, format!("{} is for {}", tls.certificate.display(), list(&good)));
+        report.ok(check, format!("{} is for {}", identity.certificate.display(), list(&good)));
     } else {
-        let found = format!("{} is not for {}", tls.certificate.display(), list(&bad));
+        let found = format!("{} is not for {}", identity.certificate.display(), list(&bad));
         let help = "clients that check names refuse it: get a certificate with these names, or correct `names` of its identity";
         report.add(check, Severity::Error, found, help);
     }
+}
+
+/// The identity that clients see who name this host.
+fn shown_for<'a>(config: &'a Config, name: &host::ServerName) -> Option<&'a Identity> {
+    let identities = &config.tls.identities;
+    host::belongs_to(identities, |identity| &identity.names, &name.example()).or(identities.first())
 }
 
 fn strength(leaf: &X509Certificate<'_>, above: &[X509Certificate<'_>], shown: &str, report: &mut Report) {
@@ -163,24 +171,30 @@ fn strength(leaf: &X509Certificate<'_>, above: &[X509Certificate<'_>], shown: &s
 
 /// Whether the key can be used and is the certificate's. Names and dates were judged already, so
 /// they are left out.
-fn pair(tls: &Tls, certificate: &[u8], leaf: &X509Certificate<'_>, examined: &Examined<'_>, report: &mut Report) {
-    let key = match read(&tls.key) {
+fn pair(
+    identity: &Identity,
+    certificate: &[u8],
+    leaf: &X509Certificate<'_>,
+    examined: &Examined<'_>,
+    report: &mut Report,
+) {
+    let key = match read(&identity.key) {
         Ok(key) => key,
         Err(error) => {
             // Root starts such a server, and reads the key before it changes to the account.
             let of_root = examined.config.process.run_as.is_some() && error.kind() == io::ErrorKind::PermissionDenied;
             let severity = if of_root { Severity::Note } else { Severity::Error };
-            let found = format!("{} cannot be read: {error}", tls.key.display());
+            let found = format!("{} cannot be read: {error}", identity.key.display());
             let help = "run the doctor as root, or as the account that starts the server";
             report.add(Check::CertificateKey, severity, found, help);
             return;
         }
     };
-    let nameless = Tls { names: Vec::new(), ..tls.clone() };
+    let nameless = Identity { names: Vec::new(), ..identity.clone() };
     let within = Timestamp::from_second(leaf.validity().not_before.timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
     let (check, help) = match tls::check(&nameless, certificate, &key, within) {
         Ok(()) => {
-            report.ok(Check::CertificateKey, format!("{} is its key", tls.key.display()));
+            report.ok(Check::CertificateKey, format!("{} is its key", identity.key.display()));
             return;
         }
         Err(error) => match error.problem {
@@ -204,12 +218,12 @@ fn pair(tls: &Tls, certificate: &[u8], leaf: &X509Certificate<'_>, examined: &Ex
 fn trust(
     chain: &[CertificateDer<'static>],
     leaf: &X509Certificate<'_>,
-    tls: &Tls,
+    identity: &Identity,
     examined: &Examined<'_>,
     report: &mut Report,
 ) {
     let check = Check::CertificateChain;
-    let shown = tls.certificate.display();
+    let shown = identity.certificate.display();
     if report.worst_of(check) == Some(Severity::Error) {
         return;
     }
@@ -220,7 +234,7 @@ fn trust(
         return;
     }
     let system: Vec<_> = BUNDLES.iter().find_map(|path| read_bundle(Path::new(path))).unwrap_or_default();
-    let beside = tls.certificate.with_file_name(LOCAL_AUTHORITY);
+    let beside = identity.certificate.with_file_name(LOCAL_AUTHORITY);
     let mut own = read_bundle(&beside).unwrap_or_default();
     own.extend(chain.iter().skip(1).cloned());
     match verify(chain, system, examined) {

@@ -52,7 +52,8 @@ pub(super) fn ask(
 ) -> Answer {
     let mut ours = examined.certificates();
     ours.extend_from_slice(also);
-    let name = examined.config.tls.names.first().map_or("localhost", String::as_str);
+    let first = examined.config.tls.identities.first().and_then(|identity| identity.names.first());
+    let name = first.map_or_else(|| "localhost".to_owned(), |name| name.example().to_string());
     let mut wire = match Wire::connect(address) {
         Ok(wire) => wire,
         Err(error) => return Answer::Unreachable(error),
@@ -65,7 +66,7 @@ pub(super) fn ask(
         }
     }
     let seen = Arc::new(Seen { ours, stranger: Mutex::default(), provider: aws_lc_rs::default_provider() });
-    match wire.handshake(name, &seen) {
+    match wire.handshake(&name, &seen) {
         Ok(()) => Answer::Ours,
         Err(error) => match seen.stranger.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(certificate) => Answer::Stranger(certificate),

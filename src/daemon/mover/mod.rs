@@ -7,6 +7,7 @@ mod receive;
 mod send;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,6 +36,10 @@ use crate::tls::{self, DataConnection, DataFault};
 
 /// How long the client's end of a data connection is waited for once everything was sent.
 const PARTING_TIME: Duration = Duration::from_secs(1);
+/// How long a transfer goes on whose control connection has ended: its last bytes are on their way,
+/// or in a buffer of the kernel. Some clients leave as soon as they have sent them, and never read
+/// the last reply.
+const LAST_BYTES_TIME: Duration = Duration::from_secs(1);
 /// Bytes that must move within the stall time: a trickle below it is a stall.
 const STALL_BYTES: u64 = 1024;
 /// Bytes sent before progress is noted.
@@ -102,10 +107,24 @@ pub(super) async fn run(job: Job, link: Link, mut stop: oneshot::Receiver<MoveFa
     let began = Instant::now();
     let port = link.port();
     let refusals = link.refusals();
+    let last_call = link.last_call();
+    let mut connecting = pin!(timeout(job.connect_time, link.connection()));
     let connected = tokio::select! {
         biased;
-        reason = &mut stop => Err(reason.unwrap_or(MoveFault::ControlGone)),
-        connected = timeout(job.connect_time, link.connection()) => match connected {
+        reason = &mut stop => match reason.unwrap_or(MoveFault::ControlGone) {
+            MoveFault::ControlGone => {
+                if let Some(last_call) = last_call {
+                    last_call.notify_one();
+                }
+                stop = stopped(MoveFault::ControlGone);
+                match timeout(LAST_BYTES_TIME, connecting).await {
+                    Ok(Ok(Ok(connection))) => Ok(connection),
+                    _ => Err(MoveFault::ControlGone),
+                }
+            }
+            reason => Err(reason),
+        },
+        connected = &mut connecting => match connected {
             Err(_) => Err(MoveFault::NoConnection),
             Ok(connected) => connected.map_err(|fault| link_fault(&fault)),
         },
@@ -188,6 +207,14 @@ async fn send_piece(connection: &mut DataConnection, progress: &AtomicU64, piece
     Ok(())
 }
 
+/// A request to stop that has been made.
+fn stopped(reason: MoveFault) -> oneshot::Receiver<MoveFault> {
+    let (sender, receiver) = oneshot::channel();
+    // The receiver is here.
+    let _ = sender.send(reason);
+    receiver
+}
+
 /// Runs the payload's way until it ends, is stopped, or stalls.
 async fn attend<T>(
     progress: &AtomicU64,
@@ -195,10 +222,14 @@ async fn attend<T>(
     stop: oneshot::Receiver<MoveFault>,
     pump: impl Future<Output = Result<T, MoveFault>>,
 ) -> Result<T, MoveFault> {
+    let mut pump = pin!(pump);
     tokio::select! {
         biased;
-        reason = stop => Err(reason.unwrap_or(MoveFault::ControlGone)),
-        result = pump => result,
+        reason = stop => match reason.unwrap_or(MoveFault::ControlGone) {
+            MoveFault::ControlGone => timeout(LAST_BYTES_TIME, pump).await.unwrap_or(Err(MoveFault::ControlGone)),
+            reason => Err(reason),
+        },
+        result = &mut pump => result,
         () = stalled(progress, stall_time) => Err(MoveFault::Stalled),
     }
 }

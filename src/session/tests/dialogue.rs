@@ -11,6 +11,7 @@ use crate::policy::account::{Account, Permissions};
 use crate::policy::grant::RuleSource;
 use crate::policy::network::AddressRules;
 use crate::policy::permission::PermissionSet;
+use crate::proto::host::ServerName;
 use crate::proto::path::VirtualPath;
 use crate::session::effect::{
     HashOrder, Hashed, HashedPart, MoveFault, Moved, OwnSessions, PasswordCheck, PasswordFault, PathFacts, Payload,
@@ -27,6 +28,8 @@ pub(super) struct Dialogue {
     /// Everything that was recorded.
     pub(super) records: Vec<Record>,
     pub(super) aborted: bool,
+    /// The server name in the client's handshake.
+    pub(super) server_name: Option<&'static str>,
 }
 
 fn policy(set: PermissionSet) -> Policy {
@@ -58,12 +61,18 @@ fn policy(set: PermissionSet) -> Policy {
     }
 }
 
-fn tls_facts() -> TlsFacts {
+/// The names of the identity that the world shows, and one more that it has.
+fn names() -> Arc<[ServerName]> {
+    ["files.example.org", "*.example.net", "other.example.org"].map(|name| ServerName::parse(name).unwrap()).into()
+}
+
+fn tls_facts(server_name: Option<&str>) -> TlsFacts {
     TlsFacts {
         version: "1.3",
         cipher: "TLS_AES_256_GCM_SHA384".into(),
         group: None,
-        server_name: None,
+        server_name: server_name.map(str::to_owned),
+        identity: names()[..2].into(),
         alpn: None,
         resumed: false,
     }
@@ -89,6 +98,7 @@ impl Dialogue {
             implicit: false,
             passive_address: Some(Ipv4Addr::LOCALHOST),
             active,
+            names: names(),
             failed_commands_max: 10,
             attempts_max: 3,
             hashes: Offered::default(),
@@ -102,7 +112,7 @@ impl Dialogue {
         };
         let session = Session::new(settings, Arc::new(facts));
         let policy = policy(permissions);
-        let mut dialogue = Self { session, policy, open: None, records: vec![], aborted: false };
+        let mut dialogue = Self { session, policy, open: None, records: vec![], aborted: false, server_name: None };
         assert_eq!(dialogue.input(Input::Connected), [220]);
         dialogue
     }
@@ -139,7 +149,7 @@ impl Dialogue {
 
     pub(super) fn answer(&mut self) -> Option<Input> {
         Some(match self.open.take()? {
-            Question::StartTls => Input::Tls(Ok(tls_facts())),
+            Question::StartTls => Input::Tls(Ok(tls_facts(self.server_name))),
             Question::CheckPassword { claimed, secret } => Input::Password(match secret.expose() {
                 b"right" => PasswordCheck::Right(Verified::assertion(Username::parse(&claimed).unwrap())),
                 b"limited" => PasswordCheck::Limited { scope: "address" },
