@@ -63,7 +63,7 @@ fn said(verb: Verb, server: &Server) -> (&'static str, String, u16) {
         Verb::Prot => ("PBSZ 0", "P".into(), 200),
         Verb::Pwd => ("", String::new(), 257),
         Verb::Quit => ("", String::new(), 221),
-        Verb::Rang => ("", "0 2".into(), 350),
+        Verb::Rang => ("", "1 0".into(), 350),
         Verb::Rest => ("", "3".into(), 350),
         Verb::Retr => ("EPSV", "small".into(), 150),
         Verb::Rmd => ("", "directory".into(), 250),

@@ -164,6 +164,11 @@ impl Session {
 }
 
 impl HashChoice {
+    /// Whether `RANG` named a part; it is forgotten.
+    pub(super) fn forget_part(&mut self) -> bool {
+        std::mem::take(&mut self.octets) != Octets::All
+    }
+
     /// `RANG`: it holds for the next `HASH` and nothing else, and one that cannot be read takes back
     /// what was set (draft-bryan-ftp-range §3).
     fn choose_octets(&mut self, argument: &[u8]) -> Reply {
@@ -171,7 +176,7 @@ impl HashChoice {
         self.octets = read.unwrap_or_default();
         match read {
             Ok(Octets::Within { first, last }) => {
-                let text = format!("The next HASH takes bytes {first} to {last}; transfers are whole as ever.");
+                let text = format!("The next HASH takes bytes {first} to {last}.");
                 Reply::new(Code::Pending, text)
             }
             Ok(_) => Reply::new(Code::Pending, "The next HASH takes the whole file."),

@@ -274,13 +274,15 @@ impl Session {
         self.whole_line(line, moved_bytes, world, step);
     }
 
-    /// Whether a line is looked at while a transfer runs. Behind another that waits, `ABOR` alone
-    /// is: all other replies keep the order of their commands.
+    /// Whether a line is looked at while a transfer or hash runs. Behind another that waits, and while
+    /// a hash has not been answered, `ABOR` alone is: all other replies keep the order of their
+    /// commands.
     fn may_interrupt(&self, line: &Result<Line, LineError>) -> bool {
         let Ok(line) = line else { return false };
         let (spoken, _) = verb::split(line);
         Verb::parse(spoken).is_some_and(|verb| {
-            rules::rule(verb).during == During::Answer && (self.held.is_empty() || verb == Verb::Abor)
+            let next = self.held.is_empty() && !matches!(&self.state, State::Files(files) if files.is_hashing());
+            rules::rule(verb).during == During::Answer && (next || verb == Verb::Abor)
         })
     }
 

@@ -138,6 +138,11 @@ impl Session {
         if files.data == DataState::None {
             return step.reply(Reply::new(Code::NoDataConnection, "Send EPSV or PASV first."));
         }
+        if !is_listing(verb) && files.hashes.forget_part() {
+            // Who names a part by it must not get, or replace, the whole.
+            let reply = Reply::new(Code::BadSequence, "RANG is for HASH alone; REST sets where a transfer starts.");
+            return self.refuse_transfer(reply, step);
+        }
         let text = files.parameters.representation == Representation::Ascii && !is_listing(verb);
         if text && restart_offset > TEXT_OFFSET_MAX {
             // Where a marker in text stands in the file shows only by reading up to it.
