@@ -6,6 +6,7 @@
 
 mod certificates;
 mod deployment;
+mod firewall;
 mod init;
 mod password;
 mod policy;
@@ -58,6 +59,8 @@ enum Command {
     User(user::Arguments),
     /// Look at the policy.
     Policy(policy::Arguments),
+    /// Print packet filter rules that let in exactly what the policy does.
+    Firewall(firewall::Arguments),
 }
 
 /// Why a command ends without success.
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments, &policy),
         Command::User(arguments) => user::run(arguments, &policy),
         Command::Policy(arguments) => policy::run(&arguments, &policy),
+        Command::Firewall(arguments) => firewall::run(&arguments, &policy),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -198,6 +202,10 @@ mod tests {
             "user disable alice",
             "user remove alice",
             "policy check --json --set limits.sessions=5",
+            "firewall nftables --table filter --json",
+            "firewall iptables --set passive.ports=50000",
+            "firewall ufw",
+            "firewall firewalld",
         ] {
             let words = ["portcullis"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
@@ -212,6 +220,10 @@ mod tests {
             "init D --passive-ports 20-30",
             "init D --hostname -x",
             "serve --set x",
+            "firewall",
+            "firewall nftables --table portcullis",
+            "firewall nftables --table 0x",
+            "firewall nftables --table a;b",
         ] {
             let words = ["portcullis"].into_iter().chain(line.split_whitespace());
             assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");
