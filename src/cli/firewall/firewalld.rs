@@ -18,7 +18,7 @@ pub(super) fn write(rules: &Rules) -> String {
     let usage = [
         "",
         "Install as /etc/firewalld/policies/portcullis.xml.",
-        "Check with firewall-offline-cmd, option check-config; apply with firewall-cmd, option reload.",
+        "firewall-offline-cmd checks it (its option check-config), systemctl reload firewalld applies it.",
         "firewalld accepts established connections before it asks for any of this.",
     ];
     text.push_str("<!--\n");

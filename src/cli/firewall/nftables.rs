@@ -38,15 +38,9 @@ pub(super) fn write(rules: &Rules, table: Option<&Table>) -> String {
     }
     let name = table.map_or(OWN_TABLE, |table| &table.0);
     text.push('\n');
-    if table.is_some() {
-        let _ = write!(text, "add table inet {name}\n\n");
-        for (kind, object) in objects() {
-            let kept = if kind == "set" { " { type IPV; flags interval; }" } else { "" };
-            let kept = kept.replace("IPV", if object.ends_with('4') { "ipv4_addr" } else { "ipv6_addr" });
-            let _ = write!(text, "add {kind} inet {name} {object}{kept}\nflush {kind} inet {name} {object}\n");
-        }
-    } else {
-        let _ = writeln!(text, "add table inet {name}\ndelete table inet {name}");
+    match table {
+        Some(_) => empty_chains(&mut text, name),
+        None => text.push_str("add table inet portcullis\ndelete table inet portcullis\n"),
     }
     let _ = writeln!(text, "\ntable inet {name} {{");
     for family in &rules.families {
@@ -74,9 +68,9 @@ fn header(rules: &Rules, table: Option<&Table>) -> Vec<String> {
     lines.push(String::new());
     match table {
         Some(Table(name)) => lines.extend([
-            "These chains judge nothing until your input chain has this line once, behind".to_owned(),
-            "the one that accepts established connections:".to_owned(),
-            format!("    jump {OWN_TABLE}        (in table inet {name})"),
+            format!("These chains judge nothing until the input chain of table inet {name} has this line,"),
+            "once, behind the one that accepts established connections:".to_owned(),
+            "    jump portcullis".to_owned(),
             "Connections to the ports below end there; all others go on in your chain.".to_owned(),
         ]),
         None => lines.extend([
@@ -89,16 +83,19 @@ fn header(rules: &Rules, table: Option<&Table>) -> Vec<String> {
     lines
 }
 
-fn objects() -> [(&'static str, String); 6] {
-    let set = |list: &str, family: Family| ("set", set_name(list, family));
-    [
-        ("chain", "portcullis".to_owned()),
-        ("chain", "portcullis_clients".to_owned()),
-        set("allowed", Family::V4),
-        set("denied", Family::V4),
-        set("allowed", Family::V6),
-        set("denied", Family::V6),
-    ]
+/// Makes what is to be filled where it is not there, and empties it where it is; a jump to it stays.
+fn empty_chains(text: &mut String, table: &str) {
+    let _ = writeln!(text, "add table inet {table}");
+    for chain in ["portcullis", "portcullis_clients"] {
+        let _ = writeln!(text, "add chain inet {table} {chain}\nflush chain inet {table} {chain}");
+    }
+    for family in [Family::V4, Family::V6] {
+        for set in ["allowed", "denied"].map(|list| set_name(list, family)) {
+            let word = family.word();
+            let _ = writeln!(text, "add set inet {table} {set} {{ type {word}_addr; flags interval; }}");
+            let _ = writeln!(text, "flush set inet {table} {set}");
+        }
+    }
 }
 
 fn set_name(list: &str, family: Family) -> String {

@@ -26,9 +26,9 @@ pub(super) struct Rules {
 #[derive(Debug)]
 pub(super) struct FamilyRules {
     pub(super) family: Family,
-    /// Where connections arrive; the same port stands under one address only once.
+    /// Where connections arrive: any address first, and of each other what is open on it alone.
     pub(super) openings: Vec<Opening>,
-    /// From where they may come, but for `denied`.
+    /// From where they may come, but for `denied`; none lies within a denied one.
     pub(super) allowed: Sources,
     /// From where they may not come; none overlap.
     pub(super) denied: Vec<IpNet>,
@@ -237,19 +237,25 @@ fn openings(family: Family, listeners: &[Listener], passive: PortRange) -> Vec<O
         }
         let address = (!ip.is_unspecified()).then_some(ip);
         let port = Ports { first: listener.socket.port(), last: listener.socket.port() };
-        let at = openings.iter_mut().find(|opening| opening.address == address);
-        match at {
-            Some(opening) => opening.ports.push(port),
-            None => {
-                let passive = Ports { first: passive.first, last: passive.last };
-                openings.push(Opening { address, ports: vec![port, passive] });
-            }
+        if let Some(opening) = openings.iter_mut().find(|opening| opening.address == address) {
+            opening.ports.push(port);
+        } else {
+            let passive = Ports { first: passive.first, last: passive.last };
+            openings.push(Opening { address, ports: vec![port, passive] });
         }
     }
-    openings.sort_by_key(|opening| opening.address);
     for opening in &mut openings {
         opening.ports = joined(std::mem::take(&mut opening.ports));
     }
+    // What is open on any address needs no rule for one address.
+    openings.sort_by_key(|opening| opening.address);
+    if let Some((any, others)) = openings.split_first_mut().filter(|(first, _)| first.address.is_none()) {
+        let covered = |ports: &Ports| any.ports.iter().any(|wide| wide.first <= ports.first && ports.last <= wide.last);
+        for opening in others {
+            opening.ports.retain(|ports| !covered(ports));
+        }
+    }
+    openings.retain(|opening| !opening.ports.is_empty());
     openings
 }
 
@@ -277,6 +283,8 @@ fn sources(family: Family, allow: &[NetworkRule], deny: &[NetworkRule]) -> (Sour
     if denied.contains(&everyone) {
         return (Sources::Networks(Vec::new()), Vec::new());
     }
+    let is_denied = |network: &IpNet| denied.iter().any(|wide| wide.contains(network));
+    let allowed: Vec<IpNet> = allowed.into_iter().filter(|network| !is_denied(network)).collect();
     let allowed = if allowed.contains(&everyone) { Sources::Everyone } else { Sources::Networks(allowed) };
     (allowed, denied)
 }
@@ -303,8 +311,12 @@ mod tests {
     #[test]
     fn each_address_has_its_listeners_and_the_passive_ports() {
         let sockets = ["0.0.0.0:21", "[::]:21", "0.0.0.0:990", "192.0.2.1:2121", "[2001:db8::1]:50010"];
-        assert_eq!(shown(Family::V4, &sockets), "any 21 990 50000-50009; 192.0.2.1 2121 50000-50009");
+        assert_eq!(shown(Family::V4, &sockets), "any 21 990 50000-50009; 192.0.2.1 2121");
+
         assert_eq!(shown(Family::V6, &sockets), "any 21 50000-50009; 2001:db8::1 50000-50010");
+        let sockets = ["192.0.2.1:21", "192.0.2.2:21", "0.0.0.0:21"];
+        assert_eq!(shown(Family::V4, &sockets), "any 21 50000-50009");
+        assert_eq!(shown(Family::V4, &sockets[..2]), "192.0.2.1 21 50000-50009; 192.0.2.2 21 50000-50009");
     }
 
     #[test]
@@ -334,6 +346,7 @@ mod tests {
         assert_eq!(sum(Family::V4, &["0.0.0.0/1", "128.0.0.0/1"], &["10.0.0.0/8"]), "everyone - 10.0.0.0/8");
         assert_eq!(sum(Family::V6, &["0.0.0.0/0"], &[]), " - ");
         assert_eq!(sum(Family::V4, &["10.0.0.0/8"], &["0.0.0.0/0"]), " - ", "deny wins");
+        assert_eq!(sum(Family::V4, &["10.0.0.0/16", "10.2.0.0/16"], &["10.0.0.0/15"]), "10.2.0.0/16 - 10.0.0.0/15");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use ipnet::IpNet;
 
-use super::rules::{Opening, Rules, multiports};
+use super::rules::{Opening, Rules, Sources, multiports};
 
 /// The comment by which the rules are known again.
 const COMMENT: &str = "portcullis";
@@ -24,7 +24,7 @@ pub(super) fn write(rules: &Rules) -> String {
     }
     let _ = write!(
         text,
-        "\n# What an earlier one of these scripts added, last first.\n\
+        "\n# What an earlier one of these scripts added goes first.\n\
          ufw show added | sed -n \"s/^ufw \\(.* comment '{COMMENT}'\\)\\$/ufw --force delete \\1/p\" | sh -e\n\n"
     );
     for family in &rules.families {
@@ -45,7 +45,11 @@ pub(super) fn write(rules: &Rules) -> String {
         for network in family.allowed_networks() {
             add("allow", network);
         }
-        add("deny", family.family.everyone());
+        // Where everybody is allowed, this would be the same rule with another verdict, which ufw takes
+        // for a change of it.
+        if family.allowed != Sources::Everyone {
+            add("deny", family.family.everyone());
+        }
     }
     text
 }
