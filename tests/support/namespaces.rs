@@ -30,6 +30,11 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Where programs are looked for: what sets up networks is commonly out of an ordinary user's way.
+fn path() -> String {
+    format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
 impl Namespace {
     /// A namespace without a connection to any other.
     pub fn new() -> Self {
@@ -46,7 +51,7 @@ impl Namespace {
     }
 
     fn kept(mut unshare: Command) -> Self {
-        unshare.args(["--net", "--mount", "sh", "-c", "ip link set lo up && exec cat"]);
+        unshare.args(["--net", "--mount", "sh", "-c", "ip link set lo up && exec cat"]).env("PATH", path());
         let mut keeper = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         // It answers once it is where it is to be.
         keeper.stdin.as_mut().unwrap().write_all(b".").unwrap();
@@ -77,7 +82,7 @@ impl Namespace {
     pub fn command(&self, program: &str) -> Command {
         let words = self.words();
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg(program);
+        command.args(&words[1..]).arg(program).env("PATH", path());
         command
     }
 
