@@ -176,7 +176,7 @@ import concurrent.futures, errno, socket, sys
 def probe(line):
     source, target, port = line.split()
     try:
-        socket.create_connection((target, int(port)), timeout=1.5, source_address=(source, 0)).close()
+        socket.create_connection((target, int(port)), timeout=3, source_address=(source, 0)).close()
         return 'connected'
     except ConnectionRefusedError:
         return 'refused'

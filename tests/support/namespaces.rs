@@ -134,6 +134,25 @@ impl Nat {
         format!("10.1.0.{}", 130 + number)
     }
 
+    /// Neighbours have to find each other first, for which a busy machine needs a moment. Nothing
+    /// listens yet, so a refusal is the answer.
+    fn wait_until_it_carries(&self) {
+        let script = "
+import socket, sys, time
+end = time.monotonic() + 20
+for target in sys.argv[1:]:
+    while True:
+        try:
+            socket.create_connection((target, 9), timeout=1)
+        except ConnectionRefusedError:
+            break
+        except OSError:
+            assert time.monotonic() < end, target
+            time.sleep(0.02)
+";
+        self.client.fed("python3", &["-c", script, Self::SERVER_V4, Self::PUBLIC, Self::SERVER_V6], "");
+    }
+
     /// Lays everything out.
     pub fn new() -> Self {
         let router = Namespace::new();
@@ -184,6 +203,8 @@ impl Nat {
             hidden = Self::HIDDEN,
         );
         router.fed("nft", &["-f", "-"], &translation);
-        Self { client, router, server }
+        let nat = Self { client, router, server };
+        nat.wait_until_it_carries();
+        nat
     }
 }
