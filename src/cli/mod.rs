@@ -7,6 +7,7 @@
 mod certificates;
 mod deployment;
 mod doctor;
+mod firewall;
 mod init;
 mod password;
 mod policy;
@@ -61,6 +62,8 @@ enum Command {
     Policy(policy::Arguments),
     /// Find what goes wrong with a deployment in practice, and say how to mend it.
     Doctor(doctor::Arguments),
+    /// Print packet filter rules that let in exactly what the policy does.
+    Firewall(firewall::Arguments),
 }
 
 /// Why a command ends without success.
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::User(arguments) => user::run(arguments, &policy),
         Command::Policy(arguments) => policy::run(&arguments, &policy),
         Command::Doctor(arguments) => doctor::run(&arguments, &policy),
+        Command::Firewall(arguments) => firewall::run(&arguments, &policy),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -206,6 +210,10 @@ mod tests {
             "user remove alice",
             "policy check --json --set limits.sessions=5",
             "doctor --json --hostname files.example.org --set limits.sessions=5",
+            "firewall nftables --table filter --json",
+            "firewall iptables --set passive.ports=50000",
+            "firewall ufw",
+            "firewall firewalld",
         ] {
             let words = ["portcullis"].into_iter().chain(line.split_whitespace());
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
@@ -220,6 +228,10 @@ mod tests {
             "init D --passive-ports 20-30",
             "init D --hostname -x",
             "serve --set x",
+            "firewall",
+            "firewall nftables --table portcullis",
+            "firewall nftables --table 0x",
+            "firewall nftables --table a;b",
         ] {
             let words = ["portcullis"].into_iter().chain(line.split_whitespace());
             assert_eq!(Cli::try_parse_from(words).unwrap_err().exit_code(), 2, "{line}");

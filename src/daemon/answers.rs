@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{error, warn};
 
@@ -22,6 +23,10 @@ use crate::session::effect::{
     QuotaFacts, StoreAnswer, StoreFault, StoreRequest, TransferOrder,
 };
 use crate::store::{Entry, EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
+
+/// How long a client waits for one of the passive ports that others of its address hold; well below
+/// what clients wait for a reply.
+const PASSIVE_PORT_WAIT: Duration = Duration::from_secs(10);
 
 impl Driver {
     /// Answers a question. [`Question::Move`] and [`Question::Hash`] are answered later, when the
@@ -54,7 +59,14 @@ impl Driver {
             }
             Question::ChangePassword { old, new } => Input::PasswordChanged(self.change_password(old, new).await),
             Question::OpenHome(home) => Input::Home(self.open_home(&home).await),
-            Question::OpenPassive => Input::Passive(self.open_passive()),
+            Question::OpenPassive => {
+                let mut stop = self.stop.clone();
+                Input::Passive(tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop > Stop::No) => Err(PassiveFault::Exhausted),
+                    port = self.open_passive() => port,
+                })
+            }
             Question::Store(request) => Input::Stored(self.store(request).await),
             Question::OwnSessions(lines_max) => Input::OwnSessions(self.entered.own(lines_max)),
             Question::Prepare(order) => Input::Prepared(self.prepare_over_link(*order).await),
@@ -160,17 +172,17 @@ impl Driver {
         })
     }
 
-    fn open_passive(&mut self) -> Result<u16, PassiveFault> {
+    async fn open_passive(&mut self) -> Result<u16, PassiveFault> {
         let needs = self.link_needs().ok_or(PassiveFault::Unbindable)?;
         let client = self.client.ip().to_canonical();
-        match self.shared.passive.reserve(self.server, client) {
+        match self.shared.passive.reserve_within(self.server, client, PASSIVE_PORT_WAIT).await {
             Ok(reservation) => {
                 let port = reservation.port();
                 self.link = Link::passive(reservation, needs);
                 Ok(port)
             }
             Err(ReserveFault::Exhausted) => {
-                warn!(%client, "every passive port is taken by this client");
+                warn!(%client, waited = ?PASSIVE_PORT_WAIT, "every passive port is taken by clients of this address");
                 Err(PassiveFault::Exhausted)
             }
             Err(fault @ ReserveFault::Bind(_)) => {

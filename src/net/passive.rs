@@ -26,6 +26,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::listener;
 use crate::settings::PortRange;
 
+mod queue;
+
 /// How long a listener stays after its last reservation.
 const STAY: Duration = Duration::from_secs(5);
 /// Connections handed to a reservation that have not been taken yet; any more are closed.
@@ -97,6 +99,7 @@ struct State {
     doors: HashMap<SocketAddr, Door>,
     /// By this machine's address, with no port, and the client.
     held: HashMap<(SocketAddr, IpAddr), HashSet<u16>>,
+    queues: queue::Queues,
     unreported: u64,
 }
 
@@ -139,7 +142,16 @@ impl PassivePorts {
     /// [`ReserveFault`]; never a port outside the range.
     pub fn reserve(self: &Arc<Self>, local: SocketAddr, client: IpAddr) -> Result<Reservation, ReserveFault> {
         let (local, client) = (with_port(listener::canonical(local), 0), client.to_canonical());
-        let mut state = self.lock();
+        self.reserve_in(&mut self.lock(), local, client)
+    }
+
+    /// The same, for addresses in their own form and with no port.
+    fn reserve_in(
+        self: &Arc<Self>,
+        state: &mut State,
+        local: SocketAddr,
+        client: IpAddr,
+    ) -> Result<Reservation, ReserveFault> {
         let mut taken = HashSet::new();
         loop {
             let held = state.held.get(&(local, client));
@@ -159,13 +171,7 @@ impl PassivePorts {
                     Err(error) => return Err(ReserveFault::Bind(error)),
                 }
             }
-            let (deliver, arrivals) = mpsc::channel(UNTAKEN_MAX);
-            if let Some(door) = state.doors.get_mut(&address) {
-                door.waiting.insert(client, deliver);
-            }
-            state.held.entry((local, client)).or_default().insert(port);
-            drop(state);
-            return Ok(Reservation { ports: Arc::clone(self), local: address, client, arrivals });
+            return Ok(self.enter(state, address, client));
         }
     }
 
@@ -235,11 +241,11 @@ impl PassivePorts {
 }
 
 impl State {
-    /// Takes a client's reservation of a port away.
-    fn remove(&mut self, local: SocketAddr, client: IpAddr) {
-        let Some(door) = self.doors.get_mut(&local) else { return };
+    /// Takes a client's reservation of a port away, where it is there.
+    fn remove(&mut self, local: SocketAddr, client: IpAddr) -> bool {
+        let Some(door) = self.doors.get_mut(&local) else { return false };
         if door.waiting.remove(&client).is_none() {
-            return;
+            return false;
         }
         door.used = Instant::now();
         if !door.former.contains(&client) {
@@ -253,6 +259,7 @@ impl State {
                 self.held.remove(&holder);
             }
         }
+        true
     }
 }
 
@@ -324,7 +331,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.ports.lock().remove(self.local, self.client);
+        self.ports.give_back(self.local, self.client);
         self.arrivals.close();
         while let Ok(untaken) = self.arrivals.try_recv() {
             turn_away(&untaken);

@@ -201,7 +201,7 @@ pub struct Penalty {
 /// Why no passive port could be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassiveFault {
-    /// This client holds every port of the range already.
+    /// Clients of this address hold every port of the range, and gave none back in time.
     Exhausted,
     /// No port of the range could be bound.
     Unbindable,

@@ -1,5 +1,6 @@
 //! The real binary, set up by its own commands in a directory of its own.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub struct Server {
     child: Option<Child>,
     ports: PortBlock,
     overrides: Vec<String>,
+    inside: Vec<String>,
     directory: TempDir,
 }
 
@@ -31,6 +33,8 @@ pub struct Builder {
     overrides: Vec<String>,
     allow_from: Option<String>,
     implicit: bool,
+    hostnames: Vec<String>,
+    inside: Vec<String>,
 }
 
 /// The binary under test.
@@ -48,6 +52,14 @@ pub fn done(command: &mut Command, input: &str) -> Output {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
+}
+
+/// The command with other words in front.
+fn behind(words: &[String], command: &Command) -> Command {
+    let mut all = words.iter().map(OsStr::new).chain([command.get_program()]).chain(command.get_args());
+    let mut made = Command::new(all.next().unwrap());
+    made.args(all).env_remove("PORTCULLIS_POLICY");
+    made
 }
 
 impl Builder {
@@ -94,6 +106,20 @@ impl Builder {
         self
     }
 
+    /// A name or address besides `localhost` that the certificate is for.
+    #[must_use]
+    pub fn hostname(mut self, name: &str) -> Self {
+        self.hostnames.push(name.to_owned());
+        self
+    }
+
+    /// Words in front of `portcullis serve`, which lead into a network namespace.
+    #[must_use]
+    pub fn inside(mut self, words: Vec<String>) -> Self {
+        self.inside = words;
+        self
+    }
+
     /// Sets everything up and waits until the server accepts connections.
     pub fn start(self) -> Server {
         let mut server = self.prepare();
@@ -104,7 +130,8 @@ impl Builder {
     /// Sets everything up without starting the server.
     pub fn prepare(mut self) -> Server {
         let directory = tempfile::Builder::new().prefix("portcullis-test-").tempdir().unwrap();
-        let server = Server { child: None, ports: PortBlock::claim(), overrides: self.overrides, directory };
+        let (overrides, inside) = (self.overrides, self.inside);
+        let server = Server { child: None, ports: PortBlock::claim(), overrides, inside, directory };
         let (first, last) = server.ports.passive();
         let mut init = portcullis();
         init.arg("init").arg(server.root());
@@ -113,6 +140,9 @@ impl Builder {
             init.args(["--implicit", &format!("127.0.0.1:{}", server.ports.implicit())]);
         }
         init.args(["--passive-ports", &format!("{first}-{last}"), "--hostname", "localhost"]);
+        for name in &self.hostnames {
+            init.args(["--hostname", name]);
+        }
         init.args(["--allow-from", self.allow_from.as_deref().unwrap_or("127.0.0.0/8")]);
         done(&mut init, "");
         // Cheap hashes and short delays: tests of those state their own.
@@ -173,7 +203,7 @@ impl Server {
         assert!(self.child.is_none(), "it runs already");
         let starts = |server: &Self| server.records_of("policy.loaded").len();
         let before = starts(self);
-        let mut serve = self.command();
+        let mut serve = behind(&self.inside, &self.command());
         serve.arg("serve");
         for text in &self.overrides {
             serve.args(["--set", text]);

@@ -209,3 +209,52 @@ async fn an_unused_port_is_closed_after_a_while() {
     let _client = connect(loopback(1), reopened.port()).await;
     arrives(&mut reopened).await;
 }
+
+#[tokio::test]
+async fn who_waits_for_a_port_gets_it_in_turn() {
+    let ports = PassivePorts::new(range(24_200, 2));
+    let mut held = vec![ports.reserve(local(), loopback(1)).unwrap(), ports.reserve(local(), loopback(1)).unwrap()];
+    let (served, mut order) = mpsc::unbounded_channel();
+    for number in 0..20 {
+        let (shared, served) = (Arc::clone(&ports), served.clone());
+        tokio::spawn(async move {
+            let mut reservation = shared.reserve_within(local(), loopback(1), SOON).await.unwrap();
+            served.send(number).unwrap();
+            // It is a working one, whoever had the port before.
+            let _client = connect(loopback(1), reservation.port()).await;
+            arrives(&mut reservation).await;
+        });
+        while ports.queued() <= number {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(ports.reserve_within(local(), loopback(2), SOON).await.unwrap().client, loopback(2), "others need not");
+    assert!(order.try_recv().is_err());
+    held.clear();
+    for number in 0..20 {
+        assert_eq!(timeout(SOON, order.recv()).await.unwrap(), Some(number));
+    }
+    drop(order);
+    while ports.in_use() > 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    let state = ports.lock();
+    assert!(state.held.is_empty());
+}
+
+#[tokio::test]
+async fn who_stops_waiting_keeps_no_port_from_the_next() {
+    let ports = PassivePorts::new(range(24_300, 1));
+    let held = ports.reserve(local(), loopback(1)).unwrap();
+    let brief = ports.reserve_within(local(), loopback(1), Duration::from_millis(20)).await;
+    assert!(matches!(brief, Err(ReserveFault::Exhausted)));
+    let mut lost = Box::pin(ports.reserve_within(local(), loopback(1), SOON));
+    assert!(timeout(Duration::from_millis(1), &mut lost).await.is_err());
+    let mut next = Box::pin(ports.reserve_within(local(), loopback(1), SOON));
+    assert!(timeout(Duration::from_millis(1), &mut next).await.is_err());
+    // The port is on its way to the first of them as it goes.
+    drop(held);
+    drop(lost);
+    assert_eq!(timeout(SOON, next).await.unwrap().unwrap().client, loopback(1));
+    assert_eq!((ports.in_use(), ports.queued()), (0, 0));
+}
