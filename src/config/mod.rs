@@ -2,7 +2,7 @@
 //! and what to do about it.
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
-//! reads one table by the rules of `keys`; `server`, `limits`, `networks`, `exceptions` and
+//! reads one table by the rules of `keys`; `server`, `listen`, `passive`, `limits`, `networks`, `exceptions` and
 //! `users` make domain types of them; `certificate`, `disk` and `account` look at what they name.
 //! `directory` makes directories that are missing. All of them note what is wrong in `findings`, so that one reading reports every problem.
 
@@ -15,9 +15,11 @@ mod files;
 mod findings;
 mod keys;
 mod limits;
+mod listen;
 pub(crate) mod load;
 pub mod networks;
 mod overrides;
+pub(crate) mod passive;
 pub mod problem;
 mod section;
 pub(crate) mod server;

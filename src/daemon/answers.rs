@@ -1,5 +1,6 @@
 //! The answers to a session's questions: handshakes, passwords, ports, and the store.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,11 +14,12 @@ use super::stopping::Stop;
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::net::passive::ReserveFault;
 use crate::policy::Principal;
+use crate::policy::binding::DataBinding;
 use crate::policy::grant::Grant;
 use crate::session::World;
 use crate::session::effect::{
-    Input, MoveFault, PassiveFault, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared, Question,
-    StoreAnswer, StoreFault, StoreRequest, TransferOrder,
+    Input, MoveFault, PassiveFault, PassivePort, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared,
+    Question, StoreAnswer, StoreFault, StoreRequest, TransferOrder,
 };
 use crate::store::{EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
 
@@ -143,25 +145,32 @@ impl Driver {
         let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);
         let config = &self.shared.config;
         let world = World { policy: &config.policy, now: jiff::Timestamp::now() };
+        let granted = config.policy.binding(principal, world.today()).level;
+        // Where all clients of a proxy share its address, that proves nothing.
+        let level = if self.route.is_of_a_shared_address() { granted.min(DataBinding::Principal) } else { granted };
         Some(LinkNeeds {
             tls: Arc::clone(tls),
-            level: config.policy.binding(principal, world.today()).level,
+            level,
             connect_time: config.limits.data_connect_time,
             handshake_time: config.limits.handshake_time,
         })
     }
 
-    fn open_passive(&mut self) -> Result<u16, PassiveFault> {
+    fn open_passive(&mut self) -> Result<PassivePort, PassiveFault> {
         let needs = self.link_needs().ok_or(PassiveFault::Unbindable)?;
-        let client = self.client.ip().to_canonical();
-        match self.shared.passive.reserve(self.server, client) {
+        let (local, comer) = self.route.of_data();
+        match self.shared.passive.reserve(local, comer) {
             Ok(reservation) => {
                 let port = reservation.port();
                 self.link = Link::passive(reservation, needs);
-                Ok(port)
+                let address = match self.route.server.ip().to_canonical() {
+                    IpAddr::V4(own) => self.shared.advertised.to(self.client.ip(), own),
+                    IpAddr::V6(_) => None,
+                };
+                Ok(PassivePort { port, address })
             }
             Err(ReserveFault::Exhausted) => {
-                warn!(%client, "every passive port is taken by this client");
+                warn!(client = %comer.address, "every passive port is taken by this client");
                 Err(PassiveFault::Exhausted)
             }
             Err(fault @ ReserveFault::Bind(_)) => {

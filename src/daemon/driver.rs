@@ -21,6 +21,7 @@ use super::mover::Job;
 use super::server::Shared;
 use super::stopping::Stop;
 use crate::audit::record::Record;
+use crate::net::route::Route;
 use crate::policy::Principal;
 use crate::proto::line::LineBuffer;
 use crate::proto::reply::{Code, Reply};
@@ -47,7 +48,7 @@ pub(super) struct Driver {
     pub(super) control: Control,
     pub(super) session: Session,
     pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
+    pub(super) route: Route,
     pub(super) tls: Option<Arc<SessionTls>>,
     pub(super) principal: Option<Principal>,
     pub(super) root: Option<Arc<Root>>,
@@ -79,8 +80,7 @@ impl Driver {
     pub(super) fn new(
         shared: Arc<Shared>,
         stream: tokio::net::TcpStream,
-        client: SocketAddr,
-        server: SocketAddr,
+        route: Route,
         session: Session,
         stop: watch::Receiver<Stop>,
     ) -> Self {
@@ -90,8 +90,8 @@ impl Driver {
         Self {
             control: Control::Clear(stream),
             session,
-            client,
-            server,
+            client: route.client,
+            route,
             tls: None,
             principal: None,
             root: None,

@@ -4,6 +4,7 @@
 //! start and connections come in.
 
 mod answers;
+mod arrivals;
 mod buffers;
 mod control;
 mod descriptors;
@@ -29,6 +30,7 @@ use crate::audit::sink::{AuditLog, AuditWriter, OpenedLog};
 use crate::auth::hash;
 use crate::auth::verifier::Verifier;
 use crate::net::listener::{self, Listener};
+use crate::net::names::Names;
 use crate::settings::{Argon2Cost, Config};
 use crate::store::{Homes, StoreSettings};
 use crate::tls::ServerTls;
@@ -77,14 +79,16 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
         step("giving the audit log to the server's account", opened.give_to(account))?;
     }
     let bound = bind(&config)?;
-    // Inside the sandbox the system cannot be asked how many there are.
+    // Inside the sandbox, neither the files that name the name servers can be read, nor can the
+    // system be asked how many processors there are.
+    let names = has_names(&config).then(|| Names::read(&config.passive.resolvers));
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let report = step("entering the sandbox", sandbox::enter(&plan(&config)))?;
     for line in report.to_string().lines() {
         info!("{line}");
     }
     let guard = step("opening the log file", logging.start_file())?;
-    let served = confined(config, tls, opened, bound, workers, &report, notice);
+    let served = confined(config, tls, opened, (bound, names), workers, &report, notice);
     drop(guard);
     served
 }
@@ -94,7 +98,7 @@ fn confined(
     config: Config,
     tls: ServerTls,
     opened: OpenedLog,
-    bound: Vec<(TcpListener, bool)>,
+    (bound, names): (Vec<(TcpListener, bool)>, Option<Names>),
     workers: usize,
     report: &Report,
     notice: Notice,
@@ -121,6 +125,9 @@ fn confined(
         step("writing the audit log", record_start(&audit, &shared.config, report).await)?;
         let (stop, told) = watch::channel(Stop::No);
         tokio::spawn(signals.conduct(stop, drain));
+        if let Some(names) = names {
+            server::look_names_up(&shared, names).await;
+        }
         ready(&shared.config, notice);
         let strangers = shared.passive.strangers();
         server::serve(shared, listeners, strangers, &told).await;
@@ -132,6 +139,11 @@ fn confined(
         stopped(&audit, writer);
     }
     result
+}
+
+/// Whether there are host names to be looked up while the server runs.
+fn has_names(config: &Config) -> bool {
+    !config.passive.names().is_empty()
 }
 
 /// Binds every listener before the privileges for it are gone.
@@ -157,6 +169,7 @@ fn plan(config: &Config) -> Plan {
         create_write,
         bind_ports: vec![config.passive.ports.first..=config.passive.ports.last],
         connect: config.active,
+        look_up: has_names(config),
         require: config.process.require_sandbox,
     }
 }

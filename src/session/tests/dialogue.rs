@@ -11,7 +11,8 @@ use crate::policy::grant::RuleSource;
 use crate::policy::network::AddressRules;
 use crate::policy::permission::PermissionSet;
 use crate::session::effect::{
-    MoveFault, Moved, PasswordCheck, PathFacts, Payload, Penalty, Prepared, StoreAnswer, StoreFault, StoreRequest,
+    MoveFault, Moved, PassivePort, PasswordCheck, PathFacts, Payload, Penalty, Prepared, StoreAnswer, StoreFault,
+    StoreRequest,
 };
 use crate::session::*;
 
@@ -70,18 +71,13 @@ impl Dialogue {
     }
 
     pub(super) fn with(permissions: PermissionSet, active: bool) -> Self {
-        let settings = Settings {
-            implicit: false,
-            passive_address: Some(Ipv4Addr::LOCALHOST),
-            active,
-            failed_commands_max: 10,
-            attempts_max: 3,
-        };
+        let settings = Settings { implicit: false, active, failed_commands_max: 10, attempts_max: 3 };
         let facts = SessionFacts {
             id: "01".into(),
             created_micros: 0,
             client: "192.0.2.7:4000".parse().unwrap(),
             server: "192.0.2.1:21".parse().unwrap(),
+            proxy: None,
             policy: "0".into(),
         };
         let session = Session::new(settings, Arc::new(facts));
@@ -133,7 +129,9 @@ impl Dialogue {
                 Input::Penalty(Penalty { delay: Duration::ZERO, banned: None, newly_banned: false })
             }
             Question::OpenHome(_) => Input::Home(true),
-            Question::OpenPassive => Input::Passive(Ok(50_000)),
+            Question::OpenPassive => {
+                Input::Passive(Ok(PassivePort { port: 50_000, address: Some(Ipv4Addr::LOCALHOST) }))
+            }
             Question::Store(StoreRequest::Facts(grant)) => Input::Stored(match grant.path().as_str() {
                 "/missing" => Err(StoreFault::NotFound),
                 path => Ok(StoreAnswer::Facts(PathFacts {
