@@ -44,7 +44,7 @@ async fn two_clients_share_the_only_port() {
     let range = range(21_000, 1);
     let ports = PassivePorts::new(range, Proxies::default());
     let mut one = ports.reserve(local(), loopback(1)).unwrap();
-    let mut two = ports.reserve(local(), "::ffff:127.0.0.2".parse().unwrap()).unwrap();
+    let mut two = ports.reserve(local(), "::ffff:127.0.0.2".parse::<IpAddr>().unwrap()).unwrap();
     assert_eq!((one.port(), two.port()), (range.first, range.first));
     assert!(matches!(ports.reserve(local(), loopback(1)), Err(ReserveFault::Exhausted)));
     assert_eq!((ports.in_use(), ports.open_ports()), (2, 1));
@@ -98,7 +98,7 @@ async fn connections_that_nobody_takes_are_bounded_and_end() {
 async fn the_scope_of_a_link_local_address_is_kept() {
     let ports = PassivePorts::new(range(21_500, 1), Proxies::default());
     let control = SocketAddr::V6(std::net::SocketAddrV6::new(std::net::Ipv6Addr::LOCALHOST, 21, 0, 1));
-    let reservation = ports.reserve(control, "::1".parse().unwrap()).unwrap();
+    let reservation = ports.reserve(control, IpAddr::from(std::net::Ipv6Addr::LOCALHOST)).unwrap();
     assert!(matches!(reservation.local, SocketAddr::V6(local) if local.scope_id() == 1), "{:?}", reservation.local);
 }
 

@@ -130,7 +130,7 @@ impl Dialogue {
             }
             Question::OpenHome(_) => Input::Home(true),
             Question::OpenPassive => {
-                Input::Passive(Ok(PassivePort { port: 50_000, address: Some(Ipv4Addr::LOCALHOST) }))
+                Input::Passive(Ok(PassivePort { port: 50_000, address: Some(std::net::Ipv4Addr::LOCALHOST) }))
             }
             Question::Store(StoreRequest::Facts(grant)) => Input::Stored(match grant.path().as_str() {
                 "/missing" => Err(StoreFault::NotFound),

@@ -29,7 +29,7 @@ def context(version=None):
 def login(kind=Resuming, version=None, passive="PASV", encoding="utf-8"):
     """A session that is logged in and protects its data connections."""
     ftp = kind(context=context(version), timeout=20, encoding=encoding)
-    ftp.connect("localhost", int(os.environ["FTPS_PORT"]))
+    ftp.connect(os.environ["FTPS_HOST"], int(os.environ["FTPS_PORT"]))
     ftp.login(os.environ["FTPS_USER"], os.environ["FTPS_PASSWORD"])
     if version:
         assert ftp.sock.version() == "TLSv" + version, ftp.sock.version()
