@@ -13,6 +13,7 @@
 mod support;
 
 mod active;
+mod advertise;
 mod audit_log;
 mod binding;
 mod clients;
@@ -20,11 +21,13 @@ mod commands;
 mod durability;
 mod files;
 mod interruptions;
+mod ipv6;
 mod large;
 mod limits;
 mod listings;
 mod login;
 mod mirror;
+mod proxy;
 mod quickstart;
 mod refusals;
 mod tidy;

@@ -139,12 +139,13 @@ pub fn lftp(server: &Server, user: &str, commands: &str) -> Command {
     fs::create_dir_all(&home).unwrap();
     let script = format!(
         "set cmd:fail-exit true; set ftp:ssl-force true; set ftp:ssl-protect-data true; \
-         set ssl:ca-file \"{ca}\"; set ssl:check-hostname true; set dns:order inet; \
+         set ssl:ca-file \"{ca}\"; set ssl:check-hostname true; set dns:order {order}; \
          set net:max-retries 2; set net:timeout 15; set net:reconnect-interval-base 1; set net:persist-retries 0; \
          open -u {user},{PASSWORD} -p {port} {host}; {commands}",
         ca = server.authority().display(),
         port = server.port(),
         host = host(server),
+        order = if server.address().is_ipv4() { "inet" } else { "inet6" },
     );
     let mut lftp = Command::new("lftp");
     // Its history, cache and background files belong to the test.

@@ -1,8 +1,11 @@
 //! What the tests are written with: [`server`] starts the real binary in a directory of its own,
 //! [`wire`] speaks to it line by line and byte by byte, [`data`] is the other connection of FTP,
-//! [`tls`] the client's side of TLS, [`records`] reads the audit log, [`ports`] hands out ports.
+//! [`tls`] the client's side of TLS, [`records`] reads the audit log, [`ports`] hands out ports;
+//! [`haproxy`] stands between client and server, and [`dns`] answers for names.
 
 pub mod data;
+pub mod dns;
+pub mod haproxy;
 pub mod ports;
 pub mod records;
 pub mod server;
