@@ -137,32 +137,3 @@ fn ftplib_does_everything() {
     let server = builder().start();
     run(python(&server, "alice", "everything.py").args(["resuming", "1.3", "EPSV"])).done();
 }
-
-/// Clients of the same link, with no other address. The interface of this test is in a network of
-/// its own, with the server and its client.
-#[test]
-fn addresses_of_the_link_work_with_their_scope() {
-    let server = builder().allow_from("fe80::/10").prepare();
-    let port = server.port();
-    server.change("server.toml", |toml| {
-        toml["listen"]["explicit"] = format!("[\"[::]:{port}\"]").parse::<toml_edit::Value>().unwrap().into();
-    });
-    server.put("f", b"content");
-    let script = "set -e; ip link set lo up; ip link add link0 type veth peer name link1; ip link set link0 up; ip link set link1 up \
-        ; \"$SERVER\" --policy \"$POLICY\" serve & \
-        trap 'kill $!' EXIT; \
-        address=; until [ -n \"$address\" ]; do \
-            address=$(ip -6 -o address show dev link0 scope link -tentative | sed -n 's|.*inet6 \\(.*\\)/.*|\\1|p'); sleep 0.05; done; \
-        curl --disable --silent --show-error --ipv6 --retry 50 --retry-connrefused --retry-delay 1 --ssl-reqd \
-            --cacert \"$AUTHORITY\" --user \"$LOGIN\" --connect-to \"localhost:$PORT:[$address%25link0]:$PORT\" \
-            \"ftp://localhost:$PORT/f\"";
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--user", "--map-root-user", "--net", "--", "sh", "-c", script]);
-    unshare.env("SERVER", env!("CARGO_BIN_EXE_portcullis")).env("POLICY", server.policy());
-    unshare.env("AUTHORITY", server.authority()).env("PORT", port.to_string());
-    unshare.env("LOGIN", format!("alice:{}", crate::support::PASSWORD));
-    let ran = run(&mut unshare).done();
-    assert!(ran.text().ends_with("content"), "{ran:?}");
-    let record = server.wait_for_record("file.download", |_| true);
-    assert!(record.text("/src_endpoint/ip").unwrap().starts_with("fe80:"), "{record:?}");
-}

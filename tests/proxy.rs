@@ -80,6 +80,13 @@ fn curl_works_through_haproxy_with_a_header_on_every_connection() {
 }
 
 #[test]
+fn haproxy_works_as_the_document_sets_it_up() {
+    let server = behind("header").start();
+    let proxy = HaProxy::as_documented(&server);
+    moves_files(&server, &proxy, &["--ftp-pasv"]);
+}
+
+#[test]
 fn curl_works_through_haproxy_with_headers_on_control_connections_alone() {
     let server = behind("same-address").start();
     let proxy = HaProxy::start(&server, "send-proxy-v2", Some(""));

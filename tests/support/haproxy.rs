@@ -34,12 +34,30 @@ impl HaProxy {
             write!(config, "listen data\n bind {FRONT}:{first}-{last}\n server ftp {to} source {BACK} {data}\n")
                 .unwrap();
         }
+        Self::with(server, &config)
+    }
+
+    /// As docs/network.md has it, with the addresses and ports of the test.
+    pub fn as_documented(server: &Server) -> Self {
+        let document = include_str!("../../docs/network.md");
+        let from = document.find("    defaults\n").unwrap();
+        let lines = document[from..].lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+        let (first, last) = server.ports().passive();
+        let config = lines.collect::<Vec<_>>().join("\n") + "\n";
+        let config =
+            config.replace(":21 ", &format!(":{} ", server.port())).replace(":21\n", &format!(":{}\n", server.port()));
+        let config = config.replace("50000-50099", &format!("{first}-{last}"));
+        let config = config.replace("203.0.113.7", &FRONT.to_string()).replace("10.0.0.5", &BACK.to_string());
+        Self::with(server, &config.replace("10.0.0.20", &server.address().to_string()))
+    }
+
+    fn with(server: &Server, config: &str) -> Self {
         let path = server.scratch().join("haproxy.cfg");
         fs::write(&path, config).unwrap();
         let mut haproxy = Command::new("/usr/sbin/haproxy");
         haproxy.arg("-db").arg("-f").arg(&path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = haproxy.spawn().unwrap_or_else(|error| panic!("{error}: haproxy; tests/run installs it"));
-        let mut proxy = Self { child, front: (FRONT, port).into() };
+        let mut proxy = Self { child, front: (FRONT, server.port()).into() };
         let front = proxy.front;
         eventually("the proxy starts", || {
             let over = proxy.child.try_wait().unwrap();
