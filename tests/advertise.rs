@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use crate::support::dns::{NameServer, Say};
-use crate::support::{Data, Dial, Server, Wire, eventually, wire};
+use crate::support::{Data, Server, Wire, eventually, wire};
 
 const ONE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 const OTHER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);

@@ -7,13 +7,18 @@ use crate::clients::{content, curl, lftp, python, run, url};
 use crate::support::server::{Builder, done};
 use crate::support::{Data, Dial, PATIENCE, Server, Wire, wire};
 
-/// A server on `::1`. On a machine without IPv6, test and server get a network of their own, which
-/// has it.
+/// A server on `::1`. On a machine that has no IPv6, or none beyond this address (lftp looks for
+/// more before it uses any), test and server get a network of their own which has it.
 fn builder() -> Builder {
-    if TcpListener::bind("[::1]:0").is_err() {
+    let present = || {
+        let addresses = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+        TcpListener::bind("[::1]:0").is_ok() && addresses.lines().any(|line| !line.ends_with(" lo"))
+    };
+    if !present() {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
-            .unwrap_or_else(|error| panic!("this machine has no ::1; root could make a network that has: {error}"));
+            .unwrap_or_else(|error| panic!("this machine has no IPv6; root could make a network that has: {error}"));
         done(Command::new("ip").args(["link", "set", "lo", "up"]), "");
+        done(Command::new("ip").args(["address", "add", "2001:db8::1/128", "dev", "lo"]), "");
     }
     Server::builder().listen("::1").hostname("::1")
 }

@@ -10,9 +10,9 @@ use crate::support::haproxy::HaProxy;
 use crate::support::server::Builder;
 use crate::support::{Data, Dial, Ending, Record, Server, Wire, eventually, wire};
 
-/// The client of the tests with HAProxy.
+/// The client of the tests with a real proxy.
 const CLIENT: &str = "127.0.0.3";
-/// What HAProxy tells, where the tests speak for it.
+/// What that proxy tells, where the tests speak for it.
 const HEADER: &str = "PROXY TCP4 127.0.0.3 127.0.0.9 40000 21\r\n";
 
 /// A server behind a proxy that connects from 127.0.0.8.

@@ -159,16 +159,12 @@ fn resolvers(section: &Section<'_>, findings: &mut Findings) -> Vec<SocketAddr> 
     let mut list = Vec::new();
     for text in section.texts("resolvers", findings).unwrap_or_default() {
         let address = text.text.parse::<IpAddr>().map(|address| SocketAddr::new(address, NAME_SERVER_PORT));
-        match address.or_else(|_| text.text.parse::<SocketAddr>()) {
-            Ok(server) => list.push(server),
-            Err(_) => {
-                let message = format!("`{}` is no address of a name server", shown(text.text));
-                findings.error(
-                    text.place,
-                    message,
-                    "write it as \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\"",
-                );
-            }
+        if let Ok(server) = address.or_else(|_| text.text.parse::<SocketAddr>()) {
+            list.push(server);
+        } else {
+            let message = format!("`{}` is no address of a name server", shown(text.text));
+            let help = "write it as \"192.0.2.53\", \"192.0.2.53:5353\" or \"[2001:db8::53]:53\"";
+            findings.error(text.place, message, help);
         }
     }
     list

@@ -127,7 +127,7 @@ mod tests {
                 entry(Some("10.0.0.0/8"), Announced::Address(Ipv4Addr::new(10, 0, 0, 5))),
                 entry(Some("192.0.2.0/24"), Announced::Name("ftp.example.org".into())),
             ],
-            resolve_every: Duration::from_secs(60),
+            resolve_every: Duration::from_mins(1),
             resolvers: vec![],
         })
     }

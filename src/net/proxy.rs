@@ -147,7 +147,7 @@ fn addresses_in_text(text: &str) -> Option<Header> {
     let mut words = text.split(' ');
     match words.next()? {
         // What else stands there is to be ignored.
-        "UNKNOWN" => return Some(Header::Itself),
+        "UNKNOWN" => Some(Header::Itself),
         "TCP4" => client(words.next()?.parse::<Ipv4Addr>().ok()?, words.next()?.parse::<Ipv4Addr>().ok()?, &mut words),
         "TCP6" => client(words.next()?.parse::<Ipv6Addr>().ok()?, words.next()?.parse::<Ipv6Addr>().ok()?, &mut words),
         _ => None,

@@ -1,4 +1,4 @@
-//! A real proxy between a client and the server: HAProxy, on addresses of its own.
+//! A real proxy between a client and the server: `haproxy`, on addresses of its own.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,7 +21,7 @@ pub struct HaProxy {
 
 impl HaProxy {
     /// Forwards the server's control port, and its passive ports where `data` says how. Both are
-    /// options of HAProxy's `server` line, such as `send-proxy`.
+    /// options of its `server` line, such as `send-proxy`.
     pub fn start(server: &Server, control: &str, data: Option<&str>) -> Self {
         let (first, last) = server.ports().passive();
         let (port, to) = (server.port(), server.address());
@@ -70,11 +70,6 @@ impl HaProxy {
     /// Where clients find the server's control port.
     pub fn address(&self) -> SocketAddr {
         self.front
-    }
-
-    /// Where clients find one of its passive ports.
-    pub fn port(&self, port: u16) -> SocketAddr {
-        SocketAddr::new(self.front.ip(), port)
     }
 
     /// The address that the server sees.
