@@ -13,7 +13,7 @@
 //! | [`session`] | the server-PI: a state machine without I/O |
 //! | [`auth`] | password hashes, strength, throttling |
 //! | [`tls`] | TLS on both kinds of connections, and what binds them together |
-//! | [`net`] | listeners, passive ports, bounds on connections |
+//! | [`net`] | listeners, passive ports, bounds on connections, proxies, announced addresses |
 //! | [`store`] | rooted files: reading, listing, staged uploads, quotas |
 //! | [`config`] | reading the policy files: every problem at once |
 //! | [`daemon`] | the running server |

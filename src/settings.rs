@@ -1,7 +1,7 @@
 //! What the policy files come to: domain types, parsed, bounded and cross-checked by
 //! [`crate::config`]. Nothing that grants access has a default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -62,6 +62,29 @@ pub struct Listen {
     pub explicit: Vec<SocketAddr>,
     /// Sockets on which a session begins with the TLS handshake (commonly port 990).
     pub implicit: Vec<SocketAddr>,
+    /// The proxies that tell with a PROXY header who connects through them; the first that matches
+    /// counts. From any other address such a header is a foreign protocol.
+    pub proxies: Vec<Proxy>,
+}
+
+/// A proxy, or several, that tells with a PROXY header who connects through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// The addresses it connects from.
+    pub from: IpNet,
+    /// How the data connections of its clients come.
+    pub data: ProxyData,
+}
+
+/// How data connections come whose control connection came through a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyData {
+    /// Through the proxy, each with a header.
+    Header,
+    /// Through the proxy without a header: they come from the proxy's own address.
+    SameAddress,
+    /// Past the proxy, from the client's address.
+    Direct,
 }
 
 /// As whom the server runs, and how tightly confined.
@@ -136,6 +159,10 @@ pub struct Passive {
     /// What `PASV` announces, by client network; the first match counts. Where none matches, the
     /// local address of the control connection is announced.
     pub advertise: Vec<Advertise>,
+    /// How often the names among them are looked up.
+    pub resolve_every: Duration,
+    /// The name servers to ask; none means those of `/etc/resolv.conf`.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// An inclusive, non-empty range of unprivileged TCP ports.
@@ -153,7 +180,16 @@ pub struct Advertise {
     /// The clients meant; none means any.
     pub clients: Option<IpNet>,
     /// The address announced to them.
-    pub address: Ipv4Addr,
+    pub address: Announced,
+}
+
+/// What `PASV` announces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// This address; `0.0.0.0` means the one that the control connection uses.
+    Address(Ipv4Addr),
+    /// The address that this host name has at the time, lower case, without a dot at its end.
+    Name(Arc<str>),
 }
 
 /// How failed logins are slowed down.
@@ -345,10 +381,19 @@ impl PortRange {
 }
 
 impl Passive {
-    /// The address that `PASV` announces to a client.
-    pub fn advertised(&self, client: IpAddr) -> Option<Ipv4Addr> {
+    /// What `PASV` announces to a client.
+    pub fn advertised(&self, client: IpAddr) -> Option<&Announced> {
         let client = client.to_canonical();
         let meant = |entry: &&Advertise| entry.clients.is_none_or(|net| net.contains(&client));
-        self.advertise.iter().find(meant).map(|entry| entry.address)
+        self.advertise.iter().find(meant).map(|entry| &entry.address)
+    }
+
+    /// The host names that have to be looked up, each once.
+    pub fn names(&self) -> BTreeSet<Arc<str>> {
+        let name = |entry: &Advertise| match &entry.address {
+            Announced::Name(name) => Some(Arc::clone(name)),
+            Announced::Address(_) => None,
+        };
+        self.advertise.iter().filter_map(name).collect()
     }
 }

@@ -330,7 +330,30 @@ fn clients_of_different_addresses_share_one_port() {
     // The same address cannot have it twice, and hears why.
     let mut three = Dial::to(&server).from(1).login("alice");
     one.passive();
-    three.ask("EPSV", 425);
+    assert!(three.ask("EPSV", 425).text().contains("taken by your address"));
+}
+
+#[test]
+fn one_port_serves_many_addresses_at_once_and_each_again_and_again() {
+    let mut server = Server::builder().prepare();
+    let (first, _) = server.ports().passive();
+    server.override_with(&[&format!("passive.ports={first}-{first}")]);
+    server.start();
+    std::thread::scope(|scope| {
+        for last in 1..=8 {
+            let server = &server;
+            scope.spawn(move || {
+                let mut wire = Dial::to(server).from(last).tls(Version::Tls12).login("alice");
+                for round in 0..10 {
+                    let content = format!("{last} {round}");
+                    wire.store(&format!("STOR f{last}"), content.as_bytes());
+                    assert_eq!(wire.fetch(&format!("RETR f{last}")), content.as_bytes());
+                }
+            });
+        }
+    });
+    assert_eq!(server.records_of("file.download").len(), 80);
+    assert!(server.records_of("data.peer_mismatch").is_empty());
 }
 
 #[test]

@@ -13,6 +13,7 @@
 mod support;
 
 mod active;
+mod advertise;
 mod audit_log;
 mod binding;
 mod clients;
@@ -26,6 +27,7 @@ mod firewall;
 mod hashing;
 mod hello;
 mod interruptions;
+mod ipv6;
 mod large;
 mod limits;
 mod listings;
@@ -34,6 +36,7 @@ mod mirror;
 mod names;
 mod nat;
 mod password;
+mod proxy;
 mod quickstart;
 mod refusals;
 mod resumption;

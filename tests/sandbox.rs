@@ -61,6 +61,8 @@ enum Expect {
     Connect,
     /// The filter.
     Filter,
+    /// The filter, unless the plan has names to be looked up.
+    Datagram,
 }
 
 type Trial = (&'static str, Expect, fn(&Stage) -> io::Result<()>);
@@ -119,8 +121,13 @@ const TRIALS: &[Trial] = &[
     ("bind another port", Expect::Ports, |stage| TcpListener::bind(("127.0.0.1", stage.outside)).map(drop)),
     ("bind any port", Expect::Ports, |_| TcpListener::bind(("127.0.0.1", 0)).map(drop)),
     ("connect", Expect::Connect, |stage| TcpStream::connect(("127.0.0.1", stage.target)).map(drop)),
-    ("a UDP socket", Expect::Filter, |_| Socket::new(Domain::IPV4, Type::DGRAM, None).map(drop)),
-    ("a UDP socket of IPv6", Expect::Filter, |_| Socket::new(Domain::IPV6, Type::DGRAM, None).map(drop)),
+    ("a UDP socket", Expect::Datagram, |_| Socket::new(Domain::IPV4, Type::DGRAM, None).map(drop)),
+    ("a UDP socket of IPv6", Expect::Datagram, |_| {
+        Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).map(drop)
+    }),
+    ("a datagram socket of UDP-Lite", Expect::Filter, |_| {
+        Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::from(136))).map(drop)
+    }),
     ("a Unix stream socket", Expect::Filter, |_| Socket::new(Domain::UNIX, Type::STREAM, None).map(drop)),
     ("a Unix datagram socket", Expect::Filter, |_| Socket::new(Domain::UNIX, Type::DGRAM, None).map(drop)),
     ("a raw socket", Expect::Filter, |_| Socket::new(Domain::IPV4, Type::from(3), Some(Protocol::from(1))).map(drop)),
@@ -180,7 +187,7 @@ type Results = BTreeMap<String, i32>;
 
 fn parent() -> ExitCode {
     let root = rustix::process::geteuid().is_root();
-    let mut modes = vec!["enter", "enter-connect"];
+    let mut modes = vec!["enter", "enter-connect", "enter-look-up"];
     if root {
         modes.push("enter-as-other");
     } else {
@@ -205,10 +212,11 @@ fn parent() -> ExitCode {
             let (present, refusal) = match expect {
                 Expect::Works => (true, 0),
                 Expect::Connect if mode == "enter-connect" => (true, 0),
+                Expect::Datagram if mode == "enter-look-up" => (true, 0),
                 Expect::Files => (abi >= 1, EACCES),
                 Expect::Truncation => (abi >= 3, EACCES),
                 Expect::Ports | Expect::Connect => (abi >= 4, EACCES),
-                Expect::Filter => (results["seccomp"] == 1, EPERM),
+                Expect::Filter | Expect::Datagram => (results["seccomp"] == 1, EPERM),
             };
             if !present {
                 eprintln!("NOT PROVEN: {mode}: {name}: the kernel lacks the layer");
@@ -284,6 +292,7 @@ fn child(mode: &str) -> ExitCode {
         create_write: vec![stage.base.join("log")],
         bind_ports: vec![stage.inside..=stage.inside],
         connect: mode == "enter-connect",
+        look_up: mode == "enter-look-up",
         require: false,
     };
     match mode {

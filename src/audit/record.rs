@@ -55,8 +55,10 @@ pub struct SessionFacts {
     pub created_micros: i64,
     /// The client's address.
     pub client: SocketAddr,
-    /// The server's address.
+    /// The server's address, as the client used it.
     pub server: SocketAddr,
+    /// The proxy that told both.
+    pub proxy: Option<SocketAddr>,
     /// BLAKE3 of the policy files that decide in this session.
     pub policy: Arc<str>,
 }

@@ -10,7 +10,7 @@ use super::deployment::{Announced, Deployment, Settings};
 use super::{Failure, program, say};
 use crate::config::networks::{self, NetworkError};
 use crate::config::shell::word;
-use crate::config::{PortRange, RunAs, disk, server, system_accounts};
+use crate::config::{PortRange, RunAs, disk, passive, system_accounts};
 
 /// Write certificates and commented policy files for a deployment.
 ///
@@ -164,7 +164,7 @@ fn next_steps(arguments: &Arguments, settings: &Settings, deployment: &Deploymen
 }
 
 fn port_range(text: &str) -> Result<PortRange, String> {
-    server::port_range(text).map_err(|(message, help)| format!("{message}; {help}"))
+    passive::port_range(text).map_err(|(message, help)| format!("{message}; {help}"))
 }
 
 /// Reads a network as policy files take it.

@@ -65,6 +65,8 @@ numbers! {
     HASH_SECONDS              = "limits" "hash-seconds":             600,        1..=86_400 "seconds";
     HASH_WAIT_SECONDS         = "limits" "hash-wait-seconds":        30,         0..=3_600 "seconds";
 
+    RESOLVE_SECONDS           = "passive" "resolve-seconds":         60,         1..=86_400 "seconds";
+
     FREE_SPACE_FLOOR_BYTES    = "storage" "free-space-floor-bytes":  67_108_864, 0..=9_223_372_036_854_775_807 "bytes";
     PARTIAL_UPLOADS_HOURS     = "storage" "partial-uploads-hours":   24,         0..=8_760 "hours";
 
@@ -93,12 +95,13 @@ const TABLES: &[(&str, &[&str])] = &[
             "log",
         ],
     ),
-    ("listen", &["explicit", "implicit"]),
+    ("listen", &["explicit", "implicit", "proxies"]),
+    ("proxies", &["from", "data"]),
     ("process", &["user", "require-sandbox"]),
     ("tls", &["identities", "unknown-names", "minimum", "client-certificates", "data-binding"]),
     ("identities", &["names", "certificate", "key"]),
-    ("passive", &["ports", "advertise"]),
-    ("advertise", &["clients", "address"]),
+    ("passive", &["ports", "advertise", "resolvers"]),
+    ("advertise", &["clients", "address", "name"]),
     ("active", &["enabled"]),
     ("networks", &["allow", "deny", "allow-any", "named"]),
     ("exception", &["clients", "data-binding", "reason", "until"]),

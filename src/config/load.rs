@@ -18,7 +18,10 @@ use super::problem::{Problem, Problems, Subject};
 use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
-use super::{Config, PasswordChanges, Passwords, RunAs, certificate, changes, disk, limits, server, system_accounts};
+use super::{
+    Config, PasswordChanges, Passwords, RunAs, certificate, changes, disk, limits, listen, passive, server,
+    system_accounts,
+};
 use crate::policy::Policy;
 
 /// The file of the server's own settings.
@@ -226,12 +229,16 @@ fn sections(
     if networks_section.get("allow").is_none() {
         networks_section.missing("allow", "allow = [\"192.0.2.0/24\"]", findings);
     }
-    let listen = server::listen(&root.open("listen", findings), findings);
+    let listen_section = root.open("listen", findings);
+    let listen = listen::listen(&listen_section, &networks, findings);
+    if let Some(listen) = &listen {
+        listen::warn_of_allowed_proxies(listen, &allowed, &listen_section, findings);
+    }
     let process = server::process(&root.open("process", findings), &system_accounts::find, findings);
     let passwords_section = root.open("passwords", findings);
     let (passwords, password_days_max) = limits::passwords(&passwords_section, findings);
     let changes = changes::directory(&passwords_section, directory, findings);
-    let passive = server::passive(&root.open("passive", findings), listen.as_ref(), &networks, findings);
+    let passive = passive::passive(&root.open("passive", findings), listen.as_ref(), &networks, findings);
     let tls = identities::tls(&root.open("tls", findings), directory, findings);
     let active = root.open("active", findings).boolean("enabled", false, findings);
     let login = limits::login(&root.open("login", findings), findings);

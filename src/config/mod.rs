@@ -2,8 +2,8 @@
 //! and what to do about it.
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
-//! reads one table by the rules of `keys`; `server`, `identities`, `limits`, `networks`, `exceptions`
-//! and `users` make domain types of them; `changes` reads the passwords that users changed;
+//! reads one table by the rules of `keys`; `server`, `listen`, `identities`, `passive`, `limits`,
+//! `networks`, `exceptions` and `users` make domain types of them; `changes` reads the passwords that users changed;
 //! `certificate`, `disk` and `account` look at what they name; `directory` makes directories that
 //! are missing. All of them note what is wrong in `findings`, so that one reading reports every
 //! problem.
@@ -19,9 +19,11 @@ mod findings;
 mod identities;
 mod keys;
 mod limits;
+mod listen;
 pub(crate) mod load;
 pub mod networks;
 mod overrides;
+pub(crate) mod passive;
 pub mod problem;
 mod section;
 pub(crate) mod server;

@@ -1,51 +1,11 @@
-//! `server.toml`, but for numbers, networks and identities: sockets, process, passive ports, logs.
+//! `server.toml`, but for numbers, networks, sockets and identities: process, storage, logs.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::findings::{Findings, nearest, shown};
-use super::networks::Networks;
 use super::section::{Section, Text};
-use super::{Advertise, Audit, AuditSync, DigestKind, Listen, Log, Passive, PortRange, Process, RunAs, Storage, keys};
+use super::{Audit, AuditSync, DigestKind, Log, Process, RunAs, Storage, keys};
 use crate::proto::hash::{Algorithm, Offered};
-
-/// Ports below this need privileges that the running server does not have.
-const PORT_UNPRIVILEGED: u16 = 1024;
-
-/// `[listen]`: at least one socket.
-pub(super) fn listen(section: &Section<'_>, findings: &mut Findings) -> Option<Listen> {
-    let mut seen: Vec<SocketAddr> = Vec::new();
-    let mut given: usize = 0;
-    let mut sockets = |key: &str, findings: &mut Findings| -> Vec<SocketAddr> {
-        let mut list = Vec::new();
-        for text in section.texts(key, findings).unwrap_or_default() {
-            given = given.saturating_add(1);
-            let Ok(address) = text.text.parse::<SocketAddr>() else {
-                let message = format!("`{}` is no address with a port", shown(text.text));
-                findings.error(text.place, message, "write it as \"192.0.2.1:21\", \"0.0.0.0:21\" or \"[::]:21\"");
-                continue;
-            };
-            if address.port() != 0 && seen.contains(&address) {
-                let message = format!("{address} is there twice");
-                findings.error(text.place, message, "a socket is explicit or implicit, and listed once");
-            }
-            seen.push(address);
-            list.push(address);
-        }
-        list
-    };
-    let listen = Listen { explicit: sockets("explicit", findings), implicit: sockets("implicit", findings) };
-    if seen.is_empty() {
-        if section.get("explicit").is_none() && section.get("implicit").is_none() {
-            section.missing("explicit", "explicit = [\"0.0.0.0:21\", \"[::]:21\"]", findings);
-        } else if given == 0 {
-            let help = "for example: explicit = [\"0.0.0.0:21\", \"[::]:21\"]";
-            findings.error(section.place_of("explicit"), "the server listens nowhere", help);
-        }
-        return None;
-    }
-    Some(listen)
-}
 
 /// `[process]`, with the account looked up by `find`.
 pub(super) fn process(section: &Section<'_>, find: &dyn Fn(&str) -> Option<RunAs>, findings: &mut Findings) -> Process {
@@ -75,98 +35,6 @@ pub(super) fn path(text: Text<'_>, directory: &Path, findings: &mut Findings) ->
         return None;
     }
     Some(directory.join(text.text))
-}
-
-/// `[passive]`: the ports have to be stated, because a firewall has to agree with them.
-pub(super) fn passive(
-    section: &Section<'_>,
-    listen: Option<&Listen>,
-    networks: &Networks,
-    findings: &mut Findings,
-) -> Option<Passive> {
-    let advertise = advertise(section, networks, findings);
-    if section.get("ports").is_none() {
-        section.missing("ports", "ports = \"50000-50099\"", findings);
-    }
-    let text = section.text("ports", findings)?;
-    let ports = match port_range(text.text) {
-        Ok(ports) => ports,
-        Err((message, help)) => {
-            findings.error(text.place, message, help);
-            return None;
-        }
-    };
-    let sockets = listen.into_iter().flat_map(|listen| listen.explicit.iter().chain(&listen.implicit));
-    for socket in sockets.filter(|socket| ports.contains(socket.port())) {
-        let message = format!("the passive ports include {}, on which the server listens", socket.port());
-        findings.error(text.place, message, "choose a range without the ports of [listen]");
-    }
-    Some(Passive { ports, advertise })
-}
-
-/// Reads `FIRST-LAST`, or one port.
-///
-/// # Errors
-/// What is wrong, and what to do.
-pub(crate) fn port_range(text: &str) -> Result<PortRange, (String, String)> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let port = |text: &str| text.trim().parse::<u16>().ok();
-    let (Some(first), Some(last)) = (port(first), port(last)) else {
-        return Err((format!("`{}` is no range of ports", shown(text)), "write it as \"50000-50099\"".into()));
-    };
-    if first > last {
-        return Err(("the range ends before it begins".into(), format!("write \"{last}-{first}\"")));
-    }
-    if first < PORT_UNPRIVILEGED {
-        let help = format!("begin at {PORT_UNPRIVILEGED} or above");
-        return Err(("passive ports below 1024 belong to system services".into(), help));
-    }
-    Ok(PortRange { first, last })
-}
-
-fn advertise(section: &Section<'_>, networks: &Networks, findings: &mut Findings) -> Vec<Advertise> {
-    let mut list: Vec<Advertise> = Vec::new();
-    for table in section.tables("advertise", "advertise", findings).unwrap_or_default() {
-        if list.iter().any(|entry| entry.clients.is_none()) {
-            let help = "put the entry for \"any\" last: the first that matches counts";
-            findings.warning(table.place(), "no client gets this far", help);
-        }
-        let Some(text) = table.text("address", findings) else {
-            if table.get("address").is_none() {
-                table.missing("address", "{ clients = \"any\", address = \"203.0.113.7\" }", findings);
-            }
-            continue;
-        };
-        let address = match text.text.parse::<IpAddr>() {
-            Ok(IpAddr::V4(v4)) if is_announceable(v4) => v4,
-            Ok(IpAddr::V6(_)) => {
-                let help = "give an IPv4 address; IPv6 clients use EPSV, which announces none";
-                findings.error(text.place, "PASV announces IPv4 addresses only", help);
-                continue;
-            }
-            _ => {
-                let message = format!("`{}` is no address that a client could connect to", shown(text.text));
-                findings.error(text.place, message, "give the IPv4 address under which clients reach this server");
-                continue;
-            }
-        };
-        match table.text("clients", findings) {
-            Some(clients) if clients.text == "any" => list.push(Advertise { clients: None, address }),
-            Some(clients) => {
-                let found = networks.resolve(clients, findings);
-                list.extend(found.into_iter().map(|net| Advertise { clients: Some(net), address }));
-            }
-            None if table.get("clients").is_none() => {
-                table.missing("clients", "{ clients = \"any\", address = \"203.0.113.7\" }", findings);
-            }
-            None => {}
-        }
-    }
-    list
-}
-
-fn is_announceable(address: Ipv4Addr) -> bool {
-    !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast()
 }
 
 /// `[storage]`.

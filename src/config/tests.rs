@@ -124,6 +124,28 @@ fn groups_lend_permissions_and_exceptions_hold_their_place() {
 }
 
 #[test]
+fn names_and_proxies_come_to_what_they_say() {
+    let list = "explicit = [\"127.0.0.1:2121\"]\nproxies = [{ from = \"office\", data = \"direct\" }, \
+                { from = \"2001:db8::5\", data = \"header\" }]";
+    let server = SERVER.replace("explicit = [\"127.0.0.1:2121\"]", list).replace(
+        "ports = \"50000-50099\"",
+        "ports = \"50000-50099\"\nadvertise = [{ clients = \"office\", address = \"0.0.0.0\" }, \
+         { clients = \"any\", name = \"FTP.example.org.\" }]\nresolvers = [\"192.0.2.53\"]",
+    );
+    let judged = judge(&server, "", &[]);
+    let told = said(&judged);
+    assert!(told.contains("10.0.0.0/8 is allowed as a client") && told.contains("and is a proxy"), "{told}");
+    let config = judged.config.unwrap_or_else(|| panic!("{told}"));
+    let data: Vec<ProxyData> = config.listen.proxies.iter().map(|proxy| proxy.data).collect();
+    assert_eq!(data, [ProxyData::Direct, ProxyData::Header]);
+    let announced = |client: &str| config.passive.advertised(client.parse().unwrap()).cloned();
+    assert_eq!(announced("10.1.1.1"), Some(Announced::Address(std::net::Ipv4Addr::UNSPECIFIED)));
+    assert_eq!(announced("192.0.2.1"), Some(Announced::Name("ftp.example.org".into())));
+    assert_eq!(config.passive.resolvers, ["192.0.2.53:53".parse().unwrap()]);
+    assert_eq!(config.passive.resolve_every.as_secs(), 60);
+}
+
+#[test]
 fn overrides_change_the_file_and_are_named_where_they_are_wrong() {
     let set = |overrides: &[&str]| judge(SERVER, "", overrides);
     let changed = set(&["limits.idle-seconds=60", "passive.ports=50000-50010", "listen.explicit=[\"[::1]:21\"]"]);

@@ -1,5 +1,6 @@
 //! The answers to a session's questions: handshakes, passwords, ports, and the store.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +15,14 @@ use super::stopping::Stop;
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::net::passive::ReserveFault;
 use crate::policy::Principal;
+use crate::policy::binding::DataBinding;
 use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
 use crate::proto::ascii::ToWire;
 use crate::session::World;
 use crate::session::effect::{
-    Input, Listing, MoveFault, PassiveFault, PasswordCheck, PathFacts, Payload, Penalty, Placement, Prepared, Question,
-    QuotaFacts, StoreAnswer, StoreFault, StoreRequest, TransferOrder,
+    Input, Listing, MoveFault, PassiveFault, PassivePort, PasswordCheck, PathFacts, Payload, Penalty, Placement,
+    Prepared, Question, QuotaFacts, StoreAnswer, StoreFault, StoreRequest, TransferOrder,
 };
 use crate::store::{Entry, EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
 
@@ -164,25 +166,32 @@ impl Driver {
         let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);
         let (config, policy) = (&self.shared.config, self.shared.policy.get());
         let world = World { policy: &policy, now: jiff::Timestamp::now() };
+        let granted = policy.binding(principal, world.today()).level;
+        // Where all clients of a proxy share its address, that proves nothing.
+        let level = if self.route.is_of_a_shared_address() { granted.min(DataBinding::Principal) } else { granted };
         Some(LinkNeeds {
             tls: Arc::clone(tls),
-            level: policy.binding(principal, world.today()).level,
+            level,
             connect_time: config.limits.data_connect_time,
             handshake_time: config.limits.handshake_time,
         })
     }
 
-    async fn open_passive(&mut self) -> Result<u16, PassiveFault> {
+    async fn open_passive(&mut self) -> Result<PassivePort, PassiveFault> {
         let needs = self.link_needs().ok_or(PassiveFault::Unbindable)?;
-        let client = self.client.ip().to_canonical();
-        match self.shared.passive.reserve_within(self.server, client, PASSIVE_PORT_WAIT).await {
+        let (local, comer) = self.route.of_data();
+        match self.shared.passive.reserve_within(local, comer, PASSIVE_PORT_WAIT).await {
             Ok(reservation) => {
                 let port = reservation.port();
                 self.link = Link::passive(reservation, needs);
-                Ok(port)
+                let address = match self.route.server.ip().to_canonical() {
+                    IpAddr::V4(own) => self.shared.advertised.to(self.client.ip(), own),
+                    IpAddr::V6(_) => None,
+                };
+                Ok(PassivePort { port, address })
             }
             Err(ReserveFault::Exhausted) => {
-                warn!(%client, waited = ?PASSIVE_PORT_WAIT, "every passive port is taken by clients of this address");
+                warn!(client = %comer.address, waited = ?PASSIVE_PORT_WAIT, "every passive port is taken by clients of this address");
                 Err(PassiveFault::Exhausted)
             }
             Err(fault @ ReserveFault::Bind(_)) => {

@@ -23,6 +23,7 @@ use super::server::Shared;
 use super::sessions::Entered;
 use super::stopping::Stop;
 use crate::audit::record::Record;
+use crate::net::route::Route;
 use crate::policy::Principal;
 use crate::proto::line::LineBuffer;
 use crate::proto::reply::{Code, Reply};
@@ -52,7 +53,7 @@ pub(super) struct Driver {
     pub(super) session: Session,
     pub(super) entered: Entered,
     pub(super) client: SocketAddr,
-    pub(super) server: SocketAddr,
+    pub(super) route: Route,
     pub(super) tls: Option<Arc<SessionTls>>,
     pub(super) principal: Option<Principal>,
     pub(super) root: Option<Arc<Root>>,
@@ -84,8 +85,7 @@ impl Driver {
     pub(super) fn new(
         shared: Arc<Shared>,
         stream: tokio::net::TcpStream,
-        client: SocketAddr,
-        server: SocketAddr,
+        route: Route,
         session: Session,
         stop: watch::Receiver<Stop>,
     ) -> Self {
@@ -96,8 +96,8 @@ impl Driver {
             control: Control::Clear(stream),
             entered: shared.sessions.enter(Arc::clone(session.facts())),
             session,
-            client,
-            server,
+            client: route.client,
+            route,
             tls: None,
             principal: None,
             root: None,

@@ -4,6 +4,7 @@
 //! start and connections come in.
 
 mod answers;
+mod arrivals;
 mod buffers;
 mod control;
 mod current;
@@ -34,6 +35,7 @@ use crate::auth::changes::Changes;
 use crate::auth::hash;
 use crate::auth::verifier::Verifier;
 use crate::net::listener::{self, Listener};
+use crate::net::names::Names;
 use crate::settings::{Argon2Cost, Config};
 use crate::store::{Homes, StoreSettings};
 use crate::tls::ServerTls;
@@ -83,14 +85,16 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     }
     let changes = step("opening the changed passwords", passwords::open(&config))?;
     let bound = bind(&config)?;
-    // Inside the sandbox the system cannot be asked how many there are.
+    // Inside the sandbox, neither the files that name the name servers can be read, nor can the
+    // system be asked how many processors there are.
+    let names = has_names(&config).then(|| Names::read(&config.passive.resolvers));
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let report = step("entering the sandbox", sandbox::enter(&plan(&config)))?;
     for line in report.to_string().lines() {
         info!("{line}");
     }
     let guard = step("opening the log file", logging.start_file())?;
-    let opened = Opened { tls, log: opened, changes, bound };
+    let opened = Opened { tls, log: opened, changes, bound, names };
     let served = confined(config, opened, workers, &report, notice);
     drop(guard);
     served
@@ -103,11 +107,13 @@ struct Opened {
     changes: Option<Changes>,
     /// Listeners, and whether each is implicit.
     bound: Vec<(TcpListener, bool)>,
+    /// The name servers to ask, where an address is advertised by its name.
+    names: Option<Names>,
 }
 
 /// Everything that happens inside the sandbox.
 fn confined(config: Config, opened: Opened, workers: usize, report: &Report, notice: Notice) -> Result<(), StartError> {
-    let Opened { tls, log, changes, bound } = opened;
+    let Opened { tls, log, changes, bound, names } = opened;
     let (audit, writer) = step("starting the audit log", log.start())?;
     let runtime = step(
         "starting the runtime",
@@ -130,6 +136,9 @@ fn confined(config: Config, opened: Opened, workers: usize, report: &Report, not
         step("writing the audit log", record_start(&audit, &shared.config, report).await)?;
         let (stop, told) = watch::channel(Stop::No);
         tokio::spawn(signals.conduct(stop, drain));
+        if let Some(names) = names {
+            server::look_names_up(&shared, names).await;
+        }
         ready(&shared.config, notice);
         let strangers = shared.passive.strangers();
         server::serve(shared, listeners, strangers, &told).await;
@@ -141,6 +150,11 @@ fn confined(config: Config, opened: Opened, workers: usize, report: &Report, not
         stopped(&audit, writer);
     }
     result
+}
+
+/// Whether there are host names to be looked up while the server runs.
+fn has_names(config: &Config) -> bool {
+    !config.passive.names().is_empty()
 }
 
 /// Binds every listener before the privileges for it are gone.
@@ -167,6 +181,7 @@ fn plan(config: &Config) -> Plan {
         create_write,
         bind_ports: vec![config.passive.ports.first..=config.passive.ports.last],
         connect: config.active,
+        look_up: has_names(config),
         require: config.process.require_sandbox,
     }
 }

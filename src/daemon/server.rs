@@ -1,12 +1,10 @@
-//! What all sessions share, and the loops that accept connections: who may not come is turned away
-//! here, before a session exists.
+//! What all sessions share, the loops that accept connections, and what goes on beside them.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -14,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{error, warn};
 use ulid::Ulid;
 
+use super::arrivals::admit;
 use super::buffers::Buffers;
 use super::current::CurrentPolicy;
 use super::driver::Driver;
@@ -26,12 +25,14 @@ use crate::audit::sink::AuditLog;
 use crate::auth::changes::Changes;
 use crate::auth::throttle::Throttle;
 use crate::auth::verifier::Verifier;
-use crate::net::admission::{Admission, Permit, Refused};
-use crate::net::listener::{Arrival, Listener};
+use crate::net::admission::Admission;
+use crate::net::advertised::Advertised;
+use crate::net::listener::Listener;
+use crate::net::names::Names;
 use crate::net::passive::{PassivePorts, Stranger};
-use crate::policy::network::AddressVerdict;
+use crate::net::proxy::HEADERS_MAX;
+use crate::net::route::{Proxies, Route};
 use crate::proto::host::ServerName;
-use crate::proto::reply::{Code, Reply};
 use crate::session::{Session, Settings};
 use crate::settings::Config;
 use crate::store::Homes;
@@ -43,10 +44,10 @@ const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 const EXPIRY_PERIOD: Duration = Duration::from_hours(24);
 /// How long before its end the operator is told.
 const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long somebody who is turned away may take to hear it.
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// Connections that are being turned away at the same time; more are just closed.
 const REFUSALS_MAX: usize = 64;
+/// How long the first lookup of the advertised names may keep the server from its work.
+const FIRST_LOOKUP_TIME: Duration = Duration::from_secs(2);
 
 /// What every session uses.
 pub(super) struct Shared {
@@ -68,7 +69,11 @@ pub(super) struct Shared {
     pub(super) sessions: Arc<Sessions>,
     /// The places for hashes that clients ask for.
     pub(super) hashes: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
+    pub(super) advertised: Arc<Advertised>,
+    pub(super) proxies: Proxies,
+    /// Places for connections of proxies whose header is still to come.
+    pub(super) headers: Arc<Semaphore>,
+    pub(super) refusals: Arc<Semaphore>,
     flood: Mutex<FloodCounter>,
 }
 
@@ -87,7 +92,7 @@ impl Shared {
             tls: Arc::new(tls),
             names: config.tls.identities.iter().flat_map(|identity| identity.names.iter().cloned()).collect(),
             homes: Arc::new(homes),
-            passive: PassivePorts::new(config.passive.ports),
+            passive: PassivePorts::new(config.passive.ports, Proxies::new(&config.listen.proxies)),
             throttle: Throttle::new(&config.login),
             verifier,
             audit,
@@ -95,6 +100,9 @@ impl Shared {
             admission: Admission::new(&config.limits),
             sessions: Arc::default(),
             hashes: Arc::new(Semaphore::new(config.limits.hashes_parallel)),
+            advertised: Advertised::new(&config.passive),
+            proxies: Proxies::new(&config.listen.proxies),
+            headers: Arc::new(Semaphore::new(HEADERS_MAX)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             flood: Mutex::default(),
             config,
@@ -104,7 +112,12 @@ impl Shared {
     /// Records something that clients can cause at will, each on its own while they are few, and
     /// counted where they come in floods.
     /// Counts at once, and gives the records that are to be written.
-    fn count_refusal(&self, address: IpAddr, reason: &'static str, record: impl FnOnce() -> Record) -> Vec<Record> {
+    pub(super) fn count_refusal(
+        &self,
+        address: IpAddr,
+        reason: &'static str,
+        record: impl FnOnce() -> Record,
+    ) -> Vec<Record> {
         let (mut records, verdict) = {
             let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -125,7 +138,7 @@ impl Shared {
         self.record_all(records).await;
     }
 
-    async fn record_all(&self, records: Vec<Record>) {
+    pub(super) async fn record_all(&self, records: Vec<Record>) {
         for record in records {
             if let Err(fault) = self.audit.record(record).await {
                 warn!(%fault, "a refused connection is not recorded");
@@ -185,92 +198,11 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
-/// Begins a session for somebody who may come, and turns everybody else away.
-fn admit(
-    shared: &Arc<Shared>,
-    arrival: Arrival,
-    implicit: bool,
-    stop: &watch::Receiver<Stop>,
-    sessions: &mut JoinSet<()>,
-) {
-    let Arrival { stream, client, server } = arrival;
-    match judge(shared, client.ip()) {
-        Ok(permit) => {
-            let driver = driver(shared, stream, client, server, implicit, stop.clone());
-            sessions.spawn(async move {
-                driver.run().await;
-                drop(permit);
-            });
-        }
-        Err(reason) => {
-            // Every refusal is counted here and now; only the farewell depends on a place.
-            let records = shared.count_refusal(client.ip(), reason, || refused(client, reason));
-            let place = Arc::clone(&shared.refusals).try_acquire_owned().ok();
-            if place.is_none() && records.is_empty() {
-                return;
-            }
-            let shared = Arc::clone(shared);
-            sessions.spawn(async move {
-                shared.record_all(records).await;
-                if place.is_some() {
-                    turn_away(stream, implicit).await;
-                }
-            });
-        }
-    }
-}
-
-/// Whether an address may come, by policy, by its past, and by what is free.
-fn judge(shared: &Shared, client: IpAddr) -> Result<Permit, &'static str> {
-    match shared.policy.get().networks.judge(client) {
-        AddressVerdict::Allowed(_) => {}
-        AddressVerdict::Denied(_) => return Err("ip_denied"),
-        AddressVerdict::Unlisted => return Err("ip_not_allowed"),
-    }
-    let banned = shared.throttle.connection(client).is_err();
-    if banned && !shared.throttle.has_regulars(client) {
-        return Err("banned");
-    }
-    if !shared.audit.is_healthy() {
-        return Err("audit_unavailable");
-    }
-    // What came to be known there may come still, among few.
-    shared.admission.admit(client, banned).map_err(|refused| match refused {
-        Refused::PerAddress if banned => "banned",
-        refused => refused.reason(),
-    })
-}
-
-fn refused(client: SocketAddr, reason: &'static str) -> Record {
-    let mut record = Record::new(Event::ConnectionRefused).failed(reason);
-    record.codes = vec![Code::Unavailable.number()];
-    record
-        .with("source_ip", Detail::Text(client.ip().to_string()))
-        .with("source_port", Detail::Number(client.port().into()))
-}
-
-/// Says farewell to somebody who gets no session.
-async fn turn_away(mut stream: TcpStream, implicit: bool) {
-    let _ = timeout(REFUSAL_TIME, async {
-        if !implicit {
-            let mut line = Vec::new();
-            Reply::new(Code::Unavailable, "Service not available.").write(&mut line);
-            stream.write_all(&line).await?;
-        }
-        stream.shutdown().await?;
-        // What the client has sent meanwhile must not turn the farewell into a reset.
-        let mut scratch = [0; 256];
-        while stream.read(&mut scratch).await? > 0 {}
-        std::io::Result::Ok(())
-    })
-    .await;
-}
-
-fn driver(
+/// What serves a connection that may come.
+pub(super) fn driver(
     shared: &Arc<Shared>,
     stream: TcpStream,
-    client: SocketAddr,
-    server: SocketAddr,
+    route: Route,
     implicit: bool,
     stop: watch::Receiver<Stop>,
 ) -> Driver {
@@ -278,24 +210,20 @@ fn driver(
     let facts = Arc::new(SessionFacts {
         id: Ulid::generate().to_string(),
         created_micros: Timestamp::now().as_microsecond(),
-        client,
-        server,
+        client: route.client,
+        server: route.server,
+        proxy: route.proxy.map(|via| via.address),
         policy: Arc::clone(&config.fingerprint),
     });
-    let local = match server.ip() {
-        IpAddr::V4(address) => Some(address),
-        IpAddr::V6(_) => None,
-    };
     let settings = Settings {
         implicit,
-        passive_address: local.map(|address| config.passive.advertised(client.ip()).unwrap_or(address)),
         active: config.active,
         names: Arc::clone(&shared.names),
         failed_commands_max: config.limits.failed_commands,
         attempts_max: config.login.attempts_per_session.get(),
         hashes: config.storage.hashes,
     };
-    Driver::new(Arc::clone(shared), stream, client, server, Session::new(settings, facts), stop)
+    Driver::new(Arc::clone(shared), stream, route, Session::new(settings, facts), stop)
 }
 
 /// Lets expired counts and interrupted uploads go, and writes what was only counted.
@@ -334,13 +262,24 @@ fn ends_soon(expires: Timestamp, now: Timestamp) -> bool {
     expires.duration_since(now) < EXPIRY_WARNING
 }
 
+/// Looks the advertised names up, in the background from the second time on: the first clients
+/// should not find the server without its address. None is known where the name servers are late.
+pub(super) async fn look_names_up(shared: &Arc<Shared>, names: Names) {
+    let _ = timeout(FIRST_LOOKUP_TIME, shared.advertised.look_up(&names)).await;
+    let advertised = Arc::clone(&shared.advertised);
+    tokio::spawn(async move { advertised.keep_current(&names).await });
+}
+
 /// Records connections to passive ports from addresses that have nothing to do there.
 async fn record_strangers(shared: Arc<Shared>, mut strangers: mpsc::Receiver<Stranger>) {
     while let Some(stranger) = strangers.recv().await {
         let record = || {
-            let mut record = Record::new(Event::DataPeerMismatch).failed("no_reservation");
+            let mut record = Record::new(Event::DataPeerMismatch).failed(stranger.reason);
             record = record.with("source_ip", Detail::Text(stranger.peer.ip().to_string()));
             record = record.with("passive_port", Detail::Number(stranger.local.port().into()));
+            if let Some(proxy) = stranger.proxy {
+                record = record.with("proxy", Detail::Text(proxy.to_string()));
+            }
             record.with("unreported", Detail::Number(stranger.unreported))
         };
         let records = shared.count_refusal(stranger.peer.ip(), "data_peer_mismatch", record);

@@ -121,6 +121,7 @@ mod tests {
             created_micros: i64::from(port) * 1_000_000,
             client: ([192, 0, 2, 1], port).into(),
             server: ([192, 0, 2, 2], 21).into(),
+            proxy: None,
             policy: "0".into(),
         }));
         if let Some(user) = user {

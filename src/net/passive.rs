@@ -4,15 +4,18 @@
 //! The listener of a port is opened by its first reservation, and one task hands each connection
 //! to the reservation of the address it comes from, as long as that is held: several programs can
 //! share an address, and which connection is the right one shows only later. A connection from
-//! elsewhere is closed at once and takes nothing from anybody. The listener stays a while after its last reservation, so that
-//! a busy port is not bound for each transfer, and a client that connects late hears an end and
-//! no reset.
+//! elsewhere is closed at once and takes nothing from anybody. The listener stays a while after its
+//! last reservation, so that a busy port is not bound for each transfer, and a client that connects
+//! late hears an end and no reset.
+//!
+//! A connection from a proxy that tells for whom it connects is the one of whom it tells; it is
+//! handed on once its header was read, and meanwhile holds up nobody.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -20,11 +23,13 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use rand::RngExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::listener;
-use crate::settings::PortRange;
+use super::proxy::{self, Header, HeaderFault};
+use super::route::{Comer, Proxies, Via};
+use crate::settings::{PortRange, ProxyData};
 
 mod queue;
 
@@ -48,18 +53,25 @@ const REPORTS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 /// The passive ports of the server and who holds them.
 pub struct PassivePorts {
     range: PortRange,
+    proxies: Proxies,
     stay: Duration,
     state: Mutex<State>,
+    headers: Arc<Semaphore>,
     reports: mpsc::Sender<Stranger>,
     unread: Mutex<Option<mpsc::Receiver<Stranger>>>,
     report_rate: DefaultDirectRateLimiter,
 }
 
-/// A connection to a passive port from an address that holds no reservation of it.
+/// A connection to a passive port from an address that holds no reservation of it, or from a proxy
+/// that does not tell from which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stranger {
-    /// Where it came from.
+    /// What is wrong, in one word.
+    pub reason: &'static str,
+    /// Where it came from; behind a header, what that tells.
     pub peer: SocketAddr,
+    /// The proxy that told it.
+    pub proxy: Option<SocketAddr>,
     /// The port it came to, on this machine's address.
     pub local: SocketAddr,
     /// Reservations that waited on the port at the time.
@@ -90,7 +102,7 @@ impl fmt::Display for ReserveFault {
 pub struct Reservation {
     ports: Arc<PassivePorts>,
     local: SocketAddr,
-    client: IpAddr,
+    comer: Comer,
     arrivals: mpsc::Receiver<TcpStream>,
 }
 
@@ -98,30 +110,40 @@ pub struct Reservation {
 struct State {
     doors: HashMap<SocketAddr, Door>,
     /// By this machine's address, with no port, and the client.
-    held: HashMap<(SocketAddr, IpAddr), HashSet<u16>>,
+    held: HashMap<(SocketAddr, Comer), HashSet<u16>>,
     queues: queue::Queues,
     unreported: u64,
 }
 
+/// A connection's other end.
+#[derive(Clone, Copy)]
+struct Arrived {
+    peer: SocketAddr,
+    /// The proxy that told it.
+    via: Option<Via>,
+}
+
 /// An open port.
 struct Door {
-    waiting: HashMap<IpAddr, mpsc::Sender<TcpStream>>,
-    former: VecDeque<IpAddr>,
+    waiting: HashMap<Comer, mpsc::Sender<TcpStream>>,
+    former: VecDeque<Comer>,
     used: Instant,
 }
 
 impl PassivePorts {
-    /// Ports of the range, none open yet.
-    pub fn new(range: PortRange) -> Arc<Self> {
-        Self::with_stay(range, STAY)
+    /// Ports of the range, none open yet, to which these proxies connect too.
+    pub fn new(range: PortRange, proxies: Proxies) -> Arc<Self> {
+        Self::with_stay(range, proxies, STAY)
     }
 
-    fn with_stay(range: PortRange, stay: Duration) -> Arc<Self> {
+    fn with_stay(range: PortRange, proxies: Proxies, stay: Duration) -> Arc<Self> {
         let (reports, unread) = mpsc::channel(REPORTS_MAX);
         Arc::new(Self {
             range,
+            proxies,
             stay,
             state: Mutex::default(),
+            headers: Arc::new(Semaphore::new(proxy::HEADERS_MAX)),
             reports,
             unread: Mutex::new(Some(unread)),
             report_rate: RateLimiter::direct(Quota::per_second(REPORTS_PER_SECOND)),
@@ -135,26 +157,25 @@ impl PassivePorts {
     }
 
     /// Reserves a port on `local`, the address of this machine that the control connection uses (its
-    /// port is of no account, its IPv6 scope is kept), for `client`: any port that this client does
-    /// not hold, each as likely as the other. Must be called within the runtime.
+    /// port is of no account, its IPv6 scope is kept), for `comer`: any port that it does not hold
+    /// already, each as likely as the other. Must be called within the runtime.
     ///
     /// # Errors
     /// [`ReserveFault`]; never a port outside the range.
-    pub fn reserve(self: &Arc<Self>, local: SocketAddr, client: IpAddr) -> Result<Reservation, ReserveFault> {
-        let (local, client) = (with_port(listener::canonical(local), 0), client.to_canonical());
-        self.reserve_in(&mut self.lock(), local, client)
+    pub fn reserve(self: &Arc<Self>, local: SocketAddr, comer: impl Into<Comer>) -> Result<Reservation, ReserveFault> {
+        self.reserve_in(&mut self.lock(), with_port(listener::canonical(local), 0), comer.into())
     }
 
-    /// The same, for addresses in their own form and with no port.
+    /// The same, for an address of this machine in its own form and with no port.
     fn reserve_in(
         self: &Arc<Self>,
         state: &mut State,
         local: SocketAddr,
-        client: IpAddr,
+        comer: Comer,
     ) -> Result<Reservation, ReserveFault> {
         let mut taken = HashSet::new();
         loop {
-            let held = state.held.get(&(local, client));
+            let held = state.held.get(&(local, comer));
             let free = |port: u16| !taken.contains(&port) && !held.is_some_and(|held| held.contains(&port));
             let port = self.pick(free).ok_or(ReserveFault::Exhausted)?;
             let address = with_port(local, port);
@@ -171,7 +192,7 @@ impl PassivePorts {
                     Err(error) => return Err(ReserveFault::Bind(error)),
                 }
             }
-            return Ok(self.enter(state, address, client));
+            return Ok(self.enter(state, address, comer));
         }
     }
 
@@ -210,21 +231,56 @@ impl PassivePorts {
         Ok(Door { waiting: HashMap::new(), former: VecDeque::new(), used: Instant::now() })
     }
 
-    /// Hands a connection to whom it is for; gives it back where it is for nobody.
-    fn deliver(&self, local: SocketAddr, peer: SocketAddr, stream: TcpStream) -> Option<TcpStream> {
-        let client = peer.ip();
+    /// Takes a connection that arrived, and reads first who it is from where a proxy has to tell.
+    fn arrived(self: &Arc<Self>, local: SocketAddr, peer: SocketAddr, mut stream: TcpStream) {
+        let Some(via) = self.proxies.find(peer).filter(|via| via.data == ProxyData::Header) else {
+            return self.hand_over(local, Arrived::straight(peer), stream);
+        };
+        let Ok(place) = Arc::clone(&self.headers).try_acquire_owned() else {
+            self.report(&mut self.lock(), "proxy_headers_pending", local, Arrived::straight(peer));
+            return turn_away(&stream);
+        };
+        let ports = Arc::clone(self);
+        tokio::spawn(async move {
+            let header = proxy::read_header(&mut stream).await;
+            drop(place);
+            match header {
+                Ok(Header::Client { source, .. }) => {
+                    ports.hand_over(local, Arrived { peer: source, via: Some(via) }, stream);
+                }
+                Ok(Header::Itself) | Err(HeaderFault::Nothing) => turn_away(&stream),
+                Err(fault) => {
+                    ports.report(&mut ports.lock(), fault.reason(), local, Arrived::straight(peer));
+                    turn_away(&stream);
+                }
+            }
+        });
+    }
+
+    /// Hands a connection to whom it is for, or ends it.
+    fn hand_over(&self, local: SocketAddr, arrived: Arrived, stream: TcpStream) {
+        let comer = arrived.comer();
         let mut state = self.lock();
-        if let Some(waiting) = state.doors.get(&local).and_then(|door| door.waiting.get(&client)) {
-            return waiting.try_send(stream).err().map(mpsc::error::TrySendError::into_inner);
+        let door = state.doors.get(&local);
+        if let Some(waiting) = door.and_then(|door| door.waiting.get(&comer)) {
+            if let Err(untaken) = waiting.try_send(stream) {
+                turn_away(&untaken.into_inner());
+            }
+            return;
         }
-        let (waiting, former) =
-            state.doors.get(&local).map_or((0, false), |door| (door.waiting.len(), door.former.contains(&client)));
-        if !former {
-            let reported = self.report_rate.check().is_ok()
-                && self.reports.try_send(Stranger { peer, local, waiting, unreported: state.unreported }).is_ok();
-            state.unreported = if reported { 0 } else { state.unreported.saturating_add(1) };
+        if !door.is_some_and(|door| door.former.contains(&comer)) {
+            self.report(&mut state, "no_reservation", local, arrived);
         }
-        Some(stream)
+        drop(state);
+        turn_away(&stream);
+    }
+
+    fn report(&self, state: &mut State, reason: &'static str, local: SocketAddr, arrived: Arrived) {
+        let waiting = state.doors.get(&local).map_or(0, |door| door.waiting.len());
+        let proxy = arrived.via.map(|via| via.address);
+        let stranger = Stranger { reason, peer: arrived.peer, proxy, local, waiting, unreported: state.unreported };
+        let reported = self.report_rate.check().is_ok() && self.reports.try_send(stranger).is_ok();
+        state.unreported = if reported { 0 } else { state.unreported.saturating_add(1) };
     }
 
     /// Closes a port that nobody has used for a while, and gives back any other. The socket is
@@ -240,19 +296,29 @@ impl PassivePorts {
     }
 }
 
+impl Arrived {
+    fn straight(peer: SocketAddr) -> Self {
+        Self { peer, via: None }
+    }
+
+    fn comer(&self) -> Comer {
+        Comer { told_by: self.via.map(|via| via.entry), ..Comer::from(self.peer.ip()) }
+    }
+}
+
 impl State {
-    /// Takes a client's reservation of a port away, where it is there.
-    fn remove(&mut self, local: SocketAddr, client: IpAddr) -> bool {
+    /// Takes a reservation of a port away, where it is there.
+    fn remove(&mut self, local: SocketAddr, comer: Comer) -> bool {
         let Some(door) = self.doors.get_mut(&local) else { return false };
-        if door.waiting.remove(&client).is_none() {
+        if door.waiting.remove(&comer).is_none() {
             return false;
         }
         door.used = Instant::now();
-        if !door.former.contains(&client) {
+        if !door.former.contains(&comer) {
             door.former.truncate(FORMER_MAX.saturating_sub(1));
-            door.former.push_front(client);
+            door.former.push_front(comer);
         }
-        let holder = (with_port(local, 0), client);
+        let holder = (with_port(local, 0), comer);
         if let Some(held) = self.held.get_mut(&holder) {
             held.remove(&local.port());
             if held.is_empty() {
@@ -272,9 +338,7 @@ async fn attend(ports: Weak<PassivePorts>, local: SocketAddr, mut socket: TcpLis
         match accepted {
             Ok(Ok((stream, peer))) => {
                 failures = 0;
-                if let Some(unwanted) = ports.deliver(local, listener::canonical(peer), stream) {
-                    turn_away(&unwanted);
-                }
+                ports.arrived(local, listener::canonical(peer), stream);
             }
             Ok(Err(error)) => {
                 drop(ports);
@@ -311,7 +375,7 @@ impl Reservation {
         self.local.port()
     }
 
-    /// The next connection from the client's address. May be called again for further ones until
+    /// The next connection from where the client's come. May be called again for further ones until
     /// the reservation is dropped, so that a connection which proves not to be the client's own takes
     /// nothing from it. Losing the future loses no connection.
     ///
@@ -331,7 +395,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.ports.give_back(self.local, self.client);
+        self.ports.give_back(self.local, self.comer);
         self.arrivals.close();
         while let Ok(untaken) = self.arrivals.try_recv() {
             turn_away(&untaken);
@@ -347,7 +411,7 @@ impl fmt::Debug for PassivePorts {
 
 impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reservation").field("local", &self.local).field("client", &self.client).finish_non_exhaustive()
+        f.debug_struct("Reservation").field("local", &self.local).field("comer", &self.comer).finish_non_exhaustive()
     }
 }
 

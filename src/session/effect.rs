@@ -1,7 +1,7 @@
 //! What goes into a session and what comes out: inputs, effects, questions. The driver performs
 //! the effects in order, then answers the question, if there is one, with the next input.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub enum Input {
     /// The answer to [`Question::OpenHome`]: whether it could be opened.
     Home(bool),
     /// The answer to [`Question::OpenPassive`]: the port, or why there is none.
-    Passive(Result<u16, PassiveFault>),
+    Passive(Result<PassivePort, PassiveFault>),
     /// The answer to [`Question::Store`].
     Stored(Result<StoreAnswer, StoreFault>),
     /// The answer to [`Question::OwnSessions`].
@@ -198,6 +198,15 @@ pub struct Penalty {
     pub newly_banned: bool,
 }
 
+/// A passive port that is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassivePort {
+    /// Its number.
+    pub port: u16,
+    /// The address that `PASV` announces with it; none while that is not known.
+    pub address: Option<Ipv4Addr>,
+}
+
 /// Why no passive port could be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassiveFault {
@@ -205,6 +214,8 @@ pub enum PassiveFault {
     Exhausted,
     /// No port of the range could be bound.
     Unbindable,
+    /// The address that `PASV` has to announce is not known yet.
+    NoAddress,
 }
 
 /// What is asked of the store outside of transfers.

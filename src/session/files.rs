@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::attributes::Setting;
 use super::change::Changing;
-use super::effect::{Effect, Input, PassiveFault, PathFacts, Question, Step, StoreAnswer, StoreFault};
+use super::effect::{Effect, Input, PassiveFault, PassivePort, PathFacts, Question, Step, StoreAnswer, StoreFault};
 use super::hashing::{HashChoice, Hashing};
 use super::inspect::Looking;
 use super::parameters::Parameters;
@@ -281,15 +281,19 @@ impl Session {
         }
     }
 
-    fn passive_opened(&mut self, verb: Verb, port: Result<u16, PassiveFault>, step: &mut Step) {
-        let address = self.settings.passive_address;
+    fn passive_opened(&mut self, verb: Verb, opened: Result<PassivePort, PassiveFault>, step: &mut Step) {
         let State::Files(files) = &mut self.state else { return };
-        match port {
-            Ok(port) => {
+        let reply =
+            opened.and_then(|opened| super::transfer::passive_reply(verb, opened).ok_or(PassiveFault::NoAddress));
+        match reply {
+            Ok(reply) => {
                 files.data = DataState::Passive;
-                step.reply(super::transfer::passive_reply(verb, address, port));
+                step.reply(reply);
             }
-            Err(fault) => step.reply(refusal::passive(fault)),
+            Err(fault) => {
+                step.effects.push(Effect::CloseData);
+                step.reply(refusal::passive(fault));
+            }
         }
     }
 }

@@ -24,7 +24,6 @@ mod space;
 mod transfer;
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -59,8 +58,6 @@ const FOREIGN: [&[u8]; 9] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CON
 pub struct Settings {
     /// Whether TLS comes before the greeting.
     pub implicit: bool,
-    /// The address that `PASV` announces; none where the control connection is IPv6.
-    pub passive_address: Option<Ipv4Addr>,
     /// Whether `PORT` and `EPRT` work.
     pub active: bool,
     /// Every name of the server.
@@ -231,7 +228,11 @@ impl Session {
     }
 
     fn connected(&mut self, step: &mut Step) {
-        step.audit(self.record(Event::ConnectionAccepted));
+        let mut record = self.record(Event::ConnectionAccepted);
+        if let Some(proxy) = self.facts.proxy {
+            record = record.with("proxy", Detail::Text(proxy.to_string()));
+        }
+        step.audit(record);
         if self.settings.implicit {
             step.ask(Question::StartTls);
         } else {

@@ -59,6 +59,7 @@ pub(super) fn passive(fault: PassiveFault) -> Reply {
             "Every passive port is taken by your address; close a transfer or ask for a wider range."
         }
         PassiveFault::Unbindable => "No passive port can be opened; the operator's log says why.",
+        PassiveFault::NoAddress => "The address to announce is not known yet; use EPSV, or try again later.",
     };
     Reply::new(Code::NoDataConnection, text)
 }

@@ -1,10 +1,11 @@
 //! Data connections and what moves over them: `EPSV`, `PASV`, `EPRT`, `PORT`, `REST`, `ALLO`, the
 //! transfer commands, and how a transfer ends.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use super::effect::{
-    Effect, Listing, MoveFault, Moved, Payload, Placement, Prepared, Question, Step, StoreFault, TransferOrder,
+    Effect, Listing, MoveFault, Moved, PassivePort, Payload, Placement, Prepared, Question, Step, StoreFault,
+    TransferOrder,
 };
 use super::files::{DataState, Files, Waiting};
 use super::refusal::{self, Doing};
@@ -56,7 +57,7 @@ impl Session {
                 Err(_) => return step.reply(Reply::new(Code::BadArgument, "EPSV takes 1, 2, ALL or nothing.")),
             },
             Verb::Pasv => {
-                if self.settings.passive_address.is_none() {
+                if self.facts.server.ip().to_canonical().is_ipv6() {
                     return step.reply(Reply::new(Code::NoDataConnection, "PASV is for IPv4; use EPSV."));
                 }
             }
@@ -304,16 +305,17 @@ impl Session {
     }
 }
 
-/// The reply that tells a passive port (RFC 959 §5.4, RFC 2428 §3).
-pub(super) fn passive_reply(verb: Verb, address: Option<Ipv4Addr>, port: u16) -> Reply {
-    match address {
-        Some(address) if verb == Verb::Pasv => {
-            let [a, b, c, d] = address.octets();
-            let [high, low] = port.to_be_bytes();
-            Reply::new(Code::PassiveMode, format!("Entering Passive Mode ({a},{b},{c},{d},{high},{low})."))
-        }
-        _ => Reply::new(Code::ExtendedPassiveMode, format!("Entering Extended Passive Mode (|||{port}|)")),
+/// The reply that tells a passive port (RFC 959 §5.4, RFC 2428 §3); none where `PASV` has no address
+/// to tell.
+pub(super) fn passive_reply(verb: Verb, opened: PassivePort) -> Option<Reply> {
+    let port = opened.port;
+    if verb != Verb::Pasv {
+        let text = format!("Entering Extended Passive Mode (|||{port}|)");
+        return Some(Reply::new(Code::ExtendedPassiveMode, text));
     }
+    let [a, b, c, d] = opened.address?.octets();
+    let [high, low] = port.to_be_bytes();
+    Some(Reply::new(Code::PassiveMode, format!("Entering Passive Mode ({a},{b},{c},{d},{high},{low}).")))
 }
 
 /// The reply to an `ABOR` with nothing to abort.

@@ -116,14 +116,22 @@ pub fn digest(path: &Path) -> blake3::Hash {
 /// curl, told whom to trust and who it is; options and addresses are to follow.
 pub fn curl(server: &Server, user: &str) -> Command {
     let mut curl = Command::new("curl");
-    curl.args(["--disable", "--silent", "--show-error", "--ipv4", "--ssl-reqd", "--cacert"]).arg(server.authority());
+    let family = if server.address().is_ipv4() { "--ipv4" } else { "--ipv6" };
+    curl.args(["--disable", "--silent", "--show-error", family, "--ssl-reqd", "--cacert"]).arg(server.authority());
     curl.args(["--user", &format!("{user}:{PASSWORD}")]);
     curl
 }
 
+/// How clients call the server; the name `localhost` leads to IPv4 on every machine.
+fn host(server: &Server) -> String {
+    if server.address().is_ipv4() { "localhost".to_owned() } else { server.address().to_string() }
+}
+
 /// The address of a file or, ending in a slash, of a directory.
 pub fn url(server: &Server, path: &str) -> String {
-    format!("ftp://localhost:{}/{path}", server.port())
+    let host = host(server);
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    format!("ftp://{host}:{}/{path}", server.port())
 }
 
 /// lftp running these commands, of which every one has to succeed.
@@ -132,11 +140,13 @@ pub fn lftp(server: &Server, user: &str, commands: &str) -> Command {
     fs::create_dir_all(&home).unwrap();
     let script = format!(
         "set cmd:fail-exit true; set ftp:ssl-force true; set ftp:ssl-protect-data true; \
-         set ssl:ca-file \"{ca}\"; set ssl:check-hostname true; set dns:order inet; \
+         set ssl:ca-file \"{ca}\"; set ssl:check-hostname true; set dns:order {order}; \
          set net:max-retries 2; set net:timeout 15; set net:reconnect-interval-base 1; set net:persist-retries 0; \
-         open -u {user},{PASSWORD} -p {port} localhost; {commands}",
+         open -u {user},{PASSWORD} -p {port} {host}; {commands}",
         ca = server.authority().display(),
         port = server.port(),
+        host = host(server),
+        order = if server.address().is_ipv4() { "inet" } else { "inet6" },
     );
     let mut lftp = Command::new("lftp");
     // Its history, cache and background files belong to the test.
@@ -148,6 +158,7 @@ pub fn lftp(server: &Server, user: &str, commands: &str) -> Command {
 pub fn python(server: &Server, user: &str, script: &str) -> Command {
     let mut python = Command::new("python3");
     python.arg("-B").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/scripts").join(script));
+    python.env("FTPS_HOST", host(server));
     python.env("FTPS_PORT", server.port().to_string()).env("FTPS_USER", user).env("FTPS_PASSWORD", PASSWORD);
     python.env("FTPS_AUTHORITY", server.authority()).env("PYTHONUNBUFFERED", "1");
     python

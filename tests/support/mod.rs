@@ -1,9 +1,12 @@
 //! What the tests are written with: [`server`] starts the real binary in a directory of its own,
 //! [`wire`] speaks to it line by line and byte by byte, [`data`] is the other connection of FTP,
 //! [`tls`] the client's side of TLS, [`records`] reads the audit log, [`ports`] hands out ports,
-//! [`namespaces`] networks of their own.
+//! [`namespaces`] networks of their own; [`haproxy`] stands between client and server, and [`dns`]
+//! answers for names.
 
 pub mod data;
+pub mod dns;
+pub mod haproxy;
 pub mod namespaces;
 pub mod ports;
 pub mod records;

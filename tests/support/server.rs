@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -22,6 +23,7 @@ pub struct Server {
     overrides: Vec<String>,
     inside: Vec<String>,
     directory: TempDir,
+    address: IpAddr,
 }
 
 /// How a server is to be.
@@ -33,7 +35,8 @@ pub struct Builder {
     overrides: Vec<String>,
     allow_from: Option<String>,
     implicit: bool,
-    hostnames: Vec<String>,
+    address: Option<IpAddr>,
+    names: Vec<String>,
     inside: Vec<String>,
 }
 
@@ -99,17 +102,24 @@ impl Builder {
         self
     }
 
+    /// The address to listen on; 127.0.0.1 unless said otherwise.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        self.address = Some(address.parse().unwrap());
+        self
+    }
+
+    /// A name or address in the certificate, besides `localhost`.
+    #[must_use]
+    pub fn hostname(mut self, name: &str) -> Self {
+        self.names.push(name.to_owned());
+        self
+    }
+
     /// Whether to listen for implicit TLS, too.
     #[must_use]
     pub fn implicit(mut self) -> Self {
         self.implicit = true;
-        self
-    }
-
-    /// A name or address besides `localhost` that the certificate is for.
-    #[must_use]
-    pub fn hostname(mut self, name: &str) -> Self {
-        self.hostnames.push(name.to_owned());
         self
     }
 
@@ -130,20 +140,22 @@ impl Builder {
     /// Sets everything up without starting the server.
     pub fn prepare(mut self) -> Server {
         let directory = tempfile::Builder::new().prefix("portcullis-test-").tempdir().unwrap();
+        let address = self.address.unwrap_or(Ipv4Addr::LOCALHOST.into());
         let (overrides, inside) = (self.overrides, self.inside);
-        let server = Server { child: None, ports: PortBlock::claim(), overrides, inside, directory };
+        let server = Server { child: None, ports: PortBlock::claim(), overrides, inside, directory, address };
         let (first, last) = server.ports.passive();
         let mut init = portcullis();
         init.arg("init").arg(server.root());
-        init.args(["--listen", &format!("127.0.0.1:{}", server.ports.explicit())]);
+        init.args(["--listen", &SocketAddr::new(address, server.ports.explicit()).to_string()]);
         if self.implicit {
-            init.args(["--implicit", &format!("127.0.0.1:{}", server.ports.implicit())]);
+            init.args(["--implicit", &SocketAddr::new(address, server.ports.implicit()).to_string()]);
         }
         init.args(["--passive-ports", &format!("{first}-{last}"), "--hostname", "localhost"]);
-        for name in &self.hostnames {
+        for name in &self.names {
             init.args(["--hostname", name]);
         }
-        init.args(["--allow-from", self.allow_from.as_deref().unwrap_or("127.0.0.0/8")]);
+        let this_machine = if address.is_ipv4() { "127.0.0.0/8" } else { "::1" };
+        init.args(["--allow-from", self.allow_from.as_deref().unwrap_or(this_machine)]);
         done(&mut init, "");
         // Cheap hashes and short delays: tests of those state their own.
         server.change("server.toml", |toml| {
@@ -265,6 +277,11 @@ impl Server {
         let mut command = portcullis();
         command.arg("--policy").arg(self.policy());
         command
+    }
+
+    /// The address it listens on.
+    pub fn address(&self) -> IpAddr {
+        self.address
     }
 
     /// The port for explicit TLS.

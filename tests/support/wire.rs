@@ -19,7 +19,8 @@ pub type Tls = StreamOwned<ClientConnection, TcpStream>;
 #[derive(Clone, Debug)]
 pub struct Dial {
     server: SocketAddr,
-    source: Ipv4Addr,
+    source: IpAddr,
+    header: Vec<u8>,
     authority: PathBuf,
     version: Version,
     alpn: Vec<&'static [u8]>,
@@ -28,17 +29,17 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// To the server's port for explicit TLS, from 127.0.0.1, with TLS 1.3.
+    /// To the server's port for explicit TLS, from the same address, with TLS 1.3.
     pub fn to(server: &Server) -> Self {
         Self::to_port(server, server.port())
     }
 
     /// To another of its ports.
     pub fn to_port(server: &Server, port: u16) -> Self {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Self {
-            server: address,
-            source: Ipv4Addr::LOCALHOST,
+            server: SocketAddr::new(server.address(), port),
+            source: server.address(),
+            header: Vec::new(),
             authority: server.authority(),
             version: Version::Tls13,
             alpn: Vec::new(),
@@ -50,7 +51,21 @@ impl Dial {
     /// From 127.0.0.`last`.
     #[must_use]
     pub fn from(mut self, last: u8) -> Self {
-        self.source = Ipv4Addr::new(127, 0, 0, last);
+        self.source = Ipv4Addr::new(127, 0, 0, last).into();
+        self
+    }
+
+    /// To something else that leads to the server.
+    #[must_use]
+    pub fn through(mut self, address: SocketAddr) -> Self {
+        self.server = address;
+        self
+    }
+
+    /// With these bytes ahead of everything, as a proxy sends them.
+    #[must_use]
+    pub fn header(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.header = bytes.into();
         self
     }
 
@@ -90,12 +105,9 @@ impl Dial {
 
     /// Connects, and reads nothing yet.
     pub fn connect(&self) -> Wire {
-        Wire {
-            stream: Stream::Clear(connect(self.source, self.server)),
-            received: Vec::new(),
-            tls: self.config(&self.alpn),
-            dial: self.clone(),
-        }
+        let mut stream = connect(self.source, self.server);
+        stream.write_all(&self.header).unwrap();
+        Wire { stream: Stream::Clear(stream), received: Vec::new(), tls: self.config(&self.alpn), dial: self.clone() }
     }
 
     /// Connects and reads the greeting.

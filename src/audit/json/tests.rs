@@ -25,6 +25,7 @@ fn session(id: &str) -> Arc<SessionFacts> {
         created_micros: 1_795_329_300_000_999,
         client: "[::ffff:192.0.2.7]:51812".parse().unwrap(),
         server: "198.51.100.4:21".parse().unwrap(),
+        proxy: None,
         policy: Arc::from("cafe"),
     })
 }

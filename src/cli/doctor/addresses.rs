@@ -9,8 +9,8 @@ use rustls::pki_types::CertificateDer;
 use super::checks::Check;
 use super::probe::{self, Answer};
 use super::report::{Report, Severity};
-use super::{Examined, machine};
-use crate::settings::Advertise;
+use super::{Examined, machine, names};
+use crate::settings::{Advertise, Announced};
 
 /// Advertised addresses to which the way is tried, for the time that it takes.
 const TRIED_MAX: usize = 3;
@@ -59,14 +59,31 @@ fn overlap(a: &IpNet, b: &IpNet) -> bool {
 fn advertised(examined: &Examined<'_>, entry: &Advertise, report: &mut Report) {
     let check = Check::AddressAdvertised;
     let clients = entry.clients.map_or_else(|| "any client".to_owned(), |network| network.to_string());
-    let address = entry.address;
+    let address = match names::address(&entry.address, examined.config) {
+        Ok(address) => address,
+        Err(why) => {
+            let help = "PASV is refused until the name can be looked up, and EPSV works: mend the name in [passive] advertise, \
+                        the name servers of /etc/resolv.conf, or name others in [passive] resolvers";
+            report.add(check, Severity::Error, format!("{clients} is told {}: {why}", shown(&entry.address)), help);
+            return;
+        }
+    };
+    if address.is_unspecified() {
+        let help = "clients older than that use of it fail with PASV; EPSV works for all";
+        let told = format!("{clients} is told 0.0.0.0: the address of the control connection");
+        report.add(check, Severity::Note, told, help);
+        return;
+    }
     let allowed = &examined.config.policy.networks.allow;
     let outside = allowed
         .iter()
         .map(|rule| rule.network)
         .filter(|network| entry.clients.is_none_or(|clients| overlap(&clients, network)))
         .any(|network| is_outside(&entry.clients.map_or(network, |clients| narrower(clients, network))));
-    let told = format!("{clients} is told {address}");
+    let told = match &entry.address {
+        Announced::Address(_) => format!("{clients} is told {address}"),
+        Announced::Name(name) => format!("{clients} is told {address} ({name})"),
+    };
     match confined(address) {
         Some(kind) if is_documentation(address) => {
             let help = "write the address under which clients reach this server into [passive] advertise";
@@ -88,6 +105,13 @@ fn advertised(examined: &Examined<'_>, entry: &Advertise, report: &mut Report) {
             );
             report.add(check, Severity::Note, format!("{told}, which is not an address of this machine"), help);
         }
+    }
+}
+
+fn shown(announced: &Announced) -> String {
+    match announced {
+        Announced::Address(address) => address.to_string(),
+        Announced::Name(name) => format!("the address of {name}"),
     }
 }
 
@@ -183,8 +207,12 @@ fn path(examined: &Examined<'_>, shown: &[CertificateDer<'static>], report: &mut
         report.not_made(check, "the server has no IPv4 socket");
         return;
     };
-    let told: BTreeSet<Ipv4Addr> = examined.config.passive.advertise.iter().map(|entry| entry.address).collect();
-    for address in told.into_iter().take(TRIED_MAX) {
+    let entries = examined.config.passive.advertise.iter().take(TRIED_MAX);
+    let told: BTreeSet<Ipv4Addr> = entries
+        .filter_map(|entry| names::address(&entry.address, examined.config).ok())
+        .filter(|address| !address.is_unspecified())
+        .collect();
+    for address in told {
         let address = SocketAddr::new(address.into(), listener.port());
         match probe::ask(examined, address, implicit, shown) {
             Answer::Ours => report.ok(check, format!("{address} leads to this server")),

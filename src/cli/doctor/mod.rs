@@ -2,7 +2,7 @@
 //!
 //! `checks` names everything that is looked at, `report` is what was found. One file looks at each
 //! family: `system` (kernel, clock, firewall helpers), `process`, `ports`, `addresses`,
-//! `certificates`, `accounts`, `storage` (file systems), `trail` (the audit log). `machine` tells
+//! `certificates`, `accounts`, `storage` (file systems), `trail` (the audit log). `names` looks advertised names up, `machine` tells
 //! what the system knows, `probe` talks to the running server. Nothing on disk is changed.
 
 mod accounts;
@@ -10,6 +10,7 @@ mod addresses;
 mod certificates;
 mod checks;
 mod machine;
+mod names;
 mod ports;
 mod probe;
 mod process;

@@ -38,6 +38,8 @@ pub struct Plan {
     pub bind_ports: Vec<RangeInclusive<u16>>,
     /// Whether the server makes TCP connections itself (active mode).
     pub connect: bool,
+    /// Whether the server asks name servers, over UDP.
+    pub look_up: bool,
     /// Whether a kernel that lacks a layer is an error.
     pub require: bool,
 }
@@ -51,6 +53,8 @@ pub struct Report {
     pub landlock: Option<LandlockReport>,
     /// Whether system calls are filtered.
     pub seccomp: bool,
+    /// Whether the filter permits sockets of UDP, for name servers.
+    pub udp: bool,
 }
 
 /// Why the sandbox is not in force.
@@ -84,8 +88,8 @@ pub fn enter(plan: &Plan) -> Result<Report, SandboxError> {
     let rules = FileRules::open(plan)?;
     let privileges = privileges::drop_all(plan.run_as.as_ref())?;
     let landlock = filesystem::restrict(rules, plan)?;
-    let seccomp = syscalls::filter(plan.require)?;
-    Ok(Report { privileges, landlock, seccomp })
+    let seccomp = syscalls::filter(plan.require, plan.look_up)?;
+    Ok(Report { privileges, landlock, seccomp, udp: plan.look_up })
 }
 
 impl Report {
@@ -106,6 +110,7 @@ impl Report {
             ("sandbox_landlock_abi", Detail::Number(abi)),
             ("sandbox_landlock_ports", Detail::Flag(ports)),
             ("sandbox_seccomp", Detail::Flag(self.seccomp)),
+            ("sandbox_udp", Detail::Flag(self.udp)),
         ]
     }
 }
@@ -122,10 +127,15 @@ impl fmt::Display for Report {
                  security modules)"
             )?,
         }
-        f.write_str(if self.seccomp {
-            "system calls: filtered (no programs, no new processes, no sockets but TCP, no administration)"
-        } else {
-            "system calls: NOT filtered, as this kernel or processor offers no seccomp filter we can use"
+        f.write_str(match (self.seccomp, self.udp) {
+            (true, false) => {
+                "system calls: filtered (no programs, no new processes, no sockets but TCP, no administration)"
+            }
+            (true, true) => {
+                "system calls: filtered (no programs, no new processes, no sockets but TCP, and UDP for name servers, \
+                 no administration)"
+            }
+            (false, _) => "system calls: NOT filtered, as this kernel or processor offers no seccomp filter we can use",
         })
     }
 }

@@ -55,13 +55,14 @@ const REFUSED_HERE: &[libc::c_long] = &[];
 /// Where `socket` takes the kind, among flags.
 const SOCKET_KIND_MASK: u64 = 0xf;
 
-/// Installs the filter for the calling thread and all that it will start. False where there is no
-/// seccomp or no filter for this processor, and it is not required.
-pub(super) fn filter(required: bool) -> Result<bool, SandboxError> {
+/// Installs the filter for the calling thread and all that it will start, with sockets of UDP only
+/// where asked for. False where there is no seccomp or no filter for this processor, and it is not
+/// required.
+pub(super) fn filter(required: bool, udp: bool) -> Result<bool, SandboxError> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
         return missing(required);
     };
-    let programs = programs(arch).map_err(|error| SandboxError::Seccomp(error.into()))?;
+    let programs = programs(arch, udp).map_err(|error| SandboxError::Seccomp(error.into()))?;
     for program in &programs {
         match apply_filter(program) {
             Ok(()) => {}
@@ -82,14 +83,14 @@ fn lacking(error: &std::io::Error) -> bool {
 }
 
 /// The filters, each compiled. A call of another processor's numbering kills the process.
-fn programs(arch: TargetArch) -> Result<Vec<BpfProgram>, BackendError> {
+fn programs(arch: TargetArch, udp: bool) -> Result<Vec<BpfProgram>, BackendError> {
     let compile = |rules, answer: libc::c_int| {
         let answer = SeccompAction::Errno(answer.unsigned_abs());
         SeccompFilter::new(rules, SeccompAction::Allow, answer, arch)?.try_into()
     };
     let mut rules: BTreeMap<libc::c_long, Vec<SeccompRule>> =
         REFUSED.iter().chain(REFUSED_HERE).map(|&call| (call, Vec::new())).collect();
-    rules.insert(libc::SYS_socket, sockets_refused()?);
+    rules.insert(libc::SYS_socket, sockets_refused(udp)?);
     rules.insert(libc::SYS_clone, clones_refused()?);
     rules.insert(libc::SYS_ioctl, ioctls_refused()?);
     // `clone3` has its flags in memory, where a filter cannot look. Told that the kernel lacks it,
@@ -102,21 +103,29 @@ fn programs(arch: TargetArch) -> Result<Vec<BpfProgram>, BackendError> {
     Ok(programs)
 }
 
-/// Sockets of the internet families that are streams, of TCP and nothing else (SCTP and MPTCP are
-/// streams too, and Landlock does not see them).
-fn sockets_refused() -> Result<Vec<SeccompRule>, BackendError> {
-    let (stream, tcp) = (constant(libc::SOCK_STREAM), constant(libc::IPPROTO_TCP));
-    let mut refused = vec![
-        SeccompRule::new(vec![
-            argument(0, SeccompCmpOp::Ne, constant(libc::AF_INET))?,
-            argument(0, SeccompCmpOp::Ne, constant(libc::AF_INET6))?,
-        ])?,
-        SeccompRule::new(vec![argument(2, SeccompCmpOp::Ne, 0)?, argument(2, SeccompCmpOp::Ne, tcp)?])?,
-    ];
-    // No comparison says "under the mask not equal": so each bit of the kind that is not as a
-    // stream has it.
-    for bit in (0..u64::BITS).map(|n| 1_u64.wrapping_shl(n)).filter(|bit| bit & SOCKET_KIND_MASK != 0) {
-        refused.push(SeccompRule::new(vec![argument(1, SeccompCmpOp::MaskedEq(bit), !stream & bit)?])?);
+/// All sockets but those of the internet families that are streams of TCP (SCTP and MPTCP are
+/// streams too, and Landlock does not see them), and where asked for, datagrams of UDP.
+fn sockets_refused(udp: bool) -> Result<Vec<SeccompRule>, BackendError> {
+    let (stream, datagram) = (constant(libc::SOCK_STREAM), constant(libc::SOCK_DGRAM));
+    let mut refused = vec![SeccompRule::new(vec![
+        argument(0, SeccompCmpOp::Ne, constant(libc::AF_INET))?,
+        argument(0, SeccompCmpOp::Ne, constant(libc::AF_INET6))?,
+    ])?];
+    let mut kinds = vec![(stream, libc::IPPROTO_TCP)];
+    if udp {
+        kinds.push((datagram, libc::IPPROTO_UDP));
+    }
+    // Of each kind, every protocol but the usual one, by its number or by none.
+    for (kind, protocol) in &kinds {
+        refused.push(SeccompRule::new(vec![
+            argument(1, SeccompCmpOp::MaskedEq(SOCKET_KIND_MASK), *kind)?,
+            argument(2, SeccompCmpOp::Ne, 0)?,
+            argument(2, SeccompCmpOp::Ne, constant(*protocol))?,
+        ])?);
+    }
+    let others = (0..=SOCKET_KIND_MASK).filter(|kind| kinds.iter().all(|(permitted, _)| permitted != kind));
+    for kind in others {
+        refused.push(SeccompRule::new(vec![argument(1, SeccompCmpOp::MaskedEq(SOCKET_KIND_MASK), kind)?])?);
     }
     Ok(refused)
 }
@@ -182,7 +191,7 @@ mod tests {
     #[test]
     fn the_filters_compile_for_every_processor_we_serve() {
         for arch in [TargetArch::x86_64, TargetArch::aarch64] {
-            for program in programs(arch).unwrap() {
+            for program in [false, true].iter().flat_map(|udp| programs(arch, *udp).unwrap()) {
                 assert!(program.len() < 4096, "the kernel takes no longer ones");
             }
         }

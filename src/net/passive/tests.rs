@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::settings::Proxy;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SOON: Duration = Duration::from_secs(5);
@@ -41,9 +42,9 @@ async fn arrives(reservation: &mut Reservation) -> TcpStream {
 #[tokio::test]
 async fn two_clients_share_the_only_port() {
     let range = range(21_000, 1);
-    let ports = PassivePorts::new(range);
+    let ports = PassivePorts::new(range, Proxies::default());
     let mut one = ports.reserve(local(), loopback(1)).unwrap();
-    let mut two = ports.reserve(local(), "::ffff:127.0.0.2".parse().unwrap()).unwrap();
+    let mut two = ports.reserve(local(), "::ffff:127.0.0.2".parse::<IpAddr>().unwrap()).unwrap();
     assert_eq!((one.port(), two.port()), (range.first, range.first));
     assert!(matches!(ports.reserve(local(), loopback(1)), Err(ReserveFault::Exhausted)));
     assert_eq!((ports.in_use(), ports.open_ports()), (2, 1));
@@ -64,7 +65,7 @@ async fn two_clients_share_the_only_port() {
 
 #[tokio::test]
 async fn a_connection_that_came_first_takes_nothing_from_the_right_one() {
-    let ports = PassivePorts::new(range(21_300, 1));
+    let ports = PassivePorts::new(range(21_300, 1), Proxies::default());
     let mut reservation = ports.reserve(local(), loopback(1)).unwrap();
     let mut others = Vec::new();
     for _ in 0..3 {
@@ -79,7 +80,7 @@ async fn a_connection_that_came_first_takes_nothing_from_the_right_one() {
 
 #[tokio::test]
 async fn connections_that_nobody_takes_are_bounded_and_end() {
-    let ports = PassivePorts::new(range(21_400, 1));
+    let ports = PassivePorts::new(range(21_400, 1), Proxies::default());
     let reservation = ports.reserve(local(), loopback(1)).unwrap();
     let mut held = Vec::new();
     for _ in 0..UNTAKEN_MAX {
@@ -95,15 +96,15 @@ async fn connections_that_nobody_takes_are_bounded_and_end() {
 
 #[tokio::test]
 async fn the_scope_of_a_link_local_address_is_kept() {
-    let ports = PassivePorts::new(range(21_500, 1));
+    let ports = PassivePorts::new(range(21_500, 1), Proxies::default());
     let control = SocketAddr::V6(std::net::SocketAddrV6::new(std::net::Ipv6Addr::LOCALHOST, 21, 0, 1));
-    let reservation = ports.reserve(control, "::1".parse().unwrap()).unwrap();
+    let reservation = ports.reserve(control, IpAddr::from(std::net::Ipv6Addr::LOCALHOST)).unwrap();
     assert!(matches!(reservation.local, SocketAddr::V6(local) if local.scope_id() == 1), "{:?}", reservation.local);
 }
 
 #[tokio::test]
 async fn a_stranger_is_turned_away_and_the_rightful_client_still_served() {
-    let ports = PassivePorts::new(range(21_100, 1));
+    let ports = PassivePorts::new(range(21_100, 1), Proxies::default());
     let mut reports = ports.strangers().unwrap();
     assert!(ports.strangers().is_none());
     let mut reservation = ports.reserve(local(), loopback(1)).unwrap();
@@ -124,7 +125,7 @@ async fn a_stranger_is_turned_away_and_the_rightful_client_still_served() {
 
 #[tokio::test]
 async fn reports_are_bounded_and_the_rest_counted() {
-    let ports = PassivePorts::new(range(21_200, 1));
+    let ports = PassivePorts::new(range(21_200, 1), Proxies::default());
     let mut reports = ports.strangers().unwrap();
     let reservation = ports.reserve(local(), loopback(1)).unwrap();
     for _ in 0..50 {
@@ -142,7 +143,7 @@ async fn reports_are_bounded_and_the_rest_counted() {
 #[tokio::test]
 async fn ports_are_spread_evenly_and_stay_in_the_range() {
     let range = range(22_000, 10);
-    let ports = PassivePorts::new(range);
+    let ports = PassivePorts::new(range, Proxies::default());
     let mut counts: BTreeMap<u16, f64> = BTreeMap::new();
     let rounds = 5_000;
     for _ in 0..rounds {
@@ -157,7 +158,7 @@ async fn ports_are_spread_evenly_and_stay_in_the_range() {
 
 #[tokio::test]
 async fn five_hundred_reservations() {
-    let ports = PassivePorts::new(range(23_000, 50));
+    let ports = PassivePorts::new(range(23_000, 50), Proxies::default());
     let mut held = Vec::new();
     for client in 1..=10 {
         let of_client: Vec<_> = (0..50).map(|_| ports.reserve(local(), loopback(client)).unwrap()).collect();
@@ -181,7 +182,7 @@ async fn taken_ports_are_skipped_and_errors_told_apart() {
     let range = range(24_000, 3);
     let _taken: Vec<_> =
         (range.first..range.last).map(|port| std::net::TcpListener::bind((LOCAL, port)).unwrap()).collect();
-    let ports = PassivePorts::new(range);
+    let ports = PassivePorts::new(range, Proxies::default());
     let only = ports.reserve(local(), loopback(1)).unwrap();
     assert_eq!(only.port(), range.last);
     assert!(matches!(ports.reserve(local(), loopback(1)), Err(ReserveFault::Exhausted)));
@@ -191,7 +192,7 @@ async fn taken_ports_are_skipped_and_errors_told_apart() {
 
 #[tokio::test]
 async fn an_unused_port_is_closed_after_a_while() {
-    let ports = PassivePorts::with_stay(range(24_100, 1), Duration::from_millis(30));
+    let ports = PassivePorts::with_stay(range(24_100, 1), Proxies::default(), Duration::from_millis(30));
     let mut reservation = ports.reserve(local(), loopback(1)).unwrap();
     sleep(Duration::from_millis(150)).await;
     assert_eq!(ports.open_ports(), 1, "not while somebody waits");
@@ -212,7 +213,7 @@ async fn an_unused_port_is_closed_after_a_while() {
 
 #[tokio::test]
 async fn who_waits_for_a_port_gets_it_in_turn() {
-    let ports = PassivePorts::new(range(24_200, 2));
+    let ports = PassivePorts::new(range(24_200, 2), Proxies::default());
     let mut held = vec![ports.reserve(local(), loopback(1)).unwrap(), ports.reserve(local(), loopback(1)).unwrap()];
     let (served, mut order) = mpsc::unbounded_channel();
     for number in 0..20 {
@@ -228,7 +229,11 @@ async fn who_waits_for_a_port_gets_it_in_turn() {
             tokio::task::yield_now().await;
         }
     }
-    assert_eq!(ports.reserve_within(local(), loopback(2), SOON).await.unwrap().client, loopback(2), "others need not");
+    assert_eq!(
+        ports.reserve_within(local(), loopback(2), SOON).await.unwrap().comer.address,
+        loopback(2),
+        "others need not"
+    );
     assert!(order.try_recv().is_err());
     held.clear();
     for number in 0..20 {
@@ -244,7 +249,7 @@ async fn who_waits_for_a_port_gets_it_in_turn() {
 
 #[tokio::test]
 async fn who_stops_waiting_keeps_no_port_from_the_next() {
-    let ports = PassivePorts::new(range(24_300, 1));
+    let ports = PassivePorts::new(range(24_300, 1), Proxies::default());
     let held = ports.reserve(local(), loopback(1)).unwrap();
     let brief = ports.reserve_within(local(), loopback(1), Duration::from_millis(20)).await;
     assert!(matches!(brief, Err(ReserveFault::Exhausted)));
@@ -255,6 +260,64 @@ async fn who_stops_waiting_keeps_no_port_from_the_next() {
     // The port is on its way to the first of them as it goes.
     drop(held);
     drop(lost);
-    assert_eq!(timeout(SOON, next).await.unwrap().unwrap().client, loopback(1));
+    assert_eq!(timeout(SOON, next).await.unwrap().unwrap().comer.address, loopback(1));
     assert_eq!((ports.in_use(), ports.queued()), (0, 0));
+}
+
+/// The proxy of these tests connects from 127.0.0.9.
+fn behind_a_proxy(first: u16, data: ProxyData) -> (Arc<PassivePorts>, Via) {
+    let proxies = Proxies::new(&[Proxy { from: loopback(9).into(), data }]);
+    let via = proxies.find(SocketAddr::new(loopback(9), 1)).unwrap();
+    (PassivePorts::new(range(first, 1), proxies), via)
+}
+
+#[tokio::test]
+async fn behind_headers_each_client_has_its_own_reservation() {
+    let (ports, via) = behind_a_proxy(21_600, ProxyData::Header);
+    let mut reports = ports.strangers().unwrap();
+    let comer = |last: u8| Comer { address: IpAddr::from([192, 0, 2, last]), told_by: Some(via.entry) };
+    let mut one = ports.reserve(local(), comer(1)).unwrap();
+    let mut two = ports.reserve(local(), comer(2)).unwrap();
+    assert_eq!(one.port(), two.port());
+    let from = async |header: &str| {
+        let mut stream = connect(loopback(9), one.port()).await;
+        stream.write_all(header.as_bytes()).await.unwrap();
+        stream
+    };
+    let slow = from("PROXY TCP4 192.0.2.1").await;
+    let _second = from("PROXY TCP4 192.0.2.2 127.0.0.1 4000 50000\r\n2").await;
+    assert_eq!(arrives(&mut two).await.read_u8().await.unwrap(), b'2', "though another still tells who it is");
+    let mut stranger = from("PROXY TCP4 192.0.2.3 127.0.0.1 4000 50000\r\n").await;
+    assert_eq!(timeout(SOON, stranger.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+    let report = timeout(SOON, reports.recv()).await.unwrap().unwrap();
+    assert_eq!((report.reason, report.peer.ip()), ("no_reservation", IpAddr::from([192, 0, 2, 3])));
+    assert_eq!(report.proxy.map(|proxy| proxy.ip()), Some(loopback(9)));
+    let mut mute = from("USER alice\r\n").await;
+    assert_eq!(timeout(SOON, mute.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+    assert_eq!(timeout(SOON, reports.recv()).await.unwrap().unwrap().reason, "proxy_header_missing");
+    drop(slow);
+    let _first = from("PROXY TCP4 192.0.2.1 127.0.0.1 4000 50000\r\n1").await;
+    assert_eq!(arrives(&mut one).await.read_u8().await.unwrap(), b'1');
+}
+
+#[tokio::test]
+async fn nobody_gets_past_the_proxy_to_what_is_reserved_behind_it() {
+    let (ports, via) = behind_a_proxy(21_700, ProxyData::Header);
+    let mut reports = ports.strangers().unwrap();
+    let comer = Comer { address: loopback(2), told_by: Some(via.entry) };
+    let mut reservation = ports.reserve(local(), comer).unwrap();
+    let mut past = connect(loopback(2), reservation.port()).await;
+    assert_eq!(timeout(SOON, past.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+    assert_eq!(timeout(SOON, reports.recv()).await.unwrap().unwrap().peer.ip(), loopback(2));
+    assert!(timeout(Duration::from_millis(20), reservation.accept()).await.is_err());
+}
+
+#[tokio::test]
+async fn without_headers_the_proxys_own_address_holds_the_reservations() {
+    let (ports, via) = behind_a_proxy(21_800, ProxyData::SameAddress);
+    let mut reservation = ports.reserve(local(), via.address.ip()).unwrap();
+    assert!(matches!(ports.reserve(local(), via.address.ip()), Err(ReserveFault::Exhausted)), "one port, one session");
+    let mut client = connect(loopback(9), reservation.port()).await;
+    client.write_all(b"PROXY").await.unwrap();
+    assert_eq!(arrives(&mut reservation).await.read_u8().await.unwrap(), b'P', "no header is looked for");
 }

@@ -14,8 +14,8 @@ use crate::policy::permission::PermissionSet;
 use crate::proto::host::ServerName;
 use crate::proto::path::VirtualPath;
 use crate::session::effect::{
-    HashOrder, Hashed, HashedPart, MoveFault, Moved, OwnSessions, PasswordCheck, PasswordFault, PathFacts, Payload,
-    Penalty, Prepared, StoreAnswer, StoreFault, StoreRequest,
+    HashOrder, Hashed, HashedPart, MoveFault, Moved, OwnSessions, PassivePort, PasswordCheck, PasswordFault, PathFacts,
+    Payload, Penalty, Prepared, StoreAnswer, StoreFault, StoreRequest,
 };
 use crate::session::*;
 
@@ -96,7 +96,6 @@ impl Dialogue {
     pub(super) fn with(permissions: PermissionSet, active: bool) -> Self {
         let settings = Settings {
             implicit: false,
-            passive_address: Some(Ipv4Addr::LOCALHOST),
             active,
             names: names(),
             failed_commands_max: 10,
@@ -108,6 +107,7 @@ impl Dialogue {
             created_micros: 0,
             client: "192.0.2.7:4000".parse().unwrap(),
             server: "192.0.2.1:21".parse().unwrap(),
+            proxy: None,
             policy: "0".into(),
         };
         let session = Session::new(settings, Arc::new(facts));
@@ -164,7 +164,9 @@ impl Dialogue {
                 Input::Penalty(Penalty { delay: Duration::ZERO, banned: None, newly_banned: false })
             }
             Question::OpenHome(_) => Input::Home(true),
-            Question::OpenPassive => Input::Passive(Ok(50_000)),
+            Question::OpenPassive => {
+                Input::Passive(Ok(PassivePort { port: 50_000, address: Some(std::net::Ipv4Addr::LOCALHOST) }))
+            }
             Question::Store(StoreRequest::Facts(grant) | StoreRequest::SetAttributes(grant, _)) => {
                 Input::Stored(match grant.path().as_str() {
                     "/missing" => Err(StoreFault::NotFound),

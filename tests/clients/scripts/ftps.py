@@ -26,10 +26,10 @@ def context(version=None):
     return made
 
 
-def login(kind=Resuming, version=None, passive="PASV", encoding="utf-8", host="localhost", source=None):
+def login(kind=Resuming, version=None, passive="PASV", encoding="utf-8", host=None, source=None):
     """A session that is logged in and protects its data connections."""
     ftp = kind(context=context(version), timeout=20, encoding=encoding)
-    ftp.connect(host, int(os.environ["FTPS_PORT"]), source_address=source and (source, 0))
+    ftp.connect(host or os.environ["FTPS_HOST"], int(os.environ["FTPS_PORT"]), source_address=source and (source, 0))
     ftp.login(os.environ["FTPS_USER"], os.environ["FTPS_PASSWORD"])
     if version:
         assert ftp.sock.version() == "TLSv" + version, ftp.sock.version()
