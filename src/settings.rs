@@ -89,6 +89,8 @@ pub struct Tls {
     pub names: Vec<String>,
     /// The least version negotiated.
     pub minimum: TlsVersion,
+    /// Whether TLS 1.2 needs the extended master secret (RFC 7627).
+    pub require_extended_master_secret: bool,
 }
 
 /// A TLS version that the server offers.

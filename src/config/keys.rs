@@ -92,7 +92,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ),
     ("listen", &["explicit", "implicit"]),
     ("process", &["user", "require-sandbox"]),
-    ("tls", &["identities", "minimum", "client-certificates", "data-binding"]),
+    ("tls", &["identities", "minimum", "require-extended-master-secret", "client-certificates", "data-binding"]),
     ("identities", &["names", "certificate", "key"]),
     ("passive", &["ports", "advertise"]),
     ("advertise", &["clients", "address"]),

@@ -115,7 +115,8 @@ pub(super) fn tls(section: &Section<'_>, directory: &Path, findings: &mut Findin
         let help = "list the host names by which clients know the server";
         findings.error(identity.place_of("names"), "no name is given", help);
     }
-    Some(Tls { certificate: certificate?, key: key?, names, minimum })
+    let require_extended_master_secret = section.boolean("require-extended-master-secret", true, findings);
+    Some(Tls { certificate: certificate?, key: key?, names, minimum, require_extended_master_secret })
 }
 
 /// A path, relative to the policy directory unless absolute.

@@ -91,6 +91,7 @@ fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) ->
         key: directory.join("server.key"),
         names: names.iter().map(ToString::to_string).collect(),
         minimum,
+        require_extended_master_secret: true,
     }
 }
 
