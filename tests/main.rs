@@ -24,6 +24,7 @@ mod large;
 mod limits;
 mod listings;
 mod login;
+mod matrix;
 mod mirror;
 mod quickstart;
 mod refusals;
