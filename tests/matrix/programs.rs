@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread;
 
 use super::action::{Action, Outcome, Report, Tls};
 use super::place::{Place, TIME};
 use crate::clients::{self, Ran, run, run_with, url};
-use crate::support::PASSWORD;
+use crate::support::{PASSWORD, Server};
 
 /// A name as it stands in an address.
 fn encoded(name: &str) -> String {
@@ -38,7 +39,19 @@ fn first_failure(runs: impl IntoIterator<Item = Ran>) -> Ran {
     last.unwrap()
 }
 
-/// curl: a call for each action, and one call for two hundred files.
+/// Eight runs at the same time, each with its share of the many files. This curl falls asleep for a
+/// second where a reply comes at once, as it does from the same machine.
+fn in_eight(run: impl Fn(&[String]) -> Ran + Sync) -> Ran {
+    let many = Place::many();
+    let rans = thread::scope(|scope| {
+        let shares = many.chunks(many.len() / 8).map(|share| scope.spawn(|| run(share)));
+        let running: Vec<_> = shares.collect();
+        running.into_iter().map(|share| share.join().unwrap()).collect::<Vec<_>>()
+    });
+    first_failure(rans)
+}
+
+/// curl: a call for each action, and eight for two hundred files.
 pub fn curl(place: &Place) -> Vec<Report> {
     let server = &place.server;
     let curl = |arguments: &[&str]| {
@@ -51,7 +64,6 @@ pub fn curl(place: &Place) -> Vec<Report> {
         let (address, back) = (url(server, &encoded(&format!("names/{name}"))), format!("back-names/{name}"));
         [up(&format!("names/{name}")), curl(&["--output", &back, &address])]
     });
-    let many = Place::many().iter().map(|name| format!("many/{name}")).collect::<Vec<_>>().join(",");
     let quote = |commands: &[&str]| {
         let quotes: Vec<&str> = commands.iter().flat_map(|command| ["--quote", command]).collect();
         curl(&[&quotes[..], &["--head", &url(server, "")]].concat())
@@ -69,11 +81,17 @@ pub fn curl(place: &Place) -> Vec<Report> {
         Report::of(Action::Names, &first_failure(names)),
         Report::of(
             Action::Upload200,
-            &curl(&["--fail-early", "--upload-file", &format!("{{{many}}}"), &url(server, "many/")]),
+            &in_eight(|names| {
+                let sources = names.iter().map(|name| format!("many/{name}")).collect::<Vec<_>>().join(",");
+                curl(&["--fail-early", "--upload-file", &format!("{{{sources}}}"), &url(server, "many/")])
+            }),
         ),
         Report::of(
             Action::Download200,
-            &curl(&["--output", "back-many/file-#1", &url(server, "store/file-[000-199]")]),
+            &in_eight(|names| {
+                let address = url(server, &format!("store/{{{}}}", names.join(",")));
+                curl(&["--fail-early", "--output", "back-many/#1", &address])
+            }),
         ),
     ]
 }
@@ -101,20 +119,22 @@ pub fn lftp(place: &Place) -> Vec<Report> {
     ]
 }
 
+/// Calls rclone, which has to be told the password in a form of its own.
+pub fn rclone_call(server: &Server, tls: Tls, arguments: &[&str]) -> Ran {
+    let obscured = run(Command::new("rclone").args(["obscure", PASSWORD])).done().text();
+    let mut command = Command::new("rclone");
+    command.env("HOME", server.scratch()).env("LC_ALL", "C.UTF-8").env("SSL_CERT_FILE", server.authority());
+    command.args(["--config", "", "--retries", "1", "--ftp-explicit-tls", "--ftp-host", "localhost"]);
+    command.args(["--ftp-user", "alice", "--ftp-pass", obscured.trim(), "--ftp-port", &server.port().to_string()]);
+    if tls == Tls::V12 {
+        command.arg("--ftp-disable-tls13");
+    }
+    run_with(command.current_dir(server.scratch().join("local")).args(arguments), b"", TIME)
+}
+
 /// rclone, one connection at a time or as many as it likes.
 fn rclone_with(place: &Place, parallel: &[&str]) -> Vec<Report> {
-    let obscured = run(Command::new("rclone").args(["obscure", PASSWORD])).done().text();
-    let rclone = |arguments: &[&str]| {
-        let mut command = Command::new("rclone");
-        command.current_dir(place.local()).env("HOME", place.server.scratch()).env("LC_ALL", "C.UTF-8");
-        command.env("SSL_CERT_FILE", place.server.authority());
-        command.args(["--config", "", "--ftp-explicit-tls", "--ftp-host", "localhost", "--ftp-user", "alice"]);
-        command.args(["--ftp-port", &place.server.port().to_string(), "--ftp-pass", obscured.trim()]);
-        if place.tls() == Tls::V12 {
-            command.arg("--ftp-disable-tls13");
-        }
-        run_with(command.args(["--retries", "1"]).args(parallel).args(arguments), b"", TIME)
-    };
+    let rclone = |arguments: &[&str]| rclone_call(&place.server, place.tls(), &[parallel, arguments].concat());
     let names = ["names :ftp:names", ":ftp:names back-names"].map(|pair| {
         let (from, to) = pair.split_once(' ').unwrap();
         rclone(&["copy", from, to])
@@ -169,6 +189,9 @@ pub fn wget(place: &Place) -> Vec<Report> {
     }
     let addresses = Place::many().iter().map(|name| at(&format!("store/{name}\n"))).collect::<String>();
     fs::write(place.local().join("addresses"), addresses).unwrap();
+    // It looks at times for its session before it is there, and then in vain until it logs in anew.
+    let many = || wget(&["--no-clobber", "--directory-prefix=back-many", "--input-file=addresses"]);
+    let many = (0..3).map(|_| many()).find(|ran| ran.code == Some(0)).unwrap_or_else(many);
     let lacking = [
         Action::Upload,
         Action::UploadEmpty,
@@ -182,7 +205,7 @@ pub fn wget(place: &Place) -> Vec<Report> {
         listing,
         Report::of(Action::Download, &wget(&[&at("down")])),
         Report::of(Action::ResumeDownload, &wget(&["--continue", &at("part-down")])),
-        Report::of(Action::Download200, &wget(&["--directory-prefix=back-many", "--input-file=addresses"])),
+        Report::of(Action::Download200, &many),
     ];
     reports.extend(lacking.map(Report::lacking));
     reports

@@ -10,7 +10,7 @@ use super::place::{Place, TIME};
 use crate::clients::run_with;
 use crate::support::PASSWORD;
 
-/// Where `tests/run` installs what comes from PyPI and the npm registry.
+/// Where `tests/run` installs what does not come with the system.
 fn installed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("clients").join(name)
 }
@@ -83,22 +83,22 @@ pub fn pycurl(place: &Place) -> Vec<Report> {
     run(place, &mut program("/usr/bin/python3", "python_pycurl.py", &[]))
 }
 
-/// aioftp from PyPI.
+/// aioftp, of the Python clients installed.
 pub fn aioftp(place: &Place) -> Vec<Report> {
     run(place, &mut program(installed("python/bin/python"), "python_aioftp.py", &[]))
 }
 
-/// fsspec from PyPI.
+/// fsspec, of the Python clients installed.
 pub fn fsspec(place: &Place) -> Vec<Report> {
     run(place, &mut program(installed("python/bin/python"), "python_fsspec.py", &[]))
 }
 
-/// Net::FTP of Perl as it is.
+/// `Net::FTP` of Perl as it is.
 pub fn perl(place: &Place) -> Vec<Report> {
     run(place, &mut program("/usr/bin/perl", "net_ftp.pl", &["stock"]))
 }
 
-/// Net::FTP of Perl, told to keep one TLS session.
+/// `Net::FTP` of Perl, told to keep one TLS session.
 pub fn perl_resuming(place: &Place) -> Vec<Report> {
     run(place, &mut program("/usr/bin/perl", "net_ftp.pl", &["resuming"]))
 }
@@ -123,7 +123,7 @@ pub fn commons_net_resuming(place: &Place) -> Vec<Report> {
     java(place, "resuming")
 }
 
-/// basic-ftp from the npm registry.
+/// basic-ftp, of the Node clients installed.
 pub fn basic_ftp(place: &Place) -> Vec<Report> {
     run(place, &mut program("node", "node/basic-ftp.cjs", &[]))
 }
@@ -133,7 +133,7 @@ pub fn php(place: &Place) -> Vec<Report> {
     run(place, &mut program("php", "ftp.php", &[]))
 }
 
-/// Net::FTP of Ruby.
+/// `Net::FTP` of Ruby.
 pub fn ruby(place: &Place) -> Vec<Report> {
     run(place, &mut program("ruby", "net_ftp.rb", &[]))
 }

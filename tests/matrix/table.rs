@@ -162,7 +162,7 @@ pub const RCLONE_PARALLEL: Client = Client {
     setting: "`--ftp-explicit-tls`; each of its connections resumes whichever session is newest",
     patient: true,
     drive: programs::rclone_parallel,
-    ways: &[way(V13, Exception("principal"), RCLONE_HAS)],
+    ways: &[way(V13, Exception("principal"), RCLONE_HAS), way(V12, Exception("principal"), RCLONE_WITH_TLS12)],
 };
 
 pub const PERL: Client = Client {
@@ -255,7 +255,7 @@ const WGET_HAS: But = &[
 
 pub const WGET: Client = Client {
     name: "wget (Debian 12)",
-    setting: "`ftps://…`, `--ca-certificate=ca.pem`",
+    setting: "`ftps://…`, `--ca-certificate=ca.pem`; under TLS 1.3 it misses its own session now and then: try again",
     patient: true,
     drive: programs::wget,
     ways: &[way(V13, Session, WGET_HAS), way(V12, Session, WGET_HAS)],
