@@ -119,6 +119,8 @@ pub struct Tls {
     pub unknown_names: UnknownNames,
     /// The least version negotiated.
     pub minimum: TlsVersion,
+    /// Whether TLS 1.2 needs the extended master secret (RFC 7627).
+    pub require_extended_master_secret: bool,
 }
 
 /// A certificate and the names for which it is shown.

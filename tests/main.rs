@@ -32,6 +32,7 @@ mod large;
 mod limits;
 mod listings;
 mod login;
+mod matrix;
 mod mirror;
 mod names;
 mod nat;

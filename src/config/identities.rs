@@ -51,7 +51,8 @@ pub(super) fn tls(section: &Section<'_>, directory: &Path, findings: &mut Findin
     // Each is read, so that all their problems are reported.
     let read: Vec<_> = tables.iter().map(|table| identity(table, directory, &mut known, findings)).collect();
     let (identities, places) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    Some(Identities { tls: Tls { identities, unknown_names, minimum }, places })
+    let require_extended_master_secret = section.boolean("require-extended-master-secret", true, findings);
+    Some(Identities { tls: Tls { identities, unknown_names, minimum, require_extended_master_secret }, places })
 }
 
 /// One table of `identities`; `known` are the names of those before it.

@@ -98,7 +98,17 @@ const TABLES: &[(&str, &[&str])] = &[
     ("listen", &["explicit", "implicit", "proxies"]),
     ("proxies", &["from", "data"]),
     ("process", &["user", "require-sandbox"]),
-    ("tls", &["identities", "unknown-names", "minimum", "client-certificates", "data-binding"]),
+    (
+        "tls",
+        &[
+            "identities",
+            "unknown-names",
+            "minimum",
+            "require-extended-master-secret",
+            "client-certificates",
+            "data-binding",
+        ],
+    ),
     ("identities", &["names", "certificate", "key"]),
     ("passive", &["ports", "advertise", "resolvers"]),
     ("advertise", &["clients", "address", "name"]),

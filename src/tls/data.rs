@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustls::HandshakeKind;
 use rustls::server::Acceptor;
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
@@ -99,7 +99,9 @@ impl SessionTls {
             }
         };
 
-        let resumption = Arc::new(DataResumption::new(Arc::clone(&self.keys), level >= DataBinding::Principal));
+        let (siblings, renewable) =
+            (level >= DataBinding::Principal, self.version.get() != Some(&ProtocolVersion::TLSv1_2));
+        let resumption = Arc::new(DataResumption::new(Arc::clone(&self.keys), siblings, renewable));
         let mut config = self.base();
         config.ticketer = Arc::<DataResumption>::clone(&resumption);
         config.session_storage = Arc::<DataResumption>::clone(&resumption);
@@ -122,6 +124,10 @@ impl SessionTls {
             }
             Err(_) => return Err(DataFault::Timeout),
         };
+        if level == DataBinding::Principal {
+            // In vain, it is judged as what it is so far: another's session.
+            let _ = timeout(limit.saturating_sub(began.elapsed()), resumption.decided()).await;
+        }
         match self.judge(&stream, &resumption, level) {
             Ok(bound) => Ok(DataConnection { stream, bound }),
             Err(fault) => {
@@ -151,8 +157,8 @@ impl SessionTls {
         }
         Err(match resumption.offer() {
             _ if !same_version => DataFault::Version,
-            Offer::Nothing => DataFault::NotResumed,
-            Offer::Foreign | Offer::Sibling => DataFault::ForeignSession,
+            Offer::Nothing => DataFault::NotResumed { tls13: self.version.get() == Some(&ProtocolVersion::TLSv1_3) },
+            Offer::Foreign | Offer::Sibling | Offer::Undecided => DataFault::ForeignSession,
             Offer::Own => DataFault::SessionChanged,
         })
     }

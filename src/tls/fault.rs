@@ -15,6 +15,9 @@ pub enum HandshakeFault {
     OldVersion,
     /// The client lacks a suite, group, signature or extension that the server needs; says which.
     NothingInCommon(&'static str),
+    /// The client speaks TLS 1.2 without the extended master secret (RFC 7627), by which a session
+    /// that is resumed is known to be the same on both sides.
+    NoExtendedMasterSecret,
     /// The client speaks another protocol than FTP by its ALPN offer (RFC 7301; ALPACA,
     /// CVE-2021-3618).
     ForeignAlpn,
@@ -39,6 +42,7 @@ impl HandshakeFault {
             Self::NotTls => "not_tls",
             Self::OldVersion => "old_version",
             Self::NothingInCommon(_) => "nothing_in_common",
+            Self::NoExtendedMasterSecret => "no_extended_master_secret",
             Self::ForeignAlpn => "foreign_alpn",
             Self::UnknownName(_) => "unknown_name",
             Self::Timeout => "timeout",
@@ -74,9 +78,7 @@ impl HandshakeFault {
             | PeerIncompatible::ServerDoesNotSupportTls12Or13
             | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => Self::OldVersion,
             PeerIncompatible::NoCipherSuitesInCommon => Self::NothingInCommon("cipher suite"),
-            PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
-                Self::NothingInCommon("extended master secret (RFC 7627)")
-            }
+            PeerIncompatible::ExtendedMasterSecretExtensionRequired => Self::NoExtendedMasterSecret,
             PeerIncompatible::NoKxGroupsInCommon
             | PeerIncompatible::NamedGroupsExtensionRequired
             | PeerIncompatible::KeyShareExtensionRequired => Self::NothingInCommon("key exchange group"),
@@ -118,6 +120,10 @@ impl fmt::Display for HandshakeFault {
                 f.write_str("the client offers no TLS version accepted here: update it, or see tls.minimum")
             }
             Self::NothingInCommon(what) => write!(f, "the client offers no {what} accepted here: update it"),
+            Self::NoExtendedMasterSecret => f.write_str(
+                "the client offers TLS 1.2 without extended master secret: let it use TLS 1.3, update it, or see \
+                 tls.require-extended-master-secret",
+            ),
             Self::ForeignAlpn => f.write_str("the client asked for another protocol than ftp by ALPN"),
             Self::UnknownName(name) => {
                 write!(
@@ -150,7 +156,10 @@ pub enum DataFault {
     /// The handshake failed in another way.
     Handshake(HandshakeFault),
     /// The client did not try to resume a TLS session.
-    NotResumed,
+    NotResumed {
+        /// Whether under TLS 1.3, where some clients never do, or not after several uploads.
+        tls13: bool,
+    },
     /// The client offered a session of another control connection, or of one that has ended.
     ForeignSession,
     /// The client offered the right session, but with another server name or cipher suite.
@@ -167,7 +176,7 @@ impl DataFault {
             Self::ClientGaveUp => "client_gave_up",
             Self::NotTls => "not_tls",
             Self::Handshake(fault) => fault.reason(),
-            Self::NotResumed => "not_resumed",
+            Self::NotResumed { .. } => "not_resumed",
             Self::ForeignSession => "foreign_session",
             Self::SessionChanged => "session_changed",
             Self::Version => "version_differs",
@@ -177,7 +186,7 @@ impl DataFault {
     /// Whether the client completed TLS, but did not prove that the connection belongs to the
     /// control connection.
     pub const fn unbound(&self) -> bool {
-        matches!(self, Self::NotResumed | Self::ForeignSession | Self::SessionChanged | Self::Version)
+        matches!(self, Self::NotResumed { .. } | Self::ForeignSession | Self::SessionChanged | Self::Version)
     }
 }
 
@@ -199,9 +208,11 @@ impl fmt::Display for DataFault {
             Self::ClientGaveUp => f.write_str("The client closed the data connection during the TLS handshake"),
             Self::NotTls => f.write_str("The data connection must use TLS: set the client to protect data (PROT P)"),
             Self::Handshake(fault) => write!(f, "TLS on the data connection failed: {fault}"),
-            Self::NotResumed => f.write_str(
+            Self::NotResumed { tls13 } => write!(
+                f,
                 "The data connection must resume the TLS session of the control connection: turn on session reuse in \
-                 the client, or ask the administrator for a data-binding exception",
+                 the client,{} or ask the administrator for a data-binding exception",
+                if *tls13 { " hold it to TLS 1.2 if it does not manage that with 1.3," } else { "" }
             ),
             Self::ForeignSession => f.write_str(
                 "The data connection resumed a TLS session of another control connection: let the client reuse the \

@@ -77,7 +77,7 @@ impl ServerTls {
         base.alpn_protocols = vec![ALPN.to_vec()];
         base.max_early_data_size = 0;
         base.send_half_rtt_data = false;
-        base.require_ems = true;
+        base.require_ems = settings.require_extended_master_secret;
         base.session_storage = Arc::new(NoServerSessionStorage {});
         base.send_tls13_tickets = 0;
         base.max_tls13_tickets = 0;

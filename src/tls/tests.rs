@@ -91,6 +91,7 @@ fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) ->
         identities: vec![identity(directory, "server", names)],
         unknown_names: UnknownNames::Default,
         minimum,
+        require_extended_master_secret: true,
     }
 }
 

@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::rand;
 use rustls::HandshakeKind;
 use rustls::server::{ProducesTickets, StoresServerSessions};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::server::NoRandomness;
@@ -44,7 +45,7 @@ pub(super) struct SessionKeys {
     sid: Sid,
     key: RandomizedNonceKey,
     ended: AtomicBool,
-    principal: Mutex<Option<(Username, IpAddr)>>,
+    principal: watch::Sender<Option<(Username, IpAddr)>>,
     stored: Mutex<Vec<Stored>>,
     registry: Arc<Registry>,
 }
@@ -76,7 +77,7 @@ impl SessionKeys {
             sid,
             key,
             ended: AtomicBool::new(false),
-            principal: Mutex::new(None),
+            principal: watch::Sender::new(None),
             stored: Mutex::new(Vec::new()),
             registry: Arc::clone(registry),
         });
@@ -86,7 +87,7 @@ impl SessionKeys {
 
     /// States who logged in on the control connection.
     pub(super) fn set_principal(&self, principal: &Principal) {
-        *lock(&self.principal) = Some((principal.name().clone(), principal.address()));
+        self.principal.send_replace(Some((principal.name().clone(), principal.address())));
     }
 
     /// Ends the life of every ticket and stored session, whoever still holds these keys.
@@ -94,15 +95,27 @@ impl SessionKeys {
         self.ended.store(true, Ordering::Release);
         lock(&self.registry.0).remove(&self.sid);
         lock(&self.stored).clear();
+        // Whoever waits to hear who logs in here has waited enough.
+        self.principal.send_modify(|_| {});
+    }
+
+    /// Waits until somebody has logged in, or the session has ended.
+    async fn decided(&self) {
+        let mut principal = self.principal.subscribe();
+        // The sender cannot be gone: it is this session's own.
+        let _ = principal.wait_for(|principal| principal.is_some() || !self.alive()).await;
     }
 
     fn alive(&self) -> bool {
         !self.ended.load(Ordering::Acquire)
     }
 
-    fn same_principal(&self, other: &Self) -> bool {
-        let mine = lock(&self.principal).clone();
-        mine.is_some() && mine == *lock(&other.principal)
+    /// Whether the same user logged in on both from the same address; none where nobody has logged
+    /// in on the other yet.
+    fn same_principal(&self, other: &Self) -> Option<bool> {
+        let mine = self.principal.borrow().clone();
+        let theirs = other.principal.borrow().clone();
+        if mine.is_none() { Some(false) } else { theirs.map(|theirs| mine == Some(theirs)) }
     }
 
     fn seal(&self, state: &[u8]) -> Option<Vec<u8>> {
@@ -202,33 +215,66 @@ pub(super) enum Offer {
     Own,
     /// One of another live control connection of the same principal.
     Sibling,
+    /// One of another live control connection on which nobody has logged in yet.
+    Undecided,
 }
 
 impl Offer {
-    const ALL: [Self; 4] = [Self::Nothing, Self::Foreign, Self::Own, Self::Sibling];
+    const ALL: [Self; 5] = [Self::Nothing, Self::Foreign, Self::Own, Self::Sibling, Self::Undecided];
 }
 
 /// Resumption as one data connection's handshake sees it. It begins no session: tickets are
 /// renewed only for a client that has just resumed one, or else anybody who completes a handshake
 /// before being refused would leave with a ticket of this control connection.
+///
+/// Under TLS 1.2 a session resumes as often as wanted, and there are no new tickets: OpenSSL drops
+/// the session that a new ticket takes the place of, and does not tell its program of the new one.
 pub(super) struct DataResumption {
     keys: Arc<SessionKeys>,
     siblings: bool,
+    renewable: bool,
     offer: AtomicU8,
+    undecided: OnceLock<Arc<SessionKeys>>,
     renew: AtomicBool,
 }
 
 impl DataResumption {
-    /// For a data connection of the session; `siblings` lets the sessions of its principal stand in.
-    pub(super) fn new(keys: Arc<SessionKeys>, siblings: bool) -> Self {
-        // Before `settle`, the library renews a ticket only where it resumes under TLS 1.2.
-        Self { keys, siblings, offer: AtomicU8::new(Offer::Nothing as u8), renew: AtomicBool::new(true) }
+    /// For a data connection of the session; `siblings` lets the sessions of its principal stand in,
+    /// and `renewable` (TLS 1.3) lets clients have new tickets.
+    pub(super) fn new(keys: Arc<SessionKeys>, siblings: bool, renewable: bool) -> Self {
+        Self {
+            keys,
+            siblings,
+            renewable,
+            offer: AtomicU8::new(Offer::Nothing as u8),
+            undecided: OnceLock::new(),
+            renew: AtomicBool::new(false),
+        }
     }
 
     /// States what came of the `ClientHello`, before the client can answer. After a
     /// `HelloRetryRequest` it is not known yet, so such a client gets no new ticket.
     pub(super) fn settle(&self, kind: Option<HandshakeKind>) {
-        self.renew.store(kind == Some(HandshakeKind::Resumed), Ordering::Release);
+        // Whoever may yet turn out to be somebody else gets no ticket of this session either.
+        let renew = kind == Some(HandshakeKind::Resumed) && self.offer() != Offer::Undecided;
+        self.renew.store(renew, Ordering::Release);
+    }
+
+    /// Where the session that was resumed is one on which nobody had logged in yet, waits until
+    /// somebody has. Clients that open several control connections at once resume the newest session
+    /// on all of their data connections (Go's crypto/tls), before that session's login is through.
+    pub(super) async fn decided(&self) {
+        if self.offer() != Offer::Undecided {
+            return;
+        }
+        let mut offer = Offer::Foreign;
+        if let Some(other) = self.undecided.get() {
+            other.decided().await;
+            if self.keys.alive() && other.alive() && self.keys.same_principal(other) == Some(true) {
+                offer = Offer::Sibling;
+            }
+        }
+        self.offer.store(offer as u8, Ordering::Release);
     }
 
     /// The session offered last that opened; it is the one resumed, if one was.
@@ -254,8 +300,9 @@ impl fmt::Debug for DataResumption {
 }
 
 impl ProducesTickets for DataResumption {
+    /// Under TLS 1.2 this decides about new tickets alone, and tickets are looked at in any case.
     fn enabled(&self) -> bool {
-        true
+        self.renewable
     }
 
     fn lifetime(&self) -> u32 {
@@ -274,9 +321,18 @@ impl ProducesTickets for DataResumption {
         if *sid == self.keys.sid {
             return self.note(Offer::Own, self.keys.open(rest));
         }
-        let sibling = if self.siblings { self.keys.registry.find(sid) } else { None };
-        let sibling = sibling.filter(|other| self.keys.alive() && self.keys.same_principal(other));
-        self.note(Offer::Sibling, sibling.and_then(|other| other.open(rest)))
+        let Some(other) = self.keys.registry.find(sid).filter(|_| self.siblings && self.keys.alive()) else {
+            return self.note(Offer::Foreign, None);
+        };
+        match self.keys.same_principal(&other) {
+            Some(true) => self.note(Offer::Sibling, other.open(rest)),
+            Some(false) => self.note(Offer::Foreign, None),
+            None => {
+                let opened = other.open(rest);
+                let kept = opened.is_some() && Arc::ptr_eq(self.undecided.get_or_init(|| Arc::clone(&other)), &other);
+                self.note(Offer::Undecided, opened.filter(|_| kept))
+            }
+        }
     }
 }
 
@@ -311,18 +367,18 @@ mod tests {
         let registry = Arc::default();
         let (mine, other) = (keys(&registry), keys(&registry));
         let ticket = ControlResumption(Arc::clone(&mine)).encrypt(b"state").unwrap();
-        let here = DataResumption::new(Arc::clone(&mine), false);
+        let here = DataResumption::new(Arc::clone(&mine), false, true);
         assert_eq!(here.offer(), Offer::Nothing);
         assert_eq!(here.decrypt(&ticket).as_deref(), Some(&b"state"[..]));
         assert_eq!(here.decrypt(&ticket).as_deref(), Some(&b"state"[..]));
         assert_eq!(here.offer(), Offer::Own);
         for siblings in [false, true] {
-            let there = DataResumption::new(Arc::clone(&other), siblings);
+            let there = DataResumption::new(Arc::clone(&other), siblings, true);
             assert_eq!(there.decrypt(&ticket), None, "no principal is known of either");
             assert_eq!(there.offer(), Offer::Foreign);
         }
         mine.end();
-        assert_eq!(DataResumption::new(mine, true).decrypt(&ticket), None);
+        assert_eq!(DataResumption::new(mine, true, true).decrypt(&ticket), None);
         assert_eq!(registry.len(), 1);
     }
 
@@ -331,7 +387,7 @@ mod tests {
         let registry = Arc::default();
         let mine = keys(&registry);
         let ticket = mine.seal(b"state").unwrap();
-        let here = DataResumption::new(mine, true);
+        let here = DataResumption::new(mine, true, true);
         for at in 0..ticket.len() {
             let mut changed = ticket.clone();
             changed[at] ^= 1;
@@ -352,7 +408,7 @@ mod tests {
         for id in 0..20_u8 {
             assert_eq!(control.put(vec![id], vec![id]), usize::from(id) < STORED_MAX);
         }
-        let data = DataResumption::new(Arc::clone(&mine), false);
+        let data = DataResumption::new(Arc::clone(&mine), false, true);
         assert_eq!(data.get(&[3]), Some(vec![3]));
         assert_eq!(data.get(&[19]), None);
         assert!(!data.put(vec![99], vec![99]));

@@ -88,7 +88,7 @@ async fn unresumed_renamed_and_other_version_have_each_their_fault() {
         let control = world.control(&client).await;
         let forgetful = world.client_with(version, Tls12Resumption::Disabled, Memory::default());
         let (bound, _) = data(&control, &forgetful, &flow_to_client(), DataBinding::Session).await;
-        assert_eq!(bound, Err(DataFault::NotResumed));
+        assert_eq!(bound, Err(DataFault::NotResumed { tls13: *version == version::TLS13 }));
         let (bound, _) = data(&control, &world.client(other), &flow_to_client(), DataBinding::Session).await;
         assert_eq!(bound, Err(DataFault::Version));
         let (bound, _) = data_named(&control, &client, &flow_to_client(), DataBinding::Session, "other.test").await;
@@ -177,4 +177,43 @@ async fn a_client_that_stays_is_waited_for_no_longer_than_allowed() {
     let (mut data, _stream) = (data.unwrap(), stream.unwrap());
     let parting = finish_sending(&mut data.stream, Duration::from_millis(50)).await;
     assert_eq!(parting.unwrap(), Parting::Lingering);
+}
+
+#[tokio::test]
+async fn a_sibling_may_log_in_a_moment_after_its_session_is_resumed() {
+    let world = world();
+    let refused = Err(DataFault::ForeignSession);
+    for version in BOTH {
+        for (name, expected) in
+            [("alice", Ok(Bound { binding: DataBinding::Principal, resumed: true })), ("bob", refused.clone())]
+        {
+            let (one, two) = (world.client(version), world.client(version));
+            let (first, second) = (world.control(&one).await, world.control(&two).await);
+            second.session.set_principal(&principal("alice", "127.0.0.1"));
+            let given = one.given();
+            let login = async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                first.session.set_principal(&principal(name, "127.0.0.1"));
+            };
+            let flow = flow_to_client();
+            let ((bound, _), ()) = tokio::join!(data(&second, &one, &flow, DataBinding::Principal), login);
+            assert_eq!(bound, expected, "{version:?}, {name}");
+            assert_eq!(one.given(), given, "no ticket of a session that may be another's");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sibling_that_ends_without_a_login_is_nobody() {
+    let world = world();
+    let (one, two) = (world.client(&version::TLS13), world.client(&version::TLS13));
+    let (first, second) = (world.control(&one).await, world.control(&two).await);
+    second.session.set_principal(&principal("alice", "127.0.0.1"));
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(first);
+    };
+    let flow = flow_to_client();
+    let ((bound, _), ()) = tokio::join!(data(&second, &one, &flow, DataBinding::Principal), end);
+    assert_eq!(bound, Err(DataFault::ForeignSession));
 }

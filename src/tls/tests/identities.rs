@@ -20,7 +20,12 @@ fn several(unknown_names: UnknownNames) -> World {
         std::fs::write(directory.path().join(stem).with_extension("key"), key.serialize_pem()).unwrap();
         identity(directory.path(), stem, names)
     });
-    let settings = settings::Tls { identities: identities.into(), unknown_names, minimum: TlsVersion::Tls12 };
+    let settings = settings::Tls {
+        identities: identities.into(),
+        unknown_names,
+        minimum: TlsVersion::Tls12,
+        require_extended_master_secret: true,
+    };
     World { server: Arc::new(ServerTls::load(&settings).unwrap()), roots }
 }
 
