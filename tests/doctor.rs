@@ -108,7 +108,8 @@ fn healthy() -> Server {
         fs::set_permissions(passable, PermissionsExt::from_mode(0o755)).unwrap();
     }
     let (uid, gid) = daemon();
-    for own in [server.home("alice"), server.audit_file().parent().unwrap().to_owned()] {
+    let changes = server.policy().with_file_name("state");
+    for own in [server.home("alice"), server.audit_file().parent().unwrap().to_owned(), changes] {
         chown(own, Some(uid), Some(gid)).unwrap();
     }
     server
