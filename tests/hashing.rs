@@ -137,11 +137,14 @@ fn only_whole_files_that_one_may_read_or_hash_are_hashed() {
     let mut wire = Wire::login(&server, "checker");
     wire.ask("HASH f", 213);
     wire.ask("XCRC f", 250);
+    wire.ask("XCRC f 0 1", 550);
+    wire.ask("RANG 0 0", 350);
+    wire.ask("HASH f", 550);
     wire.refuse("RETR f", 550);
     let mut wire = Wire::login(&server, "dropper");
     wire.ask("HASH f", 550);
     wire.ask("XCRC \"f\" 0 1", 550);
-    assert_eq!(server.records_of("authz.denied").len(), 3);
+    assert_eq!(server.records_of("authz.denied").len(), 5);
 
     let mut wire = Wire::login(&server, "alice");
     wire.ask("HASH d", 550);
