@@ -49,7 +49,7 @@ use login::Login;
 const COMMANDS_BEFORE_LOGIN_MAX: u32 = 50;
 /// Unknown commands before the login after which it is no FTP client that speaks (ALPACA).
 const UNKNOWN_BEFORE_LOGIN_MAX: u32 = 3;
-/// Lines that wait for the end of a transfer or a hash at most; no more are read until then.
+/// Lines that wait for the end of a transfer or a hash at most; until then, only `ABOR` is taken.
 const HELD_LINES_MAX: usize = 16;
 /// First words of other protocols, whose bytes a browser may be tricked into sending here.
 const FOREIGN: [&[u8]; 9] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"EHLO", b"HELO", b"PROXY"];
@@ -164,6 +164,17 @@ impl Session {
     /// Whether a line may be handed in now.
     pub fn wants_line(&self) -> bool {
         self.held.len() < HELD_LINES_MAX && !matches!(self.state, State::Closed) && !self.is_ending()
+    }
+
+    /// Whether an `ABOR` may be handed in though no other line may: one that stands behind more lines
+    /// than may wait stops what runs, too.
+    pub fn wants_abort(&self) -> bool {
+        self.is_transferring() && !self.is_ending()
+    }
+
+    /// Whether a line is an `ABOR`.
+    pub fn is_abort(line: &[u8]) -> bool {
+        Verb::parse(verb::split(line).0) == Some(Verb::Abor)
     }
 
     /// Whether a transfer or a hash is under way, from its command to its final reply.
