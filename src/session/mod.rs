@@ -39,7 +39,7 @@ use crate::proto::line::{Line, LineError};
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::{self, Verb};
-use crate::rules::{self, During, Rule, Service, Stage};
+use crate::rules::{self, Rule, Service, Stage};
 use effect::{Effect, Input, Question, Step};
 use files::Files;
 use hello::Introduced;
@@ -166,17 +166,6 @@ impl Session {
         self.held.len() < HELD_LINES_MAX && !matches!(self.state, State::Closed) && !self.is_ending()
     }
 
-    /// Whether an `ABOR` may be handed in though no other line may: one that stands behind more lines
-    /// than may wait stops what runs, too.
-    pub fn wants_abort(&self) -> bool {
-        self.is_transferring() && !self.is_ending()
-    }
-
-    /// Whether a line is an `ABOR`.
-    pub fn is_abort(line: &[u8]) -> bool {
-        Verb::parse(verb::split(line).0) == Some(Verb::Abor)
-    }
-
     /// Whether a transfer or a hash is under way, from its command to its final reply.
     pub fn is_transferring(&self) -> bool {
         matches!(&self.state, State::Files(files) if files.is_transferring())
@@ -283,18 +272,6 @@ impl Session {
             return;
         }
         self.whole_line(line, moved_bytes, world, step);
-    }
-
-    /// Whether a line is looked at while a transfer or hash runs. Behind another that waits, and while
-    /// a hash has not been answered, `ABOR` alone is: all other replies keep the order of their
-    /// commands.
-    fn may_interrupt(&self, line: &Result<Line, LineError>) -> bool {
-        let Ok(line) = line else { return false };
-        let (spoken, _) = verb::split(line);
-        Verb::parse(spoken).is_some_and(|verb| {
-            let next = self.held.is_empty() && !matches!(&self.state, State::Files(files) if files.is_hashing());
-            rules::rule(verb).during == During::Answer && (next || verb == Verb::Abor)
-        })
     }
 
     fn whole_line(&mut self, line: Result<Line, LineError>, moved_bytes: u64, world: World<'_>, step: &mut Step) {
