@@ -282,6 +282,20 @@ fn a_hash_that_takes_too_long_is_given_up() {
 }
 
 #[test]
+fn a_file_that_shrinks_meanwhile_has_no_hash_and_the_operators_log_says_so() {
+    let server = Server::running();
+    server.put_large("endless", ENDLESS);
+    let (mut wire, mut watcher) = (Wire::login(&server, "alice"), Wire::login(&server, "alice"));
+    wire.send("HASH endless");
+    is_under_way(&mut watcher);
+    let file = std::fs::File::options().write(true).open(server.home("alice").join("endless")).unwrap();
+    file.set_len(1).unwrap();
+    wire.expect(451);
+    server.wait_for_failure("file.hash", "local_error");
+    eventually("the log says why", || server.log_text().contains("/endless").then_some(()));
+}
+
+#[test]
 fn curl_and_lftp_ask_for_hashes() {
     let server = Server::running();
     let path = server.put("two words", &content("clients", 70_000));
