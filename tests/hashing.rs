@@ -137,11 +137,14 @@ fn only_whole_files_that_one_may_read_or_hash_are_hashed() {
     let mut wire = Wire::login(&server, "checker");
     wire.ask("HASH f", 213);
     wire.ask("XCRC f", 250);
+    wire.ask("XCRC f 0 1", 550);
+    wire.ask("RANG 0 0", 350);
+    wire.ask("HASH f", 550);
     wire.refuse("RETR f", 550);
     let mut wire = Wire::login(&server, "dropper");
     wire.ask("HASH f", 550);
     wire.ask("XCRC \"f\" 0 1", 550);
-    assert_eq!(server.records_of("authz.denied").len(), 3);
+    assert_eq!(server.records_of("authz.denied").len(), 5);
 
     let mut wire = Wire::login(&server, "alice");
     wire.ask("HASH d", 550);
@@ -276,6 +279,20 @@ fn a_hash_that_takes_too_long_is_given_up() {
     server.wait_for_failure("file.hash", "time_over");
     wire.ask("RANG 0 1000", 350);
     wire.ask("HASH endless", 213);
+}
+
+#[test]
+fn a_file_that_shrinks_meanwhile_has_no_hash_and_the_operators_log_says_so() {
+    let server = Server::running();
+    server.put_large("endless", ENDLESS);
+    let (mut wire, mut watcher) = (Wire::login(&server, "alice"), Wire::login(&server, "alice"));
+    wire.send("HASH endless");
+    is_under_way(&mut watcher);
+    let file = std::fs::File::options().write(true).open(server.home("alice").join("endless")).unwrap();
+    file.set_len(1).unwrap();
+    wire.expect(451);
+    server.wait_for_failure("file.hash", "local_error");
+    eventually("the log says why", || server.log_text().contains("/endless").then_some(()));
 }
 
 #[test]

@@ -54,6 +54,35 @@ fn abor_stops_a_download_and_waiting_for_the_data_connection() {
 }
 
 #[test]
+fn abor_is_found_behind_more_lines_than_may_wait() {
+    let server = Server::running();
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("STOR f");
+    data.send(b"new");
+    // With a Telnet interrupt, and in two pieces.
+    wire.send_raw(&[b"PWD\r\n".repeat(1000).as_slice(), b"\xff\xf4\xff\xf2AB"].concat());
+    assert!(wire.is_silent(Duration::from_millis(50)));
+    wire.send_raw(b"OR\r\n");
+    wire.expect(426);
+    wire.expect(226);
+    for _ in 0..1000 {
+        wire.expect(257);
+    }
+    wire.ask("NOOP", 200);
+}
+
+#[test]
+fn who_leaves_behind_many_lines_is_missed_at_once() {
+    let server = Server::running();
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("STOR f");
+    data.send(b"new");
+    wire.send_raw(&b"PWD\r\n".repeat(1000));
+    drop(wire);
+    server.wait_for_failure("file.upload_incomplete", "control_gone");
+}
+
+#[test]
 fn stat_tells_of_a_running_transfer() {
     let server = Server::running();
     let mut wire = Wire::login(&server, "alice");
@@ -190,6 +219,24 @@ fn commands_wait_their_turn_behind_an_upload() {
     wire.expect(350);
     wire.expect(250);
     assert_eq!(server.names(), ["h"]);
+}
+
+#[test]
+fn long_replies_to_commands_that_waited_come_whole() {
+    let server = Server::running();
+    for i in 0..700 {
+        server.put(&format!("many/{i:0200}"), b"");
+    }
+    let mut wire = Wire::login(&server, "alice");
+    let mut data = wire.begin("STOR f");
+    wire.send_raw(&b"PWD\r\nSTAT many\r\n".repeat(8));
+    data.send(b"content");
+    data.finish();
+    wire.expect(226);
+    for _ in 0..8 {
+        wire.expect(257);
+        assert_eq!(wire.expect(213).lines.len(), 702);
+    }
 }
 
 #[test]

@@ -73,6 +73,8 @@ fn opts_mlst_chooses_the_facts() {
     assert!(!names.contains("modify") && !names.contains("unknown"), "{reply:?}");
     let reply = wire.ask("MLST f", 250);
     assert!(!reply.lines[1].contains("modify="), "{reply:?}");
+    assert_eq!(wire.ask("OPTS MLST", 200).text(), "MLST OPTS");
+    wire.ask("OPTS MLST size;type;", 200);
     let feat = wire.ask("FEAT", 211).lines.join("\n").to_ascii_lowercase();
     assert!(feat.contains("size*;") && feat.contains("modify;"), "{feat}");
     wire.ask("OPTS UTF8 ON", 200);
@@ -116,10 +118,13 @@ fn list_and_nlst_take_paths_and_the_options_of_old_clients() {
     assert_eq!(names("NLST d/g"), ["d/g"]);
     assert_eq!(names("NLST ."), ["d", "f"]);
     assert_eq!(names("NLST d/.."), ["d/../d", "d/../f"]);
+    server.put("d/-l", b"x");
+    assert_eq!(names("NLST d/-*"), ["d/-l"]);
+    assert_eq!(names("LIST -a ./d/-l").len(), 1);
     // No recursion, whatever the option.
     assert_eq!(names("NLST -R"), ["d", "f"]);
     assert_eq!(names("LIST -lR").len(), 2);
-    assert_eq!(names("LIST -la d").len(), 1);
+    assert_eq!(names("LIST -la d").len(), 2);
     assert_eq!(names("LIST f").len(), 1);
     wire.refuse("LIST {d,f}{d,f}", 550);
     wire.refuse("LIST missing", 550);

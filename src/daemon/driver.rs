@@ -25,7 +25,7 @@ use super::stopping::Stop;
 use crate::audit::record::Record;
 use crate::net::route::Route;
 use crate::policy::Principal;
-use crate::proto::line::LineBuffer;
+use crate::proto::line::{Line, LineBuffer, LineError};
 use crate::proto::reply::{Code, Reply};
 use crate::rules::Stage;
 use crate::session::effect::{Effect, Input, MoveFault, Step};
@@ -37,6 +37,8 @@ use crate::tls::SessionTls;
 const COMMANDS_PER_SECOND_BEFORE_LOGIN: std::num::NonZeroU32 = std::num::NonZeroU32::new(20).unwrap();
 /// Bytes read at a time from the control connection.
 const READ_BYTES: usize = 1024;
+/// Bytes of replies that gather before they are sent although more will follow.
+const REPLIES_BYTES: usize = 64 * 1024;
 /// The first byte of a TLS handshake record: on a connection in clear, somebody took it for an
 /// implicit one.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -159,18 +161,32 @@ impl Driver {
     /// Serves a line that is here already. False where there is none that may be served now.
     async fn serve_waiting_line(&mut self) -> bool {
         if !self.session.wants_line() {
-            return false;
+            return self.serve_abort().await;
         }
         if self.session.stage() == Some(Stage::Cleartext) && self.lines.first() == Some(TLS_HANDSHAKE) {
             self.input(Input::TlsInClear).await;
             return true;
         }
         let Some(line) = self.lines.next_line() else { return false };
+        self.serve_line(line).await;
+        true
+    }
+
+    /// Serves an `ABOR` that stands behind lines that may not be served now.
+    async fn serve_abort(&mut self) -> bool {
+        if !self.session.wants_abort() {
+            return false;
+        }
+        let Some(line) = self.lines.pick_line(Session::is_abort) else { return false };
+        self.serve_line(Ok(line)).await;
+        true
+    }
+
+    async fn serve_line(&mut self, line: Result<Line, LineError>) {
         self.keep_rate().await;
         self.still_patient();
         let moved_bytes = self.progress.load(Ordering::Relaxed);
         self.input(Input::Line(line, moved_bytes)).await;
-        true
     }
 
     /// Makes a client wait that sends commands faster than it may.
@@ -190,7 +206,7 @@ impl Driver {
             return Happened::Broken;
         }
         let working = self.work.is_some();
-        let reading = self.session.wants_line() && self.lines.has_room();
+        let reading = (self.session.wants_line() || self.session.wants_abort()) && self.lines.has_room();
         let Self { control, link, work, stop, .. } = self;
         tokio::select! {
             biased;
@@ -273,6 +289,10 @@ impl Driver {
                 if !self.perform(effect).await {
                     return;
                 }
+            }
+            // Lines that waited for the end of a transfer may ask for a long listing each.
+            if self.replies.len() >= REPLIES_BYTES {
+                self.flush().await;
             }
             next = match question {
                 Some(question) => self.answer(question).await,

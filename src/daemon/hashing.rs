@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
+use tracing::warn;
 
 use super::buffers::{BUFFER_BYTES, Buffer, Buffers};
 use super::driver::Driver;
@@ -102,7 +103,10 @@ async fn hash(job: Job, path: &mut VirtualPath) -> Result<HashedPart, MoveFault>
     match timeout(time, computing).await {
         Err(_) => Err(MoveFault::TooLong),
         Ok(computed) => {
-            let digest = computed.and_then(|digest| digest).map_err(MoveFault::Store)?;
+            let Some(digest) = computed.and_then(|digest| digest).map_err(MoveFault::Store)? else {
+                warn!(%path, "a file became shorter while it was hashed");
+                return Err(MoveFault::Store(StoreFault::Local));
+            };
             Ok(HashedPart { digest, octets, size })
         }
     }
@@ -139,7 +143,8 @@ fn open(root: &Root, user: &Username, candidates: Vec<HashCandidate>) -> (Opened
     tried
 }
 
-/// Reads the part and hashes it, piece by piece, until it is done or given up.
+/// Reads the part and hashes it, piece by piece; no hash comes of it where it is given up, or the file
+/// ends before the part does.
 fn compute(
     file: &ReadFile,
     octets: Range<u64>,
@@ -147,22 +152,21 @@ fn compute(
     mut buffer: Buffer,
     progress: &AtomicU64,
     given_up: &AtomicBool,
-) -> Result<Digest, StoreFault> {
+) -> Result<Option<Digest>, StoreFault> {
     let mut at = octets.start;
     while at < octets.end {
         if given_up.load(Ordering::Relaxed) {
-            return Err(StoreFault::Local);
+            return Ok(None);
         }
         let wanted = usize::try_from(octets.end.saturating_sub(at)).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
         let read = file.read(buffer.as_mut().get_mut(..wanted).unwrap_or_default(), at).map_err(store_fault)?;
         if read == 0 {
-            // The file became shorter while it was read; there is no such part any more.
-            return Err(StoreFault::Local);
+            return Ok(None);
         }
         hasher.update(buffer.filled(read));
         let read = u64::try_from(read).unwrap_or(0);
         progress.fetch_add(read, Ordering::Relaxed);
         at = at.saturating_add(read);
     }
-    Ok(hasher.finish())
+    Ok(Some(hasher.finish()))
 }

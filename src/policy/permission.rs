@@ -26,7 +26,7 @@ pub enum Permission {
     RemoveDirectory = 256,
     /// Set a file's modification time.
     SetTime = 512,
-    /// Have a file's content hashed; whoever may read it may that, too.
+    /// Have a whole file's content hashed; whoever may read it may that, too.
     Hash = 1024,
     /// Set the permission bits of a file or directory.
     SetMode = 2048,

@@ -88,6 +88,24 @@ impl LineBuffer {
         if line.contains(&0) || line.contains(&b'\r') { Some(Err(LineError::Malformed)) } else { Some(Ok(line)) }
     }
 
+    /// Takes out the first whole line that is `wanted`, wherever it stands; the others stay.
+    pub fn pick_line(&mut self, wanted: impl Fn(&[u8]) -> bool) -> Option<Line> {
+        let mut start = self.taken;
+        for piece in self.bytes.get(start..)?.split_inclusive(|byte| *byte == b'\n') {
+            let end = start.saturating_add(piece.len());
+            if piece.ends_with(b"\n") && piece.len() <= self.line_bytes_max {
+                let line = without_telnet(piece);
+                if wanted(&line) {
+                    self.remove(start..end);
+                    self.searched = 0;
+                    return Some(line);
+                }
+            }
+            start = end;
+        }
+        None
+    }
+
     /// Forgets the first `length` waiting bytes and wipes them.
     fn take(&mut self, length: usize) {
         let end = self.taken.saturating_add(length);
@@ -101,14 +119,18 @@ impl LineBuffer {
             self.bytes = Vec::new();
             self.taken = 0;
         } else if self.taken >= CONSUMED_BYTES_MAX {
-            let length = self.bytes.len();
-            self.bytes.drain(..self.taken);
-            let waiting = self.bytes.len();
-            // What moved to the front must not stay readable where it was.
-            self.bytes.resize(length, 0);
-            self.bytes.truncate(waiting);
+            self.remove(0..self.taken);
             self.taken = 0;
         }
+    }
+
+    /// Lets the bytes behind a range move to its place, and wipes where they were.
+    fn remove(&mut self, range: std::ops::Range<usize>) {
+        let length = self.bytes.len();
+        self.bytes.drain(range);
+        let left = self.bytes.len();
+        self.bytes.resize(length, 0);
+        self.bytes.truncate(left);
     }
 }
 
@@ -158,6 +180,29 @@ mod tests {
     fn nul_and_stray_cr_spoil_one_line_only() {
         assert_eq!(lines(b"US\0ER x\r\nA\rB\nNOOP\r\n")[..2], [Err(LineError::Malformed), Err(LineError::Malformed)]);
         assert_eq!(lines(b"US\0ER x\r\nNOOP\r\n")[1], Ok(b"NOOP".to_vec()));
+    }
+
+    #[test]
+    fn a_line_is_picked_from_among_those_that_wait() {
+        let mut buffer = LineBuffer::new(64);
+        let pick = |buffer: &mut LineBuffer| buffer.pick_line(|line| line.starts_with(b"AB")).map(|line| line.to_vec());
+        assert_eq!(pick(&mut buffer), None);
+        buffer.push(b"one\r\ntwo\r\n\xff\xf4\xff\xf2ABOR\r\nthree\r\nABO");
+        assert_eq!(pick(&mut buffer), Some(b"ABOR".to_vec()));
+        assert_eq!(pick(&mut buffer), None, "the rest of it has not come");
+        buffer.push(b"R\nfour\n");
+        assert_eq!(pick(&mut buffer), Some(b"ABOR".to_vec()));
+        let rest: Vec<_> = std::iter::from_fn(|| buffer.next_line()).map(|line| line.unwrap().to_vec()).collect();
+        assert_eq!(rest, [&b"one"[..], b"two", b"three", b"four"]);
+        assert!(buffer.is_empty());
+        // Also behind bytes that were taken and stand there still.
+        buffer.push(b"x\nABOR\ny\n");
+        assert_eq!(buffer.next_line(), Some(Ok(Line::new(b"x".to_vec()))));
+        assert_eq!(pick(&mut buffer), Some(b"ABOR".to_vec()));
+        assert_eq!(buffer.next_line(), Some(Ok(Line::new(b"y".to_vec()))));
+        // What is too long is for the reader of all lines.
+        buffer.push(&[b"AB".as_slice(), &[b'x'; 70], b"\n"].concat());
+        assert_eq!(pick(&mut buffer), None);
     }
 
     #[test]

@@ -211,15 +211,6 @@ impl Session {
         self.resume_held(world, step);
     }
 
-    /// Serves what waited for the end of a transfer or a hash, until a question or another of these is
-    /// in the way.
-    fn resume_held(&mut self, world: World<'_>, step: &mut Step) {
-        while step.question.is_none() && !self.is_transferring() {
-            let Some(line) = self.held.pop_front() else { return };
-            self.whole_line(line, 0, world, step);
-        }
-    }
-
     /// Resolves the path of a command and asks the policy for leave; where either fails, the reply
     /// is in the step and there is no grant.
     pub(super) fn grant(

@@ -11,7 +11,7 @@ use super::running::Running;
 use super::{Command, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts};
-use crate::policy::grant::Judgement;
+use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::hash::{self, Algorithm, Octets, Reading};
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
@@ -81,8 +81,8 @@ impl Session {
         step.ask(Question::Hash(Box::new(HashOrder { algorithm, candidates })));
     }
 
-    /// The readings of an argument that the policy permits to look at. Where it permits none, the
-    /// client hears what speaks against the last.
+    /// The files that an argument may mean, in the order in which they are tried; none where one of
+    /// them is not permitted, or none can be there.
     fn candidates(
         &mut self,
         command: &Command<'_>,
@@ -90,22 +90,26 @@ impl Session {
         world: World<'_>,
         step: &mut Step,
     ) -> Option<Vec<HashCandidate>> {
-        let State::Files(files) = &self.state else { return None };
-        let Needs::AnyOf(wanted) = command.rule.needs else { return None };
-        let permitted = |reading: &Reading| {
-            let path = files.directory.join(&reading.name).ok()?;
-            match world.policy.judge(&files.principal, wanted, &path) {
-                Judgement::Allow(grant) => Some(HashCandidate { grant, octets: reading.octets }),
-                Judgement::Deny(_) => None,
+        let Needs::AnyOf(of_whole) = command.rule.needs else { return None };
+        let mut candidates = Vec::new();
+        let mut unreadable = None;
+        // What the client means most likely is denied, and recorded, first: the last reading.
+        for Reading { name, octets } in readings.iter().rev() {
+            // The hashes of parts that are small enough tell the content.
+            let wanted = if *octets == Octets::All { of_whole } else { PermissionSet::of(&[Permission::Read]) };
+            let State::Files(files) = &self.state else { return None };
+            match files.directory.join(name) {
+                Ok(path) => {
+                    let (_, grant) = self.grant_for(command.rule.verb, path, wanted, world, step)?;
+                    candidates.insert(0, HashCandidate { grant, octets: *octets });
+                }
+                Err(error) => unreadable = unreadable.or(Some(error)),
             }
-        };
-        let permitted: Vec<HashCandidate> = readings.iter().filter_map(permitted).collect();
-        if !permitted.is_empty() {
-            return Some(permitted);
         }
-        let last = readings.last()?;
-        let (_, grant) = self.grant(command, &last.name, Doing::Looking, world, step)?;
-        Some(vec![HashCandidate { grant, octets: last.octets }])
+        if let (true, Some(error)) = (candidates.is_empty(), unreadable) {
+            step.reply(refusal::path(error, Doing::Looking).0);
+        }
+        Some(candidates)
     }
 
     /// A hash has ended: its record, then its reply.

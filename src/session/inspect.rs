@@ -110,7 +110,8 @@ impl Session {
             return step.reply(Reply::new(Code::BadArgument, "No such option; UTF8, MLST and HASH are known."));
         }
         files.facts = FactSet::select(facts);
-        step.reply(Reply::new(Code::Okay, format!("MLST OPTS {}", files.facts.names())));
+        let text = format!("MLST OPTS {}", files.facts.names());
+        step.reply(Reply::new(Code::Okay, text.trim_end().to_owned()));
     }
 }
 

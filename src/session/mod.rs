@@ -38,7 +38,7 @@ use crate::proto::line::{Line, LineError};
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::{self, Verb};
-use crate::rules::{self, During, Rule, Service, Stage};
+use crate::rules::{self, Rule, Service, Stage};
 use effect::{Effect, Input, Question, Step};
 use files::Files;
 use hello::Introduced;
@@ -48,7 +48,7 @@ use login::Login;
 const COMMANDS_BEFORE_LOGIN_MAX: u32 = 50;
 /// Unknown commands before the login after which it is no FTP client that speaks (ALPACA).
 const UNKNOWN_BEFORE_LOGIN_MAX: u32 = 3;
-/// Lines that wait for the end of a transfer or a hash at most; no more are read until then.
+/// Lines that wait for the end of a transfer or a hash at most; until then, only `ABOR` is taken.
 const HELD_LINES_MAX: usize = 16;
 /// First words of other protocols, whose bytes a browser may be tricked into sending here.
 const FOREIGN: [&[u8]; 9] = [b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"EHLO", b"HELO", b"PROXY"];
@@ -273,18 +273,6 @@ impl Session {
             return;
         }
         self.whole_line(line, moved_bytes, world, step);
-    }
-
-    /// Whether a line is looked at while a transfer or hash runs. Behind another that waits, and while
-    /// a hash has not been answered, `ABOR` alone is: all other replies keep the order of their
-    /// commands.
-    fn may_interrupt(&self, line: &Result<Line, LineError>) -> bool {
-        let Ok(line) = line else { return false };
-        let (spoken, _) = verb::split(line);
-        Verb::parse(spoken).is_some_and(|verb| {
-            let next = self.held.is_empty() && !matches!(&self.state, State::Files(files) if files.is_hashing());
-            rules::rule(verb).during == During::Answer && (next || verb == Verb::Abor)
-        })
     }
 
     fn whole_line(&mut self, line: Result<Line, LineError>, moved_bytes: u64, world: World<'_>, step: &mut Step) {

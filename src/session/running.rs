@@ -1,11 +1,13 @@
-//! What runs beside the dialogue: a transfer or a hash. What may be said meanwhile, and how it ends
-//! where it was stopped or the session ends with it.
+//! What runs beside the dialogue: a transfer or a hash. What may be said meanwhile, what waits
+//! until it has ended, and how it ends where it was stopped or the session ends with it.
 
 use super::effect::{Effect, MoveFault, Step};
 use super::transfer::no_transfer;
-use super::{Ending, Session, State};
+use super::{Ending, Session, State, World};
+use crate::proto::line::{Line, LineError};
 use crate::proto::reply::{Code, Reply};
-use crate::proto::verb::Verb;
+use crate::proto::verb::{self, Verb};
+use crate::rules::{self, During};
 
 /// What a transfer and a hash have in common while they run.
 #[derive(Debug, Default)]
@@ -50,6 +52,29 @@ impl Running {
 }
 
 impl Session {
+    /// Whether an `ABOR` may be handed in though no other line may: one that stands behind more lines
+    /// than may wait stops what runs, too.
+    pub fn wants_abort(&self) -> bool {
+        self.is_transferring() && !self.is_ending()
+    }
+
+    /// Whether a line is an `ABOR`.
+    pub fn is_abort(line: &[u8]) -> bool {
+        Verb::parse(verb::split(line).0) == Some(Verb::Abor)
+    }
+
+    /// Whether a line is looked at while a transfer or hash runs. Behind another that waits, and while
+    /// a hash has not been answered, `ABOR` alone is: all other replies keep the order of their
+    /// commands.
+    pub(super) fn may_interrupt(&self, line: &Result<Line, LineError>) -> bool {
+        let Ok(line) = line else { return false };
+        let (spoken, _) = verb::split(line);
+        Verb::parse(spoken).is_some_and(|verb| {
+            let next = self.held.is_empty() && !matches!(&self.state, State::Files(files) if files.is_hashing());
+            rules::rule(verb).during == During::Answer && (next || verb == Verb::Abor)
+        })
+    }
+
     /// What may be said while something runs: `ABOR` and `STAT`; `NOOP` is answered elsewhere.
     pub(super) fn while_running(&mut self, verb: Verb, moved_bytes: u64, step: &mut Step) {
         let State::Files(files) = &mut self.state else { return };
@@ -61,6 +86,15 @@ impl Session {
             running.aborts = running.aborts.saturating_add(1);
         } else {
             step.reply(Reply::new(Code::FileStatus, format!("{what} {path}: {moved_bytes} bytes so far.")));
+        }
+    }
+
+    /// Serves what waited for the end of a transfer or a hash, until a question or another of these is
+    /// in the way.
+    pub(super) fn resume_held(&mut self, world: World<'_>, step: &mut Step) {
+        while step.question.is_none() && !self.is_transferring() {
+            let Some(line) = self.held.pop_front() else { return };
+            self.whole_line(line, 0, world, step);
         }
     }
 

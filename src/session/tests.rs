@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::effect::MoveFault;
 use super::*;
 use crate::policy::permission::PermissionSet;
-use crate::rules::{Data, RULES, Service, Takes};
+use crate::rules::{Data, During, RULES, Service, Takes};
 
 /// A command with an argument that the verb accepts.
 fn command(verb: Verb, takes: Takes) -> String {
@@ -201,7 +201,11 @@ fn lines_that_wait_are_bounded() {
     let mut dialogue = Dialogue::new().moving();
     let taken = (0..100).take_while(|_| dialogue.session.wants_line() && dialogue.say("PWD").is_empty()).count();
     assert_eq!(taken, HELD_LINES_MAX);
-    assert_eq!(dialogue.end(Ok(())).len(), 1 + HELD_LINES_MAX);
+    assert!(dialogue.session.wants_abort());
+    assert_eq!(dialogue.say("ABOR"), [0u16; 0]);
+    assert!(dialogue.aborted);
+    assert_eq!(dialogue.end(Err(MoveFault::Aborted)).len(), 2 + HELD_LINES_MAX);
+    assert!(!dialogue.session.wants_abort());
 }
 
 /// Whatever ends a session in the middle of a transfer: the transfer ends first, with its record

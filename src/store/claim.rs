@@ -132,6 +132,8 @@ impl Root {
             UploadMode::ResumeInText(0) => UploadMode::Replace,
             UploadMode::ResumeInText(_) if partial.is_some() => return Err(Fault::Busy),
             UploadMode::ResumeInText(octets) => {
+                // Nobody has a file read up to a marker who may not change it.
+                permit(&grant, existing.as_ref(), existing.as_ref().map(Status::identity))?;
                 UploadMode::ResumeAt(text_offset(&parent, name, existing.as_ref(), octets)?)
             }
             mode => mode,

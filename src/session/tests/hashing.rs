@@ -64,15 +64,21 @@ fn only_what_is_offered_can_be_chosen() {
 }
 
 #[test]
-fn hashing_or_reading_has_to_be_permitted() {
-    for (permission, code) in [(Permission::Hash, 213), (Permission::Read, 213), (Permission::List, 550)] {
+fn a_whole_file_needs_hash_or_read_and_a_part_of_it_read() {
+    for (permission, whole, part) in
+        [(Permission::Read, true, true), (Permission::Hash, true, false), (Permission::List, false, false)]
+    {
         let mut dialogue = Dialogue::with(PermissionSet::of(&[permission]), false).at(Stage::Files);
-        assert_eq!(dialogue.say("HASH a"), [code], "{permission}");
-        let x_form = if code == 213 { 250 } else { code };
-        assert_eq!(dialogue.say("XCRC \"a\" 0 2"), [x_form], "{permission}");
-        let denied = if code == 550 { 2 } else { 0 };
-        assert_eq!(dialogue.recorded(Event::AccessDenied), denied, "{permission}");
-        assert_eq!(dialogue.recorded(Event::FileHash), 2 - denied, "{permission}");
+        let code = |permitted: bool, code: u16| if permitted { code } else { 550 };
+        assert_eq!(dialogue.say("HASH a"), [code(whole, 213)], "{permission}");
+        assert_eq!(dialogue.say("XCRC \"a\""), [code(whole, 250)], "{permission}");
+        // Byte by byte, the hashes of parts are the content.
+        assert_eq!(dialogue.say("RANG 0 0"), [350]);
+        assert_eq!(dialogue.say("HASH a"), [code(part, 213)], "{permission}");
+        assert_eq!(dialogue.say("XCRC \"a\" 0 1"), [code(part, 250)], "{permission}");
+        let permitted = [whole, whole, part, part].into_iter().filter(|permitted| *permitted).count();
+        assert_eq!(dialogue.recorded(Event::FileHash), permitted, "{permission}");
+        assert_eq!(dialogue.recorded(Event::AccessDenied), 4 - permitted, "{permission}");
     }
 }
 
