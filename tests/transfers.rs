@@ -240,7 +240,7 @@ fn a_marker_in_text_counts_what_is_sent() {
     wire.ask(&format!("REST {}", sent.len() + 1), 350);
     wire.refuse("RETR f", 554);
     // Further than the server is willing to read ahead.
-    wire.ask("REST 268435457", 350);
+    wire.ask("REST 67108865", 350);
     let reply = wire.refuse("RETR f", 554);
     assert!(reply.text().contains("TYPE I"), "{reply:?}");
 }

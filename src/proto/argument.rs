@@ -199,7 +199,7 @@ pub fn eprt(argument: &[u8]) -> Result<EprtArgument, Unreadable> {
 /// Reads a time-val (RFC 3659 §2.3) into seconds since the Unix epoch; fractions are dropped.
 ///
 /// # Errors
-/// Anything but 14 digits that name a moment between 1970 and 9999, and perhaps a fraction.
+/// Anything but 14 digits that name a moment from 1970 to the last day but one of 9999, and perhaps a fraction.
 pub fn time(argument: &[u8]) -> Result<i64, Unreadable> {
     let text = ascii(argument)?;
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -275,12 +275,15 @@ fn minute_or_second(argument: &[u8]) -> Result<i64, Unreadable> {
     if argument.len() == 12 { time(&[argument, b"00"].concat()) } else { time(argument) }
 }
 
-/// The path behind the option words (`-la` and the like) that clients send to `LIST` and `NLST`.
+/// The path behind the option words (`-la` and the like, perhaps ended by `--`) that clients send to
+/// `LIST` and `NLST`.
 pub fn without_options(argument: &[u8]) -> &[u8] {
     let mut rest = argument;
     while let Some(stripped) = rest.strip_prefix(b"-") {
         let word = stripped.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         match (word, stripped.get(word..)) {
+            (0, Some(b"-")) => return &[],
+            (0, Some([b'-', b' ', tail @ ..])) => return tail,
             (1.., Some([])) => return &[],
             (1.., Some([b' ', tail @ ..])) => rest = tail,
             _ => break,

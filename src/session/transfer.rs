@@ -26,7 +26,7 @@ use crate::proto::verb::Verb;
 const ACTIVE_PORT_MIN: u16 = 1024;
 
 /// The furthest restart marker in text, in octets.
-const TEXT_OFFSET_MAX: u64 = 256 << 20;
+const TEXT_OFFSET_MAX: u64 = 64 << 20;
 
 /// A transfer from its command to its final reply.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl Session {
         let text = files.parameters.representation == Representation::Ascii && !is_listing(verb);
         if text && restart_offset > TEXT_OFFSET_MAX {
             // Where a marker in text stands in the file shows only by reading up to it.
-            let words = "In TYPE A, REST reaches 256 MiB; use TYPE I.";
+            let words = "In TYPE A, REST reaches 64 MiB; use TYPE I.";
             return self.refuse_transfer(Reply::new(Code::BadRestart, words), step);
         }
         let (argument, doing) = match verb {

@@ -107,6 +107,9 @@ fn option_words_are_skipped() {
     assert_eq!(without_options(b"-a -l dir"), b"dir");
     assert_eq!(without_options(b"-la  "), b" ");
     assert_eq!(without_options(b"-"), b"-");
+    assert_eq!(without_options(b"-la -- -name"), b"-name");
+    assert_eq!(without_options(b"--"), b"");
+    assert_eq!(without_options(b"--name"), b"--name");
     assert_eq!(without_options(b"a -l"), b"a -l");
 }
 
