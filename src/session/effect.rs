@@ -1,6 +1,8 @@
 //! What goes into a session and what comes out: inputs, effects, questions. The driver performs
 //! the effects in order, then answers the question, if there is one, with the next input.
 
+mod entry;
+
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::record::{DataFacts, Digest, Record, TlsFacts};
-use crate::identity::{Secret, Verified};
+use crate::identity::Secret;
 use crate::policy::BindingJudgement;
 use crate::policy::Principal;
 use crate::policy::grant::Grant;
@@ -20,6 +22,7 @@ use crate::proto::path::VirtualPath;
 use crate::proto::pattern::Pattern;
 use crate::proto::reply::Reply;
 use crate::proto::verb::Verb;
+pub use entry::{PasswordCheck, PasswordFault, Penalty, TlsFailure};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -39,7 +42,7 @@ pub enum Input {
     /// The server is being stopped.
     Drain,
     /// The answer to [`Question::StartTls`].
-    Tls(Result<TlsFacts, &'static str>),
+    Tls(Result<TlsFacts, TlsFailure>),
     /// The answer to [`Question::CheckPassword`].
     Password(PasswordCheck),
     /// The answer to [`Question::CountFailure`].
@@ -144,58 +147,6 @@ impl Step {
     pub(super) fn ask(&mut self, question: Question) {
         self.question = Some(question);
     }
-}
-
-/// What came of checking a password.
-#[derive(Debug)]
-pub enum PasswordCheck {
-    /// It is the account's.
-    Right(Verified),
-    /// It is not, or there is no such account.
-    Wrong {
-        /// Whether the account exists.
-        known: bool,
-    },
-    /// The source has used up its attempts; nothing was checked.
-    Limited {
-        /// Whose budget is used up: `address` or `user_network`.
-        scope: &'static str,
-    },
-    /// Too many checks wait already.
-    Busy,
-}
-
-/// Why a password was not changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PasswordFault {
-    /// The new one breaks these rules; each says how to mend it.
-    Weak(Vec<String>),
-    /// The old one is wrong, or was not looked at since too many were: the reason in one word. It
-    /// counts as a failed login.
-    Wrong(&'static str),
-    /// The old one was right, and another session has changed it meanwhile.
-    ChangedMeanwhile,
-    /// There were too many attempts; one is free again after this time.
-    TooOften(Duration),
-    /// Too many checks wait already.
-    Busy,
-    /// The server is being stopped.
-    Stopping,
-    /// The disk is full.
-    NoSpace,
-    /// It could not be stored; the operational log has the reason.
-    NotStored,
-}
-
-/// What a failed login costs its source.
-#[derive(Clone, Copy, Debug)]
-pub struct Penalty {
-    /// How long the reply waits.
-    pub delay: Duration,
-    /// For how long the source is banned, if it is.
-    pub banned: Option<Duration>,
-    /// Whether this very failure brought the ban.
-    pub newly_banned: bool,
 }
 
 /// Why no passive port could be had.

@@ -1,7 +1,7 @@
 //! How client and server introduce themselves: `HOST` (RFC 7151), `LANG` (RFC 2640), `CLNT` and
 //! `CSID` (draft-peterson-streamlined-ftp-command-extensions).
 
-use super::effect::{Effect, Step};
+use super::effect::Step;
 use super::{Command, Session, State};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
@@ -80,7 +80,7 @@ impl Session {
             Err(HostFault::Elsewhere(text)) => {
                 let record = self.refused_record(Verb::Host, Code::NotThisArgument, "host_mismatch");
                 let record = record.with("host", Detail::Text(host.to_string()));
-                step.effects.push(Effect::Audit(Box::new(record)));
+                step.audit(record);
                 Reply::new(Code::NotThisArgument, text)
             }
         }
