@@ -107,6 +107,17 @@ fn without_a_name_in_the_handshake_it_is_the_first() {
 }
 
 #[test]
+fn an_address_that_is_not_the_first_identitys_is_told_to_the_operator_and_to_the_client() {
+    let files = "certificate = \"../certs/server.pem\", key = \"../certs/server.key\"";
+    let identities = format!("[{{ names = [\"localhost\"], {files} }}, {{ names = [\"192.0.2.9\"], {files} }}]");
+    let server = Server::builder().hostname("192.0.2.9").policy("tls.identities", &identities).start();
+    let said = server.log_text();
+    assert!(said.contains("nobody is shown the certificate for 192.0.2.9"), "{said}");
+    let mut wire = Dial::to(&server).without_sni().secure();
+    assert!(wire.ask("HOST 192.0.2.9", 504).text().contains("connect with a name"));
+}
+
+#[test]
 fn an_unknown_name_may_be_refused() {
     let (server, authority) = two_names(Server::builder().policy("tls.unknown-names", "refuse"));
     let mut wire = Dial::to(&server).named("unknown.test", &authority).greeted();

@@ -101,6 +101,9 @@ impl Session {
             Some(Ok(named)) if named == *host => Ok(()),
             Some(_) => Err(HostFault::Elsewhere("The TLS handshake named another host; connect with this name.")),
             None if here || one_of(&tls.identity) => Ok(()),
+            None if matches!(host, Host::Address(_)) => Err(HostFault::Elsewhere(
+                "Who connects to an address is shown the certificate of another name; connect with a name instead.",
+            )),
             None => Err(HostFault::Elsewhere(
                 "That name has a certificate of its own; connect with that name in the TLS handshake (SNI).",
             )),
