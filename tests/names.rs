@@ -1,11 +1,15 @@
 //! Several names of the server, each with its certificate: chosen by the name in the TLS handshake,
 //! confirmed by `HOST` (RFC 7151).
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
+
+use rustls::HandshakeKind;
 
 use crate::clients::{curl, run};
 use crate::support::server::{Builder, done, portcullis};
-use crate::support::{Dial, PASSWORD, Server, Wire};
+use crate::support::wire::connect;
+use crate::support::{Data, Dial, PASSWORD, Server, Wire, day};
 
 /// A server that is `localhost`, and `second.test` with a certificate of another authority.
 fn two_names(builder: Builder) -> (Server, PathBuf) {
@@ -28,7 +32,7 @@ fn two_names(builder: Builder) -> (Server, PathBuf) {
 }
 
 #[test]
-fn each_name_is_shown_its_own_certificate_on_both_connections() {
+fn each_name_is_shown_its_own_certificate_and_moves_files() {
     let (server, authority) = two_names(Server::builder());
     server.put("f", b"content");
     // Each trusts one authority only, so any other certificate would end its handshake.
@@ -42,6 +46,24 @@ fn each_name_is_shown_its_own_certificate_on_both_connections() {
     };
     assert_eq!(shown("localhost").as_deref(), Some("localhost"));
     assert_eq!(shown("second.test").as_deref(), Some("second.test"));
+}
+
+#[test]
+fn a_data_connection_that_resumes_nothing_is_shown_the_certificate_of_its_control_connection() {
+    let until = day(30);
+    let exception =
+        format!("[[user.bob.exception]]\ndata-binding = \"address\"\nreason = \"an old client\"\nuntil = {until}\n");
+    let (server, authority) = two_names(Server::builder().user("bob", &[]).users_toml(&exception));
+    let mut wire = Dial::to(&server).named("second.test", &authority).login("bob");
+    let address = wire.passive();
+    let stream = connect(Ipv4Addr::LOCALHOST, address);
+    // It trusts the one authority too, and takes a certificate for that name alone.
+    let mut data = Data::named(stream, &wire.fresh_config(), "second.test");
+    wire.ask("STOR f", 150);
+    assert_eq!(data.handshake().unwrap(), HandshakeKind::Full);
+    data.send(b"content");
+    data.finish();
+    wire.expect(226);
 }
 
 #[test]
@@ -85,13 +107,25 @@ fn without_a_name_in_the_handshake_it_is_the_first() {
 }
 
 #[test]
+fn an_address_that_is_not_the_first_identitys_is_told_to_the_operator_and_to_the_client() {
+    let files = "certificate = \"../certs/server.pem\", key = \"../certs/server.key\"";
+    let identities = format!("[{{ names = [\"localhost\"], {files} }}, {{ names = [\"192.0.2.9\"], {files} }}]");
+    let server = Server::builder().hostname("192.0.2.9").policy("tls.identities", &identities).start();
+    let said = server.log_text();
+    assert!(said.contains("nobody is shown the certificate for 192.0.2.9"), "{said}");
+    let mut wire = Dial::to(&server).without_sni().secure();
+    assert!(wire.ask("HOST 192.0.2.9", 504).text().contains("connect with a name"));
+}
+
+#[test]
 fn an_unknown_name_may_be_refused() {
     let (server, authority) = two_names(Server::builder().policy("tls.unknown-names", "refuse"));
     let mut wire = Dial::to(&server).named("unknown.test", &authority).greeted();
     wire.ask("AUTH TLS", 234);
     let refused = wire.handshake().unwrap_err().to_string();
     assert!(refused.contains("UnrecognisedName"), "{refused}");
-    server.wait_for_failure("tls.handshake_failed", "unknown_name");
+    let record = server.wait_for_failure("tls.handshake_failed", "unknown_name");
+    assert_eq!(record.text("/unmapped/host"), Some("unknown.test"), "the operator sees which name to add");
     Dial::to(&server).named("second.test", &authority).login("alice");
     Dial::to(&server).without_sni().login("alice");
 }

@@ -126,6 +126,54 @@ fn an_entry_that_counts_no_more_goes_with_the_next_write() {
 }
 
 #[test]
+fn a_user_added_again_has_the_password_of_the_administrator() {
+    let mut server = lenient().start();
+    change(&mut Wire::login(&server, "alice"), PASSWORD, NEW, 200);
+    server.stop();
+    done(server.command().args(["user", "remove", "alice"]), "");
+    let mut add = server.command();
+    add.args(["user", "add", "alice", "--password-stdin", "--home"]).arg(server.home("alice"));
+    // The same password even: what was changed was changed by somebody else of that name.
+    done(&mut add, &format!("{PASSWORD}\n"));
+    server.start();
+    is_refused(&server, "alice", NEW);
+    logs_in(&server, "alice", PASSWORD);
+}
+
+#[test]
+fn the_administrator_wins_over_a_change_that_comes_before_the_restart() {
+    let mut server = lenient().start();
+    done(server.command().args(["user", "passwd", "alice", "--password-stdin"]), &format!("{OTHER}\n"));
+    // The running server does not know of it.
+    change(&mut Wire::login(&server, "alice"), PASSWORD, NEW, 200);
+    server.stop();
+    server.start();
+    is_refused(&server, "alice", NEW);
+    logs_in(&server, "alice", OTHER);
+}
+
+#[test]
+fn whose_password_ends_soon_hears_how_to_change_it() {
+    let mut server = lenient().user("alice", &[]).user("bob", &[]).prepare();
+    for user in ["alice", "bob"] {
+        server.change_user(&format!("user.{user}.password-set"), &day(-175));
+    }
+    server.change_user("user.bob.password-change", "false");
+    server.start();
+    for (user, how) in [("alice", "change it with SITE PSWD"), ("bob", "have it changed")] {
+        let mut wire = Wire::secure(&server);
+        wire.ask(&format!("USER {user}"), 331);
+        let text = wire.ask(&format!("PASS {PASSWORD}"), 230).text().to_owned();
+        assert!(text.ends_with(&format!("ends in 5 days; {how}.")), "{text}");
+    }
+    let mut wire = Wire::login(&server, "alice");
+    change(&mut wire, PASSWORD, NEW, 200);
+    let mut wire = Wire::secure(&server);
+    wire.ask("USER alice", 331);
+    assert_eq!(wire.ask(&format!("PASS {NEW}"), 230).text(), "Logged in.");
+}
+
+#[test]
 fn passwords_with_spaces_and_quotes_stand_in_quotes() {
     let server = lenient().start();
     let mut wire = Wire::login(&server, "alice");

@@ -1,5 +1,6 @@
 //! What `init` and `quickstart` leave behind: certificates, policy files, places for the audit log
-//! and for passwords that users change. The policy files are the commented examples of the repository with some keys filled in.
+//! and for passwords that users change. The policy files are the commented examples of the
+//! repository with some keys filled in.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};

@@ -50,6 +50,15 @@ pub(super) fn tls(section: &Section<'_>, directory: &Path, findings: &mut Findin
     let mut known = Vec::new();
     // Each is read, so that all their problems are reported.
     let read: Vec<_> = tables.iter().map(|table| identity(table, directory, &mut known, findings)).collect();
+    for (table, read) in tables.iter().zip(&read).skip(1) {
+        let names = read.iter().flat_map(|(identity, _)| &identity.names);
+        for address in names.filter(|name| matches!(name, ServerName::Address(_))) {
+            let message = format!("nobody is shown the certificate for {address}");
+            let help = "a client that connects to an address names no server in its handshake, so it is shown the \
+                        first identity: put the address there";
+            findings.warning(table.place_of("names"), message, help);
+        }
+    }
     let (identities, places) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
     let require_extended_master_secret = section.boolean("require-extended-master-secret", true, findings);
     Some(Identities { tls: Tls { identities, unknown_names, minimum, require_extended_master_secret }, places })
@@ -140,6 +149,13 @@ mod tests {
     fn a_name_stands_for_one_certificate() {
         let (one, two) = (entry("\"a.example.org\""), entry("\"b.example.org\", \"A.EXAMPLE.org\""));
         let expected = "server.toml:6:31: error: the name `a.example.org` is there twice";
+        assert_eq!(said(&format!("identities = [\n{one}{two}]")), [expected]);
+    }
+
+    #[test]
+    fn an_address_belongs_to_the_first_identity() {
+        let (one, two) = (entry("\"a.org\", \"192.0.2.1\""), entry("\"b.org\", \"192.0.2.2\""));
+        let expected = "server.toml:6:13: warning: nobody is shown the certificate for 192.0.2.2";
         assert_eq!(said(&format!("identities = [\n{one}{two}]")), [expected]);
     }
 

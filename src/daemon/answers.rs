@@ -22,9 +22,10 @@ use crate::proto::ascii::ToWire;
 use crate::session::World;
 use crate::session::effect::{
     Input, Listing, MoveFault, PassiveFault, PassivePort, PasswordCheck, PathFacts, Payload, Penalty, Placement,
-    Prepared, Question, QuotaFacts, StoreAnswer, StoreFault, StoreRequest, TransferOrder,
+    Prepared, Question, QuotaFacts, StoreAnswer, StoreFault, StoreRequest, TlsFailure, TransferOrder,
 };
 use crate::store::{Entry, EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
+use crate::tls::HandshakeFault;
 
 /// How long a client waits for one of the passive ports that others of its address hold; well below
 /// what clients wait for a reply.
@@ -39,7 +40,7 @@ impl Driver {
                 let mut stop = self.stop.clone();
                 tokio::select! {
                     biased;
-                    _ = stop.wait_for(|stop| *stop > Stop::No) => Input::Tls(Err("stopping")),
+                    _ = stop.wait_for(|stop| *stop > Stop::No) => Input::Tls(Err("stopping".into())),
                     started = self.start_tls() => started?,
                 }
             }
@@ -100,7 +101,7 @@ impl Driver {
             Ok(tls) => tls,
             Err(fault) => {
                 error!(%fault, "no TLS session can be made");
-                return Some(Input::Tls(Err("no_randomness")));
+                return Some(Input::Tls(Err("no_randomness".into())));
             }
         };
         let place = self.shared.admission.handshake();
@@ -110,10 +111,12 @@ impl Driver {
                 self.tls = Some(tls);
                 Some(Input::Tls(Ok(facts)))
             }
-            Err(crate::tls::HandshakeFault::NotTls) if explicit => Some(Input::PlaintextInjection),
+            Err(HandshakeFault::NotTls) if explicit => Some(Input::PlaintextInjection),
             Err(fault) => {
                 tracing::debug!(%fault, client = %self.client, "TLS handshake failed");
-                Some(Input::Tls(Err(fault.reason())))
+                let reason = fault.reason();
+                let unknown_name = if let HandshakeFault::UnknownName(name) = fault { Some(name) } else { None };
+                Some(Input::Tls(Err(TlsFailure { reason, unknown_name })))
             }
         }
     }

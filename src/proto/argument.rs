@@ -282,9 +282,8 @@ pub fn without_options(argument: &[u8]) -> &[u8] {
     while let Some(stripped) = rest.strip_prefix(b"-") {
         let word = stripped.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
         match (word, stripped.get(word..)) {
-            (0, Some(b"-")) => return &[],
             (0, Some([b'-', b' ', tail @ ..])) => return tail,
-            (1.., Some([])) => return &[],
+            (0, Some(b"-")) | (1.., Some([])) => return &[],
             (1.., Some([b' ', tail @ ..])) => rest = tail,
             _ => break,
         }

@@ -36,7 +36,8 @@ pub enum LineError {
 /// Collects bytes and hands out lines.
 #[derive(Debug)]
 pub struct LineBuffer {
-    bytes: Vec<u8>,
+    /// Wiped when it is dropped; it may hold a part of a password.
+    bytes: Zeroizing<Vec<u8>>,
     taken: usize,
     searched: usize,
     line_bytes_max: usize,
@@ -45,11 +46,18 @@ pub struct LineBuffer {
 impl LineBuffer {
     /// An empty buffer for lines of at most this many bytes, line end included.
     pub fn new(line_bytes_max: usize) -> Self {
-        Self { bytes: Vec::new(), taken: 0, searched: 0, line_bytes_max }
+        Self { bytes: Zeroizing::default(), taken: 0, searched: 0, line_bytes_max }
     }
 
     /// Adds what was read.
     pub fn push(&mut self, bytes: &[u8]) {
+        let length = self.bytes.len().saturating_add(bytes.len());
+        if length > self.bytes.capacity() {
+            // One that grew by itself would leave what it held where it was.
+            let mut larger = Zeroizing::new(Vec::with_capacity(length.max(self.bytes.len().saturating_mul(2))));
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+        }
         self.bytes.extend_from_slice(bytes);
     }
 
@@ -116,7 +124,7 @@ impl LineBuffer {
         self.searched = 0;
         if self.is_empty() {
             // An idle session holds no buffer.
-            self.bytes = Vec::new();
+            self.bytes = Zeroizing::default();
             self.taken = 0;
         } else if self.taken >= CONSUMED_BYTES_MAX {
             self.remove(0..self.taken);

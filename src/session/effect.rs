@@ -1,6 +1,9 @@
 //! What goes into a session and what comes out: inputs, effects, questions. The driver performs
 //! the effects in order, then answers the question, if there is one, with the next input.
 
+mod entry;
+mod storing;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -8,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::record::{DataFacts, Digest, Record, TlsFacts};
-use crate::identity::{Secret, Verified};
+use crate::identity::Secret;
 use crate::policy::BindingJudgement;
 use crate::policy::Principal;
 use crate::policy::grant::Grant;
@@ -20,6 +23,8 @@ use crate::proto::path::VirtualPath;
 use crate::proto::pattern::Pattern;
 use crate::proto::reply::Reply;
 use crate::proto::verb::Verb;
+pub use entry::{PasswordCheck, PasswordFault, Penalty, TlsFailure};
+pub use storing::{Attributes, PathFacts, QuotaFacts, StoreAnswer, StoreFault, StoreRequest};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -39,7 +44,7 @@ pub enum Input {
     /// The server is being stopped.
     Drain,
     /// The answer to [`Question::StartTls`].
-    Tls(Result<TlsFacts, &'static str>),
+    Tls(Result<TlsFacts, TlsFailure>),
     /// The answer to [`Question::CheckPassword`].
     Password(PasswordCheck),
     /// The answer to [`Question::CountFailure`].
@@ -146,58 +151,6 @@ impl Step {
     }
 }
 
-/// What came of checking a password.
-#[derive(Debug)]
-pub enum PasswordCheck {
-    /// It is the account's.
-    Right(Verified),
-    /// It is not, or there is no such account.
-    Wrong {
-        /// Whether the account exists.
-        known: bool,
-    },
-    /// The source has used up its attempts; nothing was checked.
-    Limited {
-        /// Whose budget is used up: `address` or `user_network`.
-        scope: &'static str,
-    },
-    /// Too many checks wait already.
-    Busy,
-}
-
-/// Why a password was not changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PasswordFault {
-    /// The new one breaks these rules; each says how to mend it.
-    Weak(Vec<String>),
-    /// The old one is wrong, or was not looked at since too many were: the reason in one word. It
-    /// counts as a failed login.
-    Wrong(&'static str),
-    /// The old one was right, and another session has changed it meanwhile.
-    ChangedMeanwhile,
-    /// There were too many attempts; one is free again after this time.
-    TooOften(Duration),
-    /// Too many checks wait already.
-    Busy,
-    /// The server is being stopped.
-    Stopping,
-    /// The disk is full.
-    NoSpace,
-    /// It could not be stored; the operational log has the reason.
-    NotStored,
-}
-
-/// What a failed login costs its source.
-#[derive(Clone, Copy, Debug)]
-pub struct Penalty {
-    /// How long the reply waits.
-    pub delay: Duration,
-    /// For how long the source is banned, if it is.
-    pub banned: Option<Duration>,
-    /// Whether this very failure brought the ban.
-    pub newly_banned: bool,
-}
-
 /// A passive port that is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PassivePort {
@@ -216,95 +169,6 @@ pub enum PassiveFault {
     Unbindable,
     /// The address that `PASV` has to announce is not known yet.
     NoAddress,
-}
-
-/// What is asked of the store outside of transfers.
-#[derive(Debug)]
-pub enum StoreRequest {
-    /// The facts of one path.
-    Facts(Grant),
-    /// Remove a file.
-    RemoveFile(Grant),
-    /// Make a directory.
-    MakeDirectory(Grant),
-    /// Remove an empty directory.
-    RemoveDirectory(Grant),
-    /// Give another name.
-    Rename(Grant, Grant),
-    /// Set attributes of a file or directory.
-    SetAttributes(Grant, Attributes),
-    /// How many bytes may still be stored at a path.
-    Room(Grant),
-    /// What the user's home holds and may hold.
-    Quota,
-    /// A directory's lines, or a file's one, for the control connection.
-    Lines {
-        /// Leave to list.
-        grant: Grant,
-        /// How to write the lines.
-        form: Box<Form>,
-        /// Most lines wanted.
-        lines_max: usize,
-    },
-}
-
-/// What the store answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreAnswer {
-    /// It was done.
-    Done,
-    /// The facts of a path, as they are now.
-    Facts(PathFacts),
-    /// Bytes that may still be stored.
-    Room(u64),
-    /// What the home holds and may hold.
-    Quota(QuotaFacts),
-    /// Lines of a listing.
-    Lines {
-        /// The lines, without ends.
-        lines: Vec<String>,
-        /// Whether there were more.
-        cut: bool,
-    },
-}
-
-/// Attributes to be set; at least one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attributes {
-    /// Last modification in seconds since the Unix epoch.
-    pub modified_seconds: Option<i64>,
-    /// Permission bits, without setuid, setgid and sticky.
-    pub mode: Option<u32>,
-}
-
-/// What a home holds and may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QuotaFacts {
-    /// Bytes, and files and directories, that it holds; none where nobody has counted them.
-    pub used: Option<(u64, u64)>,
-    /// Bytes that it may hold; none is no limit.
-    pub bytes_max: Option<u64>,
-    /// Files and directories that it may hold; none is no limit.
-    pub files_max: Option<u64>,
-}
-
-/// Facts of one path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PathFacts {
-    /// Whether it is a directory.
-    pub directory: bool,
-    /// Size in bytes.
-    pub size: u64,
-    /// Last modification in seconds since the Unix epoch.
-    pub modified_seconds: i64,
-    /// Permission bits.
-    pub mode: u32,
-    /// Device and inode.
-    pub unique: (u64, u64),
-    /// When it was made, in seconds since the Unix epoch, where that is known.
-    pub created_seconds: Option<i64>,
-    /// The numbers of its owner and its group.
-    pub owner: (u32, u32),
 }
 
 /// The sessions of one user, in the order in which they began.
@@ -338,39 +202,6 @@ pub struct LiveTransfer {
     pub path: String,
     /// Bytes of content moved so far.
     pub bytes: u64,
-}
-
-/// Why the store did not do what was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreFault {
-    /// Nothing has that name.
-    NotFound,
-    /// A directory was needed.
-    NotADirectory,
-    /// A file was needed.
-    IsADirectory,
-    /// Neither a file nor a directory.
-    NotAFile,
-    /// The directory still has entries.
-    NotEmpty,
-    /// Something has that name already.
-    Exists,
-    /// Not permitted, by the policy or by the file system.
-    Denied,
-    /// Another upload to that name is under way, or the file is an unfinished upload.
-    Busy,
-    /// That name cannot be given.
-    NameRefused,
-    /// The offset lies beyond the file's end.
-    OffsetBeyondEnd,
-    /// The quota does not permit it.
-    Quota,
-    /// The disk is full, or nearly.
-    NoSpace,
-    /// Two file systems are concerned.
-    CrossDevice,
-    /// Something failed that is the server's own affair; the operational log has it.
-    Local,
 }
 
 /// A transfer, ready to be judged by the store.

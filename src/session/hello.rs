@@ -1,7 +1,7 @@
 //! How client and server introduce themselves: `HOST` (RFC 7151), `LANG` (RFC 2640), `CLNT` and
 //! `CSID` (draft-peterson-streamlined-ftp-command-extensions).
 
-use super::effect::{Effect, Step};
+use super::effect::Step;
 use super::{Command, Session, State};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
@@ -80,7 +80,7 @@ impl Session {
             Err(HostFault::Elsewhere(text)) => {
                 let record = self.refused_record(Verb::Host, Code::NotThisArgument, "host_mismatch");
                 let record = record.with("host", Detail::Text(host.to_string()));
-                step.effects.push(Effect::Audit(Box::new(record)));
+                step.audit(record);
                 Reply::new(Code::NotThisArgument, text)
             }
         }
@@ -101,6 +101,9 @@ impl Session {
             Some(Ok(named)) if named == *host => Ok(()),
             Some(_) => Err(HostFault::Elsewhere("The TLS handshake named another host; connect with this name.")),
             None if here || one_of(&tls.identity) => Ok(()),
+            None if matches!(host, Host::Address(_)) => Err(HostFault::Elsewhere(
+                "Who connects to an address is shown the certificate of another name; connect with a name instead.",
+            )),
             None => Err(HostFault::Elsewhere(
                 "That name has a certificate of its own; connect with that name in the TLS handshake (SNI).",
             )),

@@ -206,10 +206,15 @@ impl Session {
 
 /// The words of a login, with a warning where the password is about to end.
 fn welcome(user: &Username, world: World<'_>) -> String {
-    let end = world.policy.users.get(user).and_then(|account| world.policy.password_expiry(account));
+    let account = world.policy.users.get(user);
+    let end = account.and_then(|account| world.policy.password_expiry(account));
     let days = end.and_then(|end| world.today().until(end).ok()).map(|span| span.get_days());
     match days.filter(|days| *days <= EXPIRY_WARNING_DAYS) {
-        Some(days) => format!("Logged in. The password ends in {days} days; have it changed."),
+        Some(days) => {
+            let may_change = account.is_some_and(|account| account.may_change_password);
+            let how = if may_change { "change it with SITE PSWD" } else { "have it changed" };
+            format!("Logged in. The password ends in {days} days; {how}.")
+        }
         None => "Logged in.".to_owned(),
     }
 }

@@ -39,7 +39,7 @@ use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::{self, Verb};
 use crate::rules::{self, Rule, Service, Stage};
-use effect::{Effect, Input, Question, Step};
+use effect::{Effect, Input, Question, Step, TlsFailure};
 use files::Files;
 use hello::Introduced;
 use login::Login;
@@ -242,7 +242,7 @@ impl Session {
 
     /// The handshake of the control connection is over. Everything said in clear is forgotten
     /// here: the state behind it is built from nothing (RFC 4217 §4).
-    fn tls_done(&mut self, result: Result<TlsFacts, &'static str>, step: &mut Step) {
+    fn tls_done(&mut self, result: Result<TlsFacts, TlsFailure>, step: &mut Step) {
         match result {
             Ok(facts) => {
                 self.tls = Some(Arc::new(facts));
@@ -254,8 +254,10 @@ impl Session {
                     step.reply(Reply::new(Code::Ready, "Ready."));
                 }
             }
-            Err(reason) => {
-                step.audit(self.record(Event::TlsFailed).failed(reason));
+            Err(TlsFailure { reason, unknown_name }) => {
+                let mut record = self.record(Event::TlsFailed).failed(reason);
+                record.details.extend(unknown_name.map(|name| ("host", Detail::Text(name))));
+                step.audit(record);
                 self.close_for("tls_failed", step);
             }
         }

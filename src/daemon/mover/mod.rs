@@ -36,9 +36,9 @@ use crate::tls::{self, DataConnection, DataFault};
 
 /// How long the client's end of a data connection is waited for once everything was sent.
 const PARTING_TIME: Duration = Duration::from_secs(1);
-/// How long a transfer goes on whose control connection has ended: its last bytes are on their way,
-/// or in a buffer of the kernel. Some clients leave as soon as they have sent them, and never read
-/// the last reply.
+/// How long a transfer goes on whose control connection has ended, and before that a data connection
+/// that is coming up: its last bytes are on their way, or in a buffer of the kernel. Some clients
+/// leave as soon as they have sent them, and never read the last reply.
 const LAST_BYTES_TIME: Duration = Duration::from_secs(1);
 /// Bytes that must move within the stall time: a trickle below it is a stall.
 const STALL_BYTES: u64 = 1024;
