@@ -327,10 +327,26 @@ fn clients_of_different_addresses_share_one_port() {
     assert_eq!(data_two.receive(), b"content");
     one.expect(226);
     two.expect(226);
-    // The same address cannot have it twice, and hears why.
-    let mut three = Dial::to(&server).from(1).login("alice");
-    one.passive();
-    assert!(three.ask("EPSV", 425).text().contains("taken by your address"));
+}
+
+#[test]
+fn clients_of_one_address_wait_their_turn_and_hear_why_it_does_not_come() {
+    let mut server = Server::builder().prepare();
+    let (first, _) = server.ports().passive();
+    server.override_with(&[&format!("passive.ports={first}-{first}"), "limits.data-connect-seconds=1"]);
+    server.start();
+    // Each keeps the port for a second, since no data connection comes; each waits for three.
+    let mut wires: Vec<Wire> = (0..8).map(|_| Wire::login(&server, "alice")).collect();
+    for wire in &mut wires {
+        wire.send("EPSV");
+    }
+    let replies: Vec<_> = wires.iter_mut().map(Wire::reply).collect();
+    assert!(replies.iter().filter(|reply| reply.code == 229).count() >= 2, "{replies:?}");
+    let refused: Vec<_> = replies.iter().filter(|reply| reply.code != 229).collect();
+    assert!(!refused.is_empty());
+    for reply in refused {
+        assert!(reply.code == 425 && reply.text().contains("taken by your address"), "{reply:?}");
+    }
 }
 
 #[test]

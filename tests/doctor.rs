@@ -12,6 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustix::fs::statvfs;
 use serde_json::Value;
 
+use crate::support::namespaces::Namespace;
 use crate::support::server::portcullis;
 use crate::support::{Server, day};
 
@@ -108,8 +109,8 @@ fn healthy() -> Server {
         fs::set_permissions(passable, PermissionsExt::from_mode(0o755)).unwrap();
     }
     let (uid, gid) = daemon();
-    let changes = server.policy().with_file_name("state");
-    for own in [server.home("alice"), server.audit_file().parent().unwrap().to_owned(), changes] {
+    let state = server.policy().with_file_name("state");
+    for own in [server.home("alice"), server.audit_file().parent().unwrap().to_owned(), state] {
         chown(own, Some(uid), Some(gid)).unwrap();
     }
     server
@@ -357,6 +358,17 @@ fn a_key_that_everybody_can_read_is_found() {
 }
 
 #[test]
+fn a_fifo_in_the_place_of_a_certificate_is_not_waited_for() {
+    let server = Server::builder().prepare();
+    fs::remove_file(server.authority()).unwrap();
+    assert!(Command::new("mkfifo").arg(server.authority()).status().unwrap().success());
+    let mut bounded = Command::new("timeout");
+    bounded.args(["30", env!("CARGO_BIN_EXE_portcullis"), "--policy"]).arg(server.policy()).args(["doctor", "--json"]);
+    let said = Said::of(&bounded.output().unwrap());
+    assert!(said.faults().contains(&"certificate.chain warning".to_owned()), "{:?}", said.faults());
+}
+
+#[test]
 fn a_certificate_whose_authority_nobody_knows_is_a_warning() {
     let (found, said) = found_after(&Server::builder().prepare(), &[], |server| {
         fs::remove_file(server.authority()).unwrap();
@@ -392,6 +404,30 @@ fn a_certificate_renewed_under_a_running_server_is_a_warning_until_it_is_restart
     server.stop();
     server.start();
     assert!(!doctor(&server, &[]).faults().contains(&"address.answer warning".to_owned()));
+}
+
+#[test]
+fn a_server_behind_its_own_firewall_rules_gives_no_alarm_even_to_who_may_not_open_its_port() {
+    let namespace = Namespace::new();
+    let privileged_from = |port: u16| format!("echo {port} > /proc/sys/net/ipv4/ip_unprivileged_port_start");
+    namespace.sh(&privileged_from(0));
+    let server = Server::builder()
+        .policy("networks.allow", r#"["192.0.2.0/24"]"#)
+        .policy("listen.explicit", r#"["0.0.0.0:21"]"#)
+        .inside(namespace.words_for_a_server())
+        .start();
+    namespace.sh(&privileged_from(1024));
+    let rules = server.command().args(["firewall", "nftables"]).output().unwrap().stdout;
+    namespace.fed("nft", &["-f", "-"], &String::from_utf8(rules).unwrap());
+
+    let mut without_privilege = namespace.command("setpriv");
+    without_privilege.args(["--bounding-set=-net_bind_service", env!("CARGO_BIN_EXE_portcullis"), "--policy"]);
+    let said = Said::of(&without_privilege.arg(server.policy()).args(["doctor", "--json"]).output().unwrap());
+    for id in ["ports.listen", "ports.privilege", "address.answer"] {
+        assert!(!said.alarms().iter().any(|alarm| alarm.starts_with(id)), "{}", said.words(id));
+    }
+    assert!(said.words("ports.listen").contains("held by the server of this policy"));
+    assert!(said.words("address.answer").contains("does not let this machine in"));
 }
 
 #[test]

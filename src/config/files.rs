@@ -12,7 +12,7 @@ use super::findings::{Findings, Place};
 /// Largest policy file, in bytes.
 pub(super) const POLICY_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Largest PEM file, in bytes.
-pub(super) const PEM_BYTES_MAX: u64 = 1024 * 1024;
+pub(crate) const PEM_BYTES_MAX: u64 = 1024 * 1024;
 
 const GROUP_READ: u32 = 0o040;
 const OTHERS_READ: u32 = 0o004;
@@ -22,7 +22,7 @@ const STICKY: u32 = 0o1000;
 
 /// Whether a path may be a symbolic link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Links {
+pub(crate) enum Links {
     /// It may: certificates are often linked by the tool that renews them.
     Follow,
     /// It may not.
@@ -31,13 +31,13 @@ pub(super) enum Links {
 
 /// A file's content, and what the system said of the file that was read.
 #[derive(Debug)]
-pub(super) struct Content {
-    pub(super) bytes: zeroize::Zeroizing<Vec<u8>>,
-    pub(super) metadata: Metadata,
+pub(crate) struct Content {
+    pub(crate) bytes: zeroize::Zeroizing<Vec<u8>>,
+    pub(crate) metadata: Metadata,
 }
 
 /// Reads a regular file of at most `most` bytes. Never waits for a FIFO or device.
-pub(super) fn read(path: &Path, most: u64, links: Links) -> io::Result<Content> {
+pub(crate) fn read(path: &Path, most: u64, links: Links) -> io::Result<Content> {
     use rustix::fs::OFlags;
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if links == Links::Refuse {

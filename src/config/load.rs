@@ -2,6 +2,7 @@
 //! and what they name looked at on disk.
 
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -98,10 +99,13 @@ fn read(directory: &Path, findings: &mut Findings) -> Option<Texts> {
     let mut one = |name: &str| -> Option<(String, Metadata)> {
         let path = directory.join(name);
         let place = findings.source(&path.display().to_string(), "");
-        let help = "`portcullis init DIR` writes DIR/policy; --policy names another directory";
         let content = match files::read(&path, files::POLICY_BYTES_MAX, Links::Refuse) {
             Ok(content) => content,
             Err(error) => {
+                let help = match error.kind() {
+                    ErrorKind::PermissionDenied => "run this as root, or as the account that starts the server",
+                    _ => "`portcullis init DIR` writes DIR/policy; --policy names another directory",
+                };
                 findings.error(place, format!("cannot be read: {error}"), help);
                 return None;
             }

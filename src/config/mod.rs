@@ -14,7 +14,7 @@ mod changes;
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod exceptions;
-mod files;
+pub(crate) mod files;
 mod findings;
 mod identities;
 mod keys;

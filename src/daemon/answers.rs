@@ -27,9 +27,11 @@ use crate::session::effect::{
 use crate::store::{Entry, EntryKind, Fault, Lookup, Root, UploadMode, Uploader};
 use crate::tls::HandshakeFault;
 
-/// How long a client waits for one of the passive ports that others of its address hold; well below
-/// what clients wait for a reply.
-const PASSIVE_PORT_WAIT: Duration = Duration::from_secs(10);
+/// How much longer than for a data connection a client waits for one of the passive ports that
+/// others of its address hold: whatever is held, is given back by then.
+const PASSIVE_PORT_PATIENCE: Duration = Duration::from_secs(2);
+/// How long it waits at most: below the 20 seconds that clients commonly wait for a reply.
+const PASSIVE_PORT_WAIT_MAX: Duration = Duration::from_secs(18);
 
 impl Driver {
     /// Answers a question. [`Question::Move`] and [`Question::Hash`] are answered later, when the
@@ -183,7 +185,9 @@ impl Driver {
     async fn open_passive(&mut self) -> Result<PassivePort, PassiveFault> {
         let needs = self.link_needs().ok_or(PassiveFault::Unbindable)?;
         let (local, comer) = self.route.of_data();
-        match self.shared.passive.reserve_within(local, comer, PASSIVE_PORT_WAIT).await {
+        let held = self.shared.config.limits.data_connect_time;
+        let wait = held.saturating_add(PASSIVE_PORT_PATIENCE).min(PASSIVE_PORT_WAIT_MAX);
+        match self.shared.passive.reserve_within(local, comer, wait).await {
             Ok(reservation) => {
                 let port = reservation.port();
                 self.link = Link::passive(reservation, needs);
@@ -194,7 +198,7 @@ impl Driver {
                 Ok(PassivePort { port, address })
             }
             Err(ReserveFault::Exhausted) => {
-                warn!(client = %comer.address, waited = ?PASSIVE_PORT_WAIT, "every passive port is taken by clients of this address");
+                warn!(client = %comer.address, waited = ?wait, "every passive port is taken by clients of this address");
                 Err(PassiveFault::Exhausted)
             }
             Err(fault @ ReserveFault::Bind(_)) => {

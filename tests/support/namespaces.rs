@@ -52,10 +52,18 @@ impl Namespace {
 
     fn kept(mut unshare: Command) -> Self {
         unshare.args(["--net", "--mount", "sh", "-c", "ip link set lo up && exec cat"]).env("PATH", path());
-        let mut keeper = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut keeper = unshare.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It answers once it is where it is to be.
-        keeper.stdin.as_mut().unwrap().write_all(b".").unwrap();
-        keeper.stdout.as_mut().unwrap().read_exact(&mut [0]).expect("a network namespace can be made here");
+        let asked = keeper.stdin.as_mut().unwrap().write_all(b".");
+        let answered = asked.and_then(|()| keeper.stdout.as_mut().unwrap().read_exact(&mut [0]));
+        if answered.is_err() {
+            let said = keeper.wait_with_output().unwrap().stderr;
+            panic!(
+                "No network namespace can be made here: {}These tests need root with CAP_SYS_ADMIN and CAP_NET_ADMIN \
+                 (a container needs `--privileged`), or a kernel that lets users make user namespaces.",
+                String::from_utf8_lossy(&said)
+            );
+        }
         Self { keeper }
     }
 

@@ -1,6 +1,7 @@
 //! The addresses under which clients are to reach the server, and the way there.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
@@ -10,6 +11,7 @@ use super::checks::Check;
 use super::probe::{self, Answer};
 use super::report::{Report, Severity};
 use super::{Examined, machine, names};
+use crate::policy::network::AddressVerdict;
 use crate::settings::{Advertise, Announced};
 
 /// Advertised addresses to which the way is tried, for the time that it takes.
@@ -183,6 +185,11 @@ fn answers(examined: &Examined<'_>, report: &mut Report) -> Vec<CertificateDer<'
                 let help = "look into the server's log; restart it";
                 report.add(check, Severity::Error, format!("{address} is no FTPS server that answers: {why}"), help);
             }
+            // The firewall's rules are those of the policy, as they should be.
+            Answer::Unreachable(error) if error.kind() == ErrorKind::TimedOut && !may_come(examined, address) => {
+                let help = "to have this checked, allow this machine's own address in [networks] and the firewall";
+                report.add(check, Severity::Note, format!("{address} does not let this machine in: {error}"), help);
+            }
             Answer::Unreachable(error) => {
                 let help = "the server runs and does not listen there: restart it, and check the local firewall";
                 report.add(check, Severity::Warning, format!("{address} cannot be reached: {error}"), help);
@@ -190,6 +197,11 @@ fn answers(examined: &Examined<'_>, report: &mut Report) -> Vec<CertificateDer<'
         }
     }
     shown
+}
+
+/// Whether the policy lets this machine in at one of its own addresses: it comes from the same one.
+fn may_come(examined: &Examined<'_>, address: SocketAddr) -> bool {
+    matches!(examined.config.policy.networks.judge(address.ip()), AddressVerdict::Allowed(_))
 }
 
 /// Goes to the server as clients are told to.

@@ -1,8 +1,7 @@
 //! The certificates and keys: in date, for the right names, whole, strong enough, and belonging
 //! together.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use zeroize::Zeroizing;
 use super::Examined;
 use super::checks::Check;
 use super::report::{Report, Severity};
+use crate::config::files::{self, Links};
 use crate::proto::host;
 use crate::settings::{Config, Identity};
 use crate::tls::{self, Problem, pem};
@@ -28,8 +28,9 @@ use crate::tls::{self, Problem, pem};
 const DAYS_LOW: i64 = 30;
 const DAYS_LEAST: i64 = 7;
 const DAY_SECONDS: i64 = 86_400;
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const RSA_BITS_MIN: usize = 2048;
+/// Largest collection of authorities that is read, in bytes.
+const BUNDLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Where systems keep the authorities that they trust.
 const BUNDLES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
@@ -52,10 +53,9 @@ pub(super) fn leaves(config: &Config) -> Vec<CertificateDer<'static>> {
         .collect()
 }
 
+/// Reads as the server does, which never waits for a FIFO.
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    files::read(path, files::PEM_BYTES_MAX, Links::Follow).map(|content| content.bytes)
 }
 
 /// Makes all checks of this family.
@@ -264,7 +264,7 @@ fn refused(error: &Error, shown: &str, report: &mut Report) {
 }
 
 fn read_bundle(path: &Path) -> Option<Vec<CertificateDer<'static>>> {
-    read(path).ok().map(|bytes| pem::authorities(&bytes))
+    files::read(path, BUNDLE_BYTES_MAX, Links::Follow).ok().map(|content| pem::authorities(&content.bytes))
 }
 
 /// Verifies as a client does, but for dates and names.

@@ -53,6 +53,10 @@ fn listener(examined: &Examined<'_>, address: SocketAddr, implicit: bool, report
         return;
     };
     match error.kind() {
+        // Who may not open the port may still see that the server could.
+        ErrorKind::PermissionDenied if is_held_by_ours(examined, address, implicit) => {
+            report.ok(listen, format!("{address} is held by the server of this policy"));
+        }
         ErrorKind::AddrInUse => match examined.machine.holders(&[address]).remove(&address) {
             Some(Holder::Server) => report.ok(listen, format!("{address} is held by the server of this policy")),
             Some(Holder::Hidden(_)) if answers_as_ours(examined, address, implicit) => {
@@ -90,6 +94,12 @@ fn listener(examined: &Examined<'_>, address: SocketAddr, implicit: bool, report
             "check [listen]; without IPv6 on this machine, take [::] addresses out",
         ),
     }
+}
+
+fn is_held_by_ours(examined: &Examined<'_>, address: SocketAddr, implicit: bool) -> bool {
+    examined.machine.server.is_some()
+        && (examined.machine.holders(&[address]).remove(&address) == Some(Holder::Server)
+            || answers_as_ours(examined, address, implicit))
 }
 
 fn answers_as_ours(examined: &Examined<'_>, address: SocketAddr, implicit: bool) -> bool {

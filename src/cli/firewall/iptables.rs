@@ -16,6 +16,7 @@ pub(super) fn write(rules: &Rules) -> String {
         "to them, once, behind the rule that accepts established connections:",
         "    iptables -A INPUT -p tcp --syn -j PORTCULLIS",
         "    ip6tables -A INPUT -p tcp --syn -j PORTCULLIS",
+        "(-I INPUT NUMBER where a rule at the end drops or rejects the rest: ahead of that one).",
         "Connections to the ports below end there; all others go on in INPUT.",
     ];
     for line in rules.origin().into_iter().chain(usage.map(str::to_owned)).chain(rules.advice()) {

@@ -17,6 +17,7 @@ pub(super) fn write(rules: &Rules) -> String {
         "",
         "Check:  sh -n FILE, and read it        Apply:  sh FILE",
         "Connections that are established go on. `ufw status` shows the rules by their comment;",
+        "rules of yours for the same ports come before them: remove those (ufw status numbered).",
         "`ufw enable` is yours to say: let your own access in first (ufw allow ssh).",
     ];
     for line in rules.origin().into_iter().chain(usage.map(str::to_owned)).chain(rules.advice()) {
