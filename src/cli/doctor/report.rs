@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::checks::Check;
+use crate::audit::text::is_harmful;
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -181,9 +182,10 @@ fn painted(text: &str, severity: Severity, coloured: bool) -> String {
     if coloured { format!("\u{1b}[{}m{text}\u{1b}[0m", severity.colour()) } else { text.to_owned() }
 }
 
-/// Names of files and programs come from elsewhere: a terminal is shown no control character.
+/// Names of files and programs come from elsewhere: a terminal is shown nothing that drives it or
+/// disguises what stands around it.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(|c| if is_harmful(c) { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -192,7 +194,7 @@ mod tests {
 
     fn report() -> Report {
         let mut report = Report::default();
-        report.add(Check::PortsListen, Severity::Error, "held\u{1b}[2J", "stop it");
+        report.add(Check::PortsListen, Severity::Error, "held\u{1b}[2J\u{202e}", "stop it");
         report.ok(Check::PortsPassive, "free");
         report.add(Check::UsersLogin, Severity::Warning, "nobody", "add one");
         report.not_made(Check::AddressPath, "no server runs");
@@ -205,7 +207,7 @@ mod tests {
         let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("{word} in {text}"));
         assert!(at("users.login") < at("ports.passive") && at("ports.passive") < at("ports.listen"), "{text}");
         assert!(text.ends_with("not checked, as no server runs: address.path\n1 error, 1 warning, 0 notes; 1 fine"));
-        assert!(text.contains("→ stop it") && !text.contains('\u{1b}'), "{text}");
+        assert!(text.contains("→ stop it") && !text.contains(['\u{1b}', '\u{202e}']), "{text}");
         assert!(report().text(true).contains("\u{1b}[31;1m1 error\u{1b}[0m"));
     }
 
