@@ -149,3 +149,18 @@ fn versions(minimum: TlsVersion, maximum: TlsVersion) -> &'static [&'static Supp
         (TlsVersion::Tls13, _) => &TLS13_ONLY,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leads_below_the_minimum() {
+        let offered = |minimum, maximum| versions(minimum, maximum).iter().map(|v| v.version).collect::<Vec<_>>();
+        let (tls12, tls13) = (rustls::ProtocolVersion::TLSv1_2, rustls::ProtocolVersion::TLSv1_3);
+        assert_eq!(offered(TlsVersion::Tls12, TlsVersion::Tls13), [tls13, tls12]);
+        assert_eq!(offered(TlsVersion::Tls12, TlsVersion::Tls12), [tls12]);
+        assert_eq!(offered(TlsVersion::Tls13, TlsVersion::Tls13), [tls13]);
+        assert_eq!(offered(TlsVersion::Tls13, TlsVersion::Tls12), [tls13]);
+    }
+}

@@ -36,7 +36,7 @@ fn run(place: &Place, command: &mut Command) -> Vec<Report> {
     command.current_dir(place.local()).env("LC_ALL", "C.UTF-8").env("HOME", place.server.scratch());
     command.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("NODE_PATH", installed("node/node_modules"));
-    command.env("FTPS_PORT", place.server.port().to_string()).env("FTPS_USER", "alice");
+    command.env("FTPS_HOST", "localhost").env("FTPS_PORT", place.server.port().to_string()).env("FTPS_USER", "alice");
     command.env("FTPS_PASSWORD", PASSWORD).env("FTPS_AUTHORITY", place.server.authority());
     let ran = run_with(command, b"", TIME);
     let text = ran.text();
