@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_is_held_to_an_older_version() {
+    fn an_exception_for_everybody_or_nobody_in_particular_is_an_error() {
         for clients in ["0.0.0.0/0", "any"] {
             let said = of_network("", &format!("clients = \"{clients}\"\ntls-maximum = \"1.2\"\n"));
             assert_eq!(said.len(), 1, "{said:?}");
