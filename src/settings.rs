@@ -13,6 +13,7 @@ use jiff::civil::Date;
 
 use crate::identity::Username;
 use crate::policy::Policy;
+use crate::policy::tls::TlsVersion;
 use crate::proto::hash::Offered;
 use crate::proto::host::ServerName;
 
@@ -142,15 +143,6 @@ pub enum UnknownNames {
     Default,
     /// Their handshake is refused.
     Refuse,
-}
-
-/// A TLS version that the server offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TlsVersion {
-    /// RFC 5246.
-    Tls12,
-    /// RFC 8446.
-    Tls13,
 }
 
 /// The ports and addresses of passive data connections.

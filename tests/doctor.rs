@@ -540,6 +540,12 @@ fn accounts_passwords_and_exceptions_that_end_are_a_warning() {
         });
         assert_eq!(found, expected, "{key} = {value}");
     }
+    let held = format!(
+        "[{{ clients = \"192.0.2.0/24\", tls-maximum = \"1.2\", reason = \"an old client\", until = {} }}]",
+        day(3)
+    );
+    let (found, _) = found_with(&format!("exception={held}"));
+    assert_eq!(found, ["users.exceptions warning"]);
 }
 
 #[test]

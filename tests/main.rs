@@ -43,5 +43,6 @@ mod refusals;
 mod resumption;
 mod site;
 mod tidy;
+mod tls_maximum;
 mod transfers;
 mod verbs;

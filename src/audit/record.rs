@@ -80,6 +80,8 @@ pub struct TlsFacts {
     pub alpn: Option<String>,
     /// Whether the handshake resumed an earlier session.
     pub resumed: bool,
+    /// The exception that kept newer versions from the client: its reason and where it stands.
+    pub exception: Option<String>,
 }
 
 /// A file or directory.

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::certificate::Places;
 use super::findings::{Findings, shown};
 use super::section::Section;
-use super::{Identity, Tls, TlsVersion, UnknownNames, server};
+use super::{Identity, Tls, UnknownNames, server};
+use crate::policy::tls::TlsVersion;
 use crate::proto::host::ServerName;
 
 const EXAMPLE: &str = "identities = [{ names = [\"files.example.org\"], certificate = \"../certs/server.pem\", key = \
@@ -19,10 +20,19 @@ pub(super) struct Identities {
     pub(super) places: Vec<Places>,
 }
 
-/// `[tls]`: at least one identity, stated.
-pub(super) fn tls(section: &Section<'_>, directory: &Path, findings: &mut Findings) -> Option<Identities> {
+/// The least version in `[tls]`.
+pub(super) fn minimum(section: &Section<'_>, findings: &mut Findings) -> TlsVersion {
     let versions = [("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)];
-    let minimum = section.word("minimum", &versions, TlsVersion::Tls12, findings);
+    section.word("minimum", &versions, TlsVersion::Tls12, findings)
+}
+
+/// The rest of `[tls]`: at least one identity, stated.
+pub(super) fn tls(
+    section: &Section<'_>,
+    minimum: TlsVersion,
+    directory: &Path,
+    findings: &mut Findings,
+) -> Option<Identities> {
     let unknown = [("default", UnknownNames::Default), ("refuse", UnknownNames::Refuse)];
     let unknown_names = section.word("unknown-names", &unknown, UnknownNames::Default, findings);
     if let Some(text) = section.text("client-certificates", findings)

@@ -114,7 +114,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("advertise", &["clients", "address", "name"]),
     ("active", &["enabled"]),
     ("networks", &["allow", "deny", "allow-any", "named"]),
-    ("exception", &["clients", "data-binding", "reason", "until"]),
+    ("exception", &["clients", "data-binding", "tls-maximum", "reason", "until"]),
     ("login", &[]),
     ("passwords", &["profile", "banned", "changes"]),
     ("limits", &[]),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::exceptions::{self, Holder};
+use super::exceptions::{self, Granted, Holder};
 use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place};
 use super::identities::{self, Identities};
@@ -243,20 +243,23 @@ fn sections(
     let (passwords, password_days_max) = limits::passwords(&passwords_section, findings);
     let changes = changes::directory(&passwords_section, directory, findings);
     let passive = passive::passive(&root.open("passive", findings), listen.as_ref(), &networks, findings);
-    let tls = identities::tls(&root.open("tls", findings), directory, findings);
+    let tls_section = root.open("tls", findings);
+    let tls_minimum = identities::minimum(&tls_section, findings);
+    let tls = identities::tls(&tls_section, tls_minimum, directory, findings);
     let active = root.open("active", findings).boolean("enabled", false, findings);
     let login = limits::login(&root.open("login", findings), findings);
     let limits = limits::limits(&root.open("limits", findings), findings);
     let storage = server::storage(&root.open("storage", findings), findings);
     let audit = server::audit(&root.open("audit", findings), directory, findings);
     let log = server::log(&root.open("log", findings), directory, findings);
-    let exceptions = exceptions::read(&root, Holder::Network, &networks, today, findings);
+    let Granted { bindings: exceptions, tls: tls_exceptions } =
+        exceptions::read(&root, Holder::Network { tls_minimum }, &networks, today, findings);
 
     let root = Section::root(users_table, users_file, "users", findings);
     let context = Context { networks: &networks, server: Some(&allowed), today };
     let groups = users::groups(&root, &context, findings);
     let users = users::users(&root, &groups, &context, findings);
-    let policy = Policy { networks: allowed, users, groups, exceptions, password_days_max };
+    let policy = Policy { networks: allowed, users, groups, exceptions, tls_exceptions, password_days_max };
     Sections { listen, process, tls, passive, active, login, passwords, changes, limits, storage, audit, log, policy }
 }
 

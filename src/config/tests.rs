@@ -97,7 +97,7 @@ fn the_shipped_examples_are_valid_with_their_comments_taken_as_keys() {
     let judged = judge(&server, &users, &[]);
     let config = judged.config.as_ref().unwrap_or_else(|| panic!("{}\n{server}\n{users}", said(&judged)));
     assert_eq!((config.passive.advertise.len(), config.policy.users.len()), (2, 1));
-    assert_eq!(config.policy.exceptions.len(), 1);
+    assert_eq!((config.policy.exceptions.len(), config.policy.tls_exceptions.len()), (1, 1));
 }
 
 #[test]

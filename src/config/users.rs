@@ -43,7 +43,7 @@ pub(super) fn groups(root: &Section<'_>, context: &Context<'_>, findings: &mut F
             may_change_password: section.boolean("password-change", true, findings),
             permissions: permissions(&section, findings),
             addresses: addresses(&section, context, findings),
-            exceptions: exceptions::read(&section, Holder::Account, context.networks, context.today, findings),
+            exceptions: exceptions::read(&section, Holder::Account, context.networks, context.today, findings).bindings,
             source: findings.rule_source(entry.place),
         };
         groups.insert(entry.key.clone(), group);
@@ -124,7 +124,7 @@ fn user(
         groups: member_of,
         quota_bytes: section.number_given(&keys::QUOTA_BYTES, findings),
         quota_files: section.number_given(&keys::QUOTA_FILES, findings),
-        exceptions: exceptions::read(section, Holder::Account, context.networks, context.today, findings),
+        exceptions: exceptions::read(section, Holder::Account, context.networks, context.today, findings).bindings,
         source: findings.rule_source(section.place()),
         permissions: permissions?,
         name: name?,

@@ -99,7 +99,10 @@ impl Driver {
         self.flush().await;
         self.forget_lines();
         let stream = self.control.take_clear()?;
-        let tls = match self.shared.tls.session() {
+        let policy = self.shared.policy.get();
+        let today = World { policy: &policy, now: jiff::Timestamp::now() }.today();
+        let offered = policy.tls(self.client.ip(), today);
+        let tls = match self.shared.tls.session(offered.maximum) {
             Ok(tls) => tls,
             Err(fault) => {
                 error!(%fault, "no TLS session can be made");
@@ -108,7 +111,8 @@ impl Driver {
         };
         let place = self.shared.admission.handshake();
         match tls.accept_control(stream, self.shared.config.limits.handshake_time, place).await {
-            Ok((stream, facts)) => {
+            Ok((stream, mut facts)) => {
+                facts.exception = offered.exception.map(|exception| exception.to_string());
                 self.control = Control::Tls(Box::new(stream));
                 self.tls = Some(tls);
                 Some(Input::Tls(Ok(facts)))

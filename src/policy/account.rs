@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use jiff::civil::Date;
 
-use super::binding::Exception;
+use super::binding::DataBinding;
+use super::exception::Exception;
 use super::grant::RuleSource;
 use super::network::AddressRules;
 use super::permission::PermissionSet;
@@ -40,7 +41,7 @@ pub struct Account {
     /// Most files the user's home may hold.
     pub quota_files: Option<u64>,
     /// Dated exceptions granted to this user.
-    pub exceptions: Vec<Exception>,
+    pub exceptions: Vec<Exception<DataBinding>>,
     /// Where the user's table begins.
     pub source: RuleSource,
 }
@@ -55,7 +56,7 @@ pub struct Group {
     /// Addresses that may log in as a member; empty lists leave it to the server.
     pub addresses: AddressRules,
     /// Dated exceptions granted to members.
-    pub exceptions: Vec<Exception>,
+    pub exceptions: Vec<Exception<DataBinding>>,
     /// Where the group's table begins.
     pub source: RuleSource,
 }

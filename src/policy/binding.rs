@@ -1,12 +1,6 @@
-//! How a data connection must prove that it belongs to its control connection, and the dated
-//! exceptions that relax it.
+//! How a data connection must prove that it belongs to its control connection.
 
 use std::fmt;
-
-use ipnet::IpNet;
-use jiff::civil::Date;
-
-use super::grant::RuleSource;
 
 /// What a data connection must show (RFC 4217 §10.2 leaves it to the server).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,19 +34,4 @@ impl fmt::Display for DataBinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
-}
-
-/// A relaxation of [`DataBinding::Session`] with its reason and its last day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exception {
-    /// The level granted.
-    pub binding: DataBinding,
-    /// For clients of this network only; of any network where none is given.
-    pub clients: Option<IpNet>,
-    /// Why it was granted; never empty.
-    pub reason: String,
-    /// The last day on which it holds.
-    pub until: Date,
-    /// Where it stands.
-    pub source: RuleSource,
 }

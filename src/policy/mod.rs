@@ -1,14 +1,16 @@
 //! Who may do what, from where, on which path: pure decisions over what the policy files say.
 //!
-//! The server enforces with [`Policy::enter`], [`Policy::judge`] and [`Policy::binding`]; there is
-//! no second place where access is decided. The store asks for a [`Grant`], which only
+//! The server enforces with [`Policy::enter`], [`Policy::judge`], [`Policy::binding`] and
+//! [`Policy::tls`]; there is no second place where access is decided. The store asks for a [`Grant`], which only
 //! [`Policy::judge`] makes, and a [`Principal`] is made only by [`Policy::enter`].
 
 pub mod account;
 pub mod binding;
+pub mod exception;
 pub mod grant;
 pub mod network;
 pub mod permission;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -18,10 +20,12 @@ use jiff::civil::Date;
 use crate::identity::{Username, Verified};
 use crate::proto::path::VirtualPath;
 use account::{Account, Group, Permissions};
-use binding::{DataBinding, Exception};
+use binding::DataBinding;
+use exception::Exception;
 use grant::{Denial, Grant, Judgement, RuleSource};
 use network::{AddressRules, AddressVerdict};
 use permission::PermissionSet;
+use tls::TlsVersion;
 
 /// Everything that decides, from one reading of the policy files.
 #[derive(Clone, Debug)]
@@ -33,7 +37,9 @@ pub struct Policy {
     /// Groups by name.
     pub groups: BTreeMap<String, Group>,
     /// Exceptions granted to networks, whoever logs in from them.
-    pub exceptions: Vec<Exception>,
+    pub exceptions: Vec<Exception<DataBinding>>,
+    /// Networks whose clients are held to an older version of TLS.
+    pub tls_exceptions: Vec<Exception<TlsVersion>>,
     /// Age in days at which a password no longer logs in; none where passwords do not age.
     pub password_days_max: Option<u16>,
 }
@@ -84,7 +90,7 @@ pub struct BindingJudgement {
     /// What the data connection must show.
     pub level: DataBinding,
     /// The exception in use; none for [`DataBinding::Session`].
-    pub exception: Option<Exception>,
+    pub exception: Option<Exception<DataBinding>>,
 }
 
 impl Policy {
@@ -173,10 +179,10 @@ impl Policy {
         let granted = of_user
             .chain(of_groups)
             .chain(&self.exceptions)
-            .filter(|e| today <= e.until && e.clients.is_none_or(|net| net.contains(&principal.address())))
-            .max_by_key(|e| e.binding);
+            .filter(|exception| exception.holds(principal.address(), today))
+            .max_by_key(|exception| exception.granted);
         match granted {
-            Some(exception) => BindingJudgement { level: exception.binding, exception: Some(exception.clone()) },
+            Some(exception) => BindingJudgement { level: exception.granted, exception: Some(exception.clone()) },
             None => BindingJudgement { level: DataBinding::Session, exception: None },
         }
     }

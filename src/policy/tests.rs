@@ -40,6 +40,7 @@ fn policy(accounts: Vec<Account>) -> Policy {
         users: accounts.into_iter().map(|account| (account.name.clone(), account)).collect(),
         groups: BTreeMap::new(),
         exceptions: Vec::new(),
+        tls_exceptions: Vec::new(),
         password_days_max: Some(180),
     }
 }
@@ -117,7 +118,7 @@ fn a_grant_covers_what_is_permitted_and_no_more() {
 fn an_exception_holds_for_its_network_until_its_last_day() {
     let mut alice = account("alice");
     alice.exceptions = vec![Exception {
-        binding: DataBinding::Address,
+        granted: DataBinding::Address,
         clients: Some("10.0.0.0/8".parse().unwrap()),
         reason: "supplier cannot resume".into(),
         until: date("2026-12-31"),
@@ -131,4 +132,23 @@ fn an_exception_holds_for_its_network_until_its_last_day() {
     assert_eq!(level("10.0.0.1", "2026-12-31"), DataBinding::Address);
     assert_eq!(level("10.0.0.1", "2027-01-01"), DataBinding::Session);
     assert_eq!(level("192.0.2.1", "2026-12-31"), DataBinding::Session);
+}
+
+#[test]
+fn clients_of_a_network_are_held_to_tls_12_until_the_last_day() {
+    let mut policy = policy(vec![]);
+    policy.tls_exceptions = vec![Exception {
+        granted: TlsVersion::Tls12,
+        clients: Some("10.0.0.0/8".parse().unwrap()),
+        reason: "their client runs out of tickets".into(),
+        until: date("2026-12-31"),
+        source: source(7),
+    }];
+    let maximum = |address: &str, today: &str| policy.tls(address.parse().unwrap(), date(today)).maximum;
+    assert_eq!(maximum("10.0.0.1", "2026-12-31"), TlsVersion::Tls12);
+    assert_eq!(maximum("::ffff:10.0.0.1", "2026-12-31"), TlsVersion::Tls12, "the same address on an IPv6 socket");
+    assert_eq!(maximum("10.0.0.1", "2027-01-01"), TlsVersion::Tls13);
+    assert_eq!(maximum("192.0.2.1", "2026-12-31"), TlsVersion::Tls13);
+    let used = policy.tls("10.0.0.1".parse().unwrap(), date("2026-12-31")).exception.unwrap();
+    assert_eq!(used.to_string(), "their client runs out of tickets (users.toml:7)");
 }

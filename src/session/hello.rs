@@ -115,7 +115,10 @@ impl Session {
         let Some(tls) = &self.tls else { return };
         let mut add = |name, text: Option<String>| record.details.extend(text.map(|text| (name, Detail::Text(text))));
         match record.event {
-            Event::TlsEstablished => add("identity", tls.identity.first().map(ToString::to_string)),
+            Event::TlsEstablished => {
+                add("identity", tls.identity.first().map(ToString::to_string));
+                add("exception", tls.exception.clone());
+            }
             Event::LoginSuccess | Event::LoginFailure | Event::SessionClosed => {
                 add("host", self.introduced.host.as_ref().map(ToString::to_string));
                 add("client", self.introduced.client.clone());

@@ -13,6 +13,8 @@ pub enum HandshakeFault {
     NotTls,
     /// The client offers no TLS version that the server accepts.
     OldVersion,
+    /// The client is held to TLS 1.2 by an exception, and does not offer it.
+    NotTls12,
     /// The client lacks a suite, group, signature or extension that the server needs; says which.
     NothingInCommon(&'static str),
     /// The client speaks TLS 1.2 without the extended master secret (RFC 7627), by which a session
@@ -41,6 +43,7 @@ impl HandshakeFault {
         match self {
             Self::NotTls => "not_tls",
             Self::OldVersion => "old_version",
+            Self::NotTls12 => "tls12_not_offered",
             Self::NothingInCommon(_) => "nothing_in_common",
             Self::NoExtendedMasterSecret => "no_extended_master_secret",
             Self::ForeignAlpn => "foreign_alpn",
@@ -119,6 +122,10 @@ impl fmt::Display for HandshakeFault {
             Self::OldVersion => {
                 f.write_str("the client offers no TLS version accepted here: update it, or see tls.minimum")
             }
+            Self::NotTls12 => f.write_str(
+                "the client does not offer TLS 1.2, to which an exception (tls-maximum) holds its network: take its \
+                 address out of the exception",
+            ),
             Self::NothingInCommon(what) => write!(f, "the client offers no {what} accepted here: update it"),
             Self::NoExtendedMasterSecret => f.write_str(
                 "the client offers TLS 1.2 without extended master secret: let it use TLS 1.3, update it, or see \
@@ -211,8 +218,13 @@ impl fmt::Display for DataFault {
             Self::NotResumed { tls13 } => write!(
                 f,
                 "The data connection must resume the TLS session of the control connection: turn on session reuse in \
-                 the client,{} or ask the administrator for a data-binding exception",
-                if *tls13 { " hold it to TLS 1.2 if it does not manage that with 1.3," } else { "" }
+                 the client,{} exception",
+                if *tls13 {
+                    " hold it to TLS 1.2 if it does not manage that with 1.3, or ask the administrator for a \
+                     tls-maximum or data-binding"
+                } else {
+                    " or ask the administrator for a data-binding"
+                }
             ),
             Self::ForeignSession => f.write_str(
                 "The data connection resumed a TLS session of another control connection: let the client reuse the \

@@ -19,6 +19,7 @@ use super::server::{NoRandomness, ServerTls};
 use super::tickets::{ControlResumption, SessionKeys};
 use crate::audit::record::TlsFacts;
 use crate::policy::Principal;
+use crate::policy::tls::TlsVersion;
 
 /// Tickets handed out on the control connection: enough for a client that uses each only once.
 const CONTROL_TICKETS: usize = 4;
@@ -30,15 +31,17 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 pub struct SessionTls {
     pub(super) server: Arc<ServerTls>,
     pub(super) keys: Arc<SessionKeys>,
+    /// The greatest version that its connections are offered.
+    maximum: TlsVersion,
     pub(super) version: OnceLock<ProtocolVersion>,
     /// Whose certificate was shown; data connections show the same.
     identity: OnceLock<Arc<Identity>>,
 }
 
 impl SessionTls {
-    pub(super) fn new(server: Arc<ServerTls>) -> Result<Self, NoRandomness> {
+    pub(super) fn new(server: Arc<ServerTls>, maximum: TlsVersion) -> Result<Self, NoRandomness> {
         let keys = SessionKeys::new(&server.registry)?;
-        Ok(Self { server, keys, version: OnceLock::new(), identity: OnceLock::new() })
+        Ok(Self { server, keys, maximum, version: OnceLock::new(), identity: OnceLock::new() })
     }
 
     /// Does the handshake of the control connection (RFC 4217 §4), within `limit` as a whole. Once
@@ -90,7 +93,10 @@ impl SessionTls {
             Err(_) => Err(HandshakeFault::Timeout),
             Ok(Err((error, io))) => {
                 parting::part(io).await;
-                Err(HandshakeFault::from_io(&error))
+                Err(match HandshakeFault::from_io(&error) {
+                    HandshakeFault::OldVersion if self.maximum == TlsVersion::Tls12 => HandshakeFault::NotTls12,
+                    fault => fault,
+                })
             }
             Ok(Ok(stream)) => {
                 let connection = stream.get_ref().1;
@@ -111,7 +117,7 @@ impl SessionTls {
 
     /// The configuration of a connection that shows the session's certificate.
     pub(super) fn base(&self) -> ServerConfig {
-        let mut config = self.server.base.clone();
+        let mut config = self.server.base(self.maximum).clone();
         if let Some(identity) = self.identity.get() {
             config.cert_resolver = Arc::clone(&identity.certificate);
         }
@@ -151,6 +157,7 @@ fn facts(connection: &ServerConnection, identity: &Identity) -> TlsFacts {
         identity: Arc::clone(&identity.names),
         alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
         resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
+        exception: None,
     }
 }
 

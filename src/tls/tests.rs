@@ -18,7 +18,8 @@ use tokio_rustls::TlsConnector;
 use super::server::{GROUPS, SUITES, provider};
 use super::*;
 use crate::policy::binding::DataBinding;
-use crate::settings::{self, TlsVersion, UnknownNames};
+use crate::policy::tls::TlsVersion;
+use crate::settings::{self, UnknownNames};
 
 mod binding;
 mod files;
@@ -152,7 +153,7 @@ impl World {
     }
 
     async fn control_named(&self, client: &Client, name: &'static str) -> Control {
-        let session = self.server.session().unwrap();
+        let session = self.server.session(TlsVersion::Tls13).unwrap();
         let (near, far) = pair().await;
         let (server, client) = tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, name));
         let ((mut server, facts), mut client) = (server.unwrap(), client.unwrap());
@@ -246,16 +247,19 @@ fn the_lists_are_exactly_these() {
     let groups: Vec<_> = GROUPS.iter().map(|group| group.name().as_str().unwrap()).collect();
     assert_eq!(groups, ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]);
     let world = world();
-    assert!(world.server.base.require_ems);
-    assert_eq!(world.server.base.max_early_data_size, 0);
-    assert_eq!(world.server.base.alpn_protocols, [b"ftp"]);
+    for maximum in [TlsVersion::Tls12, TlsVersion::Tls13] {
+        let base = world.server.base(maximum);
+        assert!(base.require_ems);
+        assert_eq!(base.max_early_data_size, 0);
+        assert_eq!(base.alpn_protocols, [b"ftp"]);
+    }
 }
 
 #[tokio::test]
 async fn the_control_connection_is_described_and_gets_four_tickets() {
     let world = world();
     let client = world.client(&version::TLS13);
-    let session = world.server.session().unwrap();
+    let session = world.server.session(TlsVersion::Tls13).unwrap();
     let (near, far) = pair().await;
     let mut config = client.config.clone();
     config.alpn_protocols = vec![b"x-filezilla-ftp".to_vec(), b"ftp".to_vec()];
@@ -274,7 +278,7 @@ async fn the_control_connection_is_described_and_gets_four_tickets() {
 
 /// Sends bytes to a control handshake; what the server says of it, and what comes back.
 async fn speak(world: &World, bytes: &[u8]) -> (HandshakeFault, Vec<u8>) {
-    let session = world.server.session().unwrap();
+    let session = world.server.session(TlsVersion::Tls13).unwrap();
     let (near, mut far) = pair().await;
     let talk = async {
         far.write_all(bytes).await.unwrap();
@@ -324,7 +328,7 @@ async fn failed_handshakes_have_each_their_fault() {
     for (client, fault) in
         [(foreign, HandshakeFault::ForeignAlpn), (distrustful, HandshakeFault::ClientRefused("unknown_ca"))]
     {
-        let session = world.server.session().unwrap();
+        let session = world.server.session(TlsVersion::Tls13).unwrap();
         let (near, far) = pair().await;
         let (result, client) =
             tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, "localhost"));
@@ -350,7 +354,7 @@ async fn groups_not_in_common_are_said_so() {
         .with_root_certificates(world.roots.clone())
         .with_no_client_auth();
     let client = Client { config, memory: Arc::default() };
-    let session = world.server.session().unwrap();
+    let session = world.server.session(TlsVersion::Tls13).unwrap();
     let (near, far) = pair().await;
     let (result, _) = tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, "localhost"));
     assert_eq!(result.map(drop), Err(HandshakeFault::NothingInCommon("key exchange group")));
@@ -361,7 +365,7 @@ async fn silence_and_giving_up_are_told_apart() {
     let world = world();
     let short = Duration::from_millis(50);
     for begun in [&b""[..], &[22, 3, 1, 2, 0, 1]] {
-        let session = world.server.session().unwrap();
+        let session = world.server.session(TlsVersion::Tls13).unwrap();
         let (near, mut far) = pair().await;
         far.write_all(begun).await.unwrap();
         assert_eq!(session.accept_control(near, short, free()).await.map(drop), Err(HandshakeFault::Timeout));
@@ -415,7 +419,7 @@ async fn silent_clients_keep_nobody_out() {
     for greeting in [&b""[..], b"\x16\x03\x01\x02", &client_hello(&world)] {
         let (near, mut far) = pair().await;
         far.write_all(greeting).await.unwrap();
-        let session = world.server.session().unwrap();
+        let session = world.server.session(TlsVersion::Tls13).unwrap();
         let places = Arc::clone(&places);
         waiting.spawn(async move {
             let place = async { places.acquire_owned().await.ok() };
@@ -424,7 +428,7 @@ async fn silent_clients_keep_nobody_out() {
         connections.push(far);
     }
     connections[2].readable().await.unwrap();
-    let session = world.server.session().unwrap();
+    let session = world.server.session(TlsVersion::Tls13).unwrap();
     let (near, far) = pair().await;
     let client = world.client(&version::TLS13);
     let both = async { tokio::join!(session.accept_control(near, LIMIT, place()), client.connect(far, "localhost")) };
@@ -436,7 +440,7 @@ async fn silent_clients_keep_nobody_out() {
 #[tokio::test]
 async fn where_no_place_comes_free_the_handshake_is_refused_in_time() {
     let world = world();
-    let session = world.server.session().unwrap();
+    let session = world.server.session(TlsVersion::Tls13).unwrap();
     let (near, far) = pair().await;
     let client = world.client(&version::TLS13);
     let short = Duration::from_millis(100);

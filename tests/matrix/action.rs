@@ -117,21 +117,33 @@ impl Report {
     }
 }
 
-/// A version of TLS to which a client is held.
+/// Which version of TLS is spoken, and who sees to that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// 1.3.
+    /// 1.3: the client is held to it.
     V13,
-    /// 1.2.
+    /// 1.2: the client is held to it.
     V12,
+    /// 1.2: the client offers whatever it does by itself, and the server holds its network to that
+    /// version, by a dated exception.
+    ByServer,
 }
 
 impl Tls {
-    /// Its number.
-    pub fn number(self) -> &'static str {
+    /// The version to which the client is held, if it is.
+    pub fn of_client(self) -> Option<&'static str> {
+        match self {
+            Self::V13 => Some("1.3"),
+            Self::V12 => Some("1.2"),
+            Self::ByServer => None,
+        }
+    }
+
+    /// The version spoken.
+    pub fn spoken(self) -> &'static str {
         match self {
             Self::V13 => "1.3",
-            Self::V12 => "1.2",
+            Self::V12 | Self::ByServer => "1.2",
         }
     }
 }
@@ -148,7 +160,7 @@ pub enum Binding {
 /// One way of using a client, and what is to be found in it; every action not named works.
 #[derive(Clone, Copy, Debug)]
 pub struct Way {
-    /// The version of TLS.
+    /// The version of TLS, and who sees to it.
     pub tls: Tls,
     /// What the user's data connections must show.
     pub binding: Binding,

@@ -51,12 +51,34 @@ fn lacking(client: &Client) -> String {
     lacks.collect::<Vec<_>>().join(", ")
 }
 
+/// What the policy has to grant so that the client, of which nothing is changed, does all that it
+/// can do.
+fn to_grant(client: &Client) -> String {
+    let works = |tls: Tls, binding: Option<Binding>| {
+        let mut ways = client.ways.iter().filter(|way| way.tls == tls && fails(way).is_empty());
+        ways.find(|way| binding.is_none_or(|binding| way.binding == binding)).map(|way| way.binding)
+    };
+    if works(Tls::V13, Some(Binding::Session)).is_some() {
+        return "nothing".to_owned();
+    }
+    if works(Tls::ByServer, Some(Binding::Session)).is_some() {
+        let or = if works(Tls::V12, Some(Binding::Session)).is_some() { ", or set it to TLS 1.2" } else { "" };
+        return format!("`tls-maximum`{or}");
+    }
+    match works(Tls::V13, None) {
+        Some(Binding::Exception(level)) => format!("`data-binding` `{level}`"),
+        _ => "nothing helps".to_owned(),
+    }
+}
+
 fn table() -> String {
-    let mut text =
-        "| client | under TLS 1.3 | under TLS 1.2 | to set, to know | cannot do |\n|---|---|---|---|---|\n".to_owned();
+    let mut text = "| client | to grant | under TLS 1.3 | under TLS 1.2 | to set, to know | cannot do |\n\
+                    |---|---|---|---|---|---|\n"
+        .to_owned();
     for client in super::ALL {
-        let (new, old) = (cell(client, Tls::V13), cell(client, Tls::V12));
-        let _ = writeln!(text, "| {} | {new} | {old} | {} | {} |", client.name, client.setting, lacking(client));
+        let (grant, new, old) = (to_grant(client), cell(client, Tls::V13), cell(client, Tls::V12));
+        let (name, setting) = (client.name, client.setting);
+        let _ = writeln!(text, "| {name} | {grant} | {new} | {old} | {setting} | {} |", lacking(client));
     }
     text
 }

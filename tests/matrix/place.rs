@@ -45,6 +45,15 @@ impl Place {
                 day(30)
             ));
         }
+        if way.tls == Tls::ByServer {
+            builder = builder.policy(
+                "exception",
+                &format!(
+                    "[{{ clients = \"127.0.0.1\", tls-maximum = \"1.2\", reason = \"the client matrix\", until = {} }}]",
+                    day(30)
+                ),
+            );
+        }
         let place = Self { server: builder.start(), way: *way };
         let (home, here) = (place.server.home("alice"), place.local());
         write(&home, "listed/one.txt", b"1");
@@ -86,14 +95,14 @@ impl Place {
         many().collect()
     }
 
-    /// The version of TLS to which the client is to be held.
+    /// The version of TLS, and who sees to it.
     pub fn tls(&self) -> Tls {
         self.way.tls
     }
 
     /// Compares what the client reports, and what came of it, with what is to be found.
     pub fn compare(&self, client: &Client, reports: &[Report]) {
-        let way = format!("{}, TLS {}, {:?}", client.name, self.way.tls.number(), self.way.binding);
+        let way = format!("{}, TLS {:?}, {:?}", client.name, self.way.tls, self.way.binding);
         let mut differences = Vec::new();
         for action in Action::ALL {
             let outcome = reports.iter().find(|report| report.action == action).map(|report| &report.outcome);
@@ -111,6 +120,10 @@ impl Place {
         }
         assert!(differences.is_empty(), "{way}:\n{}", differences.join("\n"));
         self.compare_records(client, &way);
+        for record in self.server.records_of("tls.handshake_ok") {
+            assert_eq!(record.text("/tls/version"), Some(self.way.tls.spoken()), "{way}");
+            assert_eq!(record.text("/unmapped/exception").is_some(), self.way.tls == Tls::ByServer, "{way}");
+        }
     }
 
     /// Each transfer is recorded under the level that the user has, and nothing was refused on the

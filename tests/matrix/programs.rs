@@ -56,7 +56,11 @@ pub fn curl(place: &Place) -> Vec<Report> {
     let server = &place.server;
     let curl = |arguments: &[&str]| {
         let mut command = clients::curl(server, "alice");
-        let version: &[&str] = if place.tls() == Tls::V13 { &["--tlsv1.3"] } else { &["--tls-max", "1.2"] };
+        let version: &[&str] = match place.tls() {
+            Tls::V13 => &["--tlsv1.3"],
+            Tls::V12 => &["--tls-max", "1.2"],
+            Tls::ByServer => &[],
+        };
         run_with(command.current_dir(place.local()).args(version).args(arguments), b"", TIME)
     };
     let up = |name: &str| curl(&["--upload-file", name, &url(server, &encoded(name))]);
@@ -96,9 +100,18 @@ pub fn curl(place: &Place) -> Vec<Report> {
     ]
 }
 
+/// What holds a client with GnuTLS to the version.
+fn gnutls_priority(place: &Place) -> &'static str {
+    match place.tls() {
+        Tls::V13 => "NORMAL:-VERS-ALL:+VERS-TLS1.3",
+        Tls::V12 => "NORMAL:-VERS-TLS1.3",
+        Tls::ByServer => "NORMAL",
+    }
+}
+
 /// lftp: a session for each action.
 pub fn lftp(place: &Place) -> Vec<Report> {
-    let version = if place.tls() == Tls::V13 { "NORMAL:-VERS-ALL:+VERS-TLS1.3" } else { "NORMAL:-VERS-TLS1.3" };
+    let version = gnutls_priority(place);
     let lftp = |commands: &str| {
         let script = format!("set ssl:priority {version}; set xfer:clobber true; {commands}");
         let mut command = clients::lftp(&place.server, "alice", &script);
@@ -172,7 +185,7 @@ pub fn wget(place: &Place) -> Vec<Report> {
         command.args(["--no-config", "--no-verbose", "--tries=5", "--timeout=20", "--inet4-only", "--no-hsts"]);
         command.args(["--user=alice", &format!("--password={PASSWORD}")]);
         command.arg(format!("--ca-certificate={}", place.server.authority().display()));
-        let priority = if place.tls() == Tls::V13 { "NORMAL:-VERS-ALL:+VERS-TLS1.3" } else { "NORMAL:-VERS-TLS1.3" };
+        let priority = gnutls_priority(place);
         command.arg(format!("--ciphers={priority}"));
         run_with(command.args(arguments), b"", TIME)
     };

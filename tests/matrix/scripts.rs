@@ -19,23 +19,25 @@ fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matrix/clients").join(name)
 }
 
-/// Runs a script and reads its reports.
+/// Runs a script and reads its reports. The script holds its client to the version `FTPS_TLS`, where
+/// there is one.
 fn run(place: &Place, command: &mut Command) -> Vec<Report> {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/scripts");
-    // OpenSSL's own configuration holds those clients to a version that have no setting for it.
-    let openssl = place.server.scratch().join("openssl.cnf");
-    let version = place.tls().number();
-    let text = format!(
-        "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = every\n\
-         [every]\nMinProtocol = TLSv{version}\nMaxProtocol = TLSv{version}\n"
-    );
-    std::fs::write(&openssl, text).unwrap();
+    if let Some(version) = place.tls().of_client() {
+        // OpenSSL's own configuration holds those clients to a version that have no setting for it.
+        let openssl = place.server.scratch().join("openssl.cnf");
+        let text = format!(
+            "openssl_conf = all\n[all]\nssl_conf = ssl\n[ssl]\nsystem_default = every\n\
+             [every]\nMinProtocol = TLSv{version}\nMaxProtocol = TLSv{version}\n"
+        );
+        std::fs::write(&openssl, text).unwrap();
+        command.env("OPENSSL_CONF", openssl).env("FTPS_TLS", version);
+    }
     command.current_dir(place.local()).env("LC_ALL", "C.UTF-8").env("HOME", place.server.scratch());
-    command.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1").env("OPENSSL_CONF", openssl);
+    command.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("NODE_PATH", installed("node/node_modules"));
-    command.env("FTPS_PORT", place.server.port().to_string()).env("FTPS_USER", "alice");
+    command.env("FTPS_HOST", "localhost").env("FTPS_PORT", place.server.port().to_string()).env("FTPS_USER", "alice");
     command.env("FTPS_PASSWORD", PASSWORD).env("FTPS_AUTHORITY", place.server.authority());
-    command.env("FTPS_TLS", version);
     let ran = run_with(command, b"", TIME);
     let text = ran.text();
     assert_eq!(

@@ -17,7 +17,11 @@ type Done = Result<Vec<String>, FtpError>;
 
 /// Does everything.
 pub fn suppaftp(place: &Place) -> Vec<Report> {
-    let version = if place.tls() == Tls::V13 { Version::Tls13 } else { Version::Tls12 };
+    let version = match place.tls() {
+        Tls::V13 => Version::Tls13,
+        Tls::V12 => Version::Tls12,
+        Tls::ByServer => Version::Any,
+    };
     let config = tls::client(&place.server.authority(), version, &[]);
     let tcp = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], place.server.port())), PATIENCE).unwrap();
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();

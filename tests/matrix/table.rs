@@ -6,7 +6,7 @@ use super::action::Action::{
 };
 use super::action::Binding::{Exception, Session};
 use super::action::Finding::{Fails, Lacks};
-use super::action::Tls::{V12, V13};
+use super::action::Tls::{ByServer, V12, V13};
 use super::action::{Action, Binding, Client, Finding, Tls, Way};
 use super::{programs, scripts, suppaftp};
 
@@ -34,6 +34,9 @@ const ALL_REFUSED: But = &[
 
 const AS_IT_IS: &[Way] = &[way(V13, Session, &[]), way(V12, Session, &[])];
 
+/// Of clients that manage TLS 1.2 only: as they are, where the server does not offer them more.
+const HELD: Way = way(ByServer, Session, &[]);
+
 /// Of clients that never resume.
 const BY_ADDRESS: &[Way] = &[
     way(V13, Session, ALL_REFUSED),
@@ -44,10 +47,10 @@ const BY_ADDRESS: &[Way] = &[
 
 pub const CURL: Client = Client {
     name: "curl with OpenSSL (Debian 12)",
-    setting: "`--ssl-reqd --cacert ca.pem`; for several uploads in one call `--tls-max 1.2`",
+    setting: "`--ssl-reqd --cacert ca.pem`; for TLS 1.2 `--tls-max 1.2`",
     patient: false,
     drive: programs::curl,
-    ways: &[way(V13, Session, &[(Upload200, Fails("522"))]), way(V12, Session, &[])],
+    ways: &[way(V13, Session, &[(Upload200, Fails("522"))]), way(V12, Session, &[]), HELD],
 };
 
 /// This one says the code of the refusal, and of a download not even that.
@@ -65,10 +68,10 @@ const LIBCURL_REFUSED: But = &[
 
 pub const PYCURL: Client = Client {
     name: "libcurl with GnuTLS (pycurl of Debian 12)",
-    setting: "`USE_SSL`, `CAINFO`, and `SSLVERSION_MAX_TLSv1_2`",
+    setting: "`USE_SSL`, `CAINFO`; for TLS 1.2 `SSLVERSION_MAX_TLSv1_2`",
     patient: false,
     drive: scripts::pycurl,
-    ways: &[way(V13, Session, LIBCURL_REFUSED), way(V12, Session, &[])],
+    ways: &[way(V13, Session, LIBCURL_REFUSED), way(V12, Session, &[]), HELD],
 };
 
 pub const LFTP: Client = Client {
@@ -178,10 +181,10 @@ const OUT_OF_TICKETS: But = &[(Names, REFUSED), (Upload200, REFUSED), (Download2
 
 pub const PERL_RESUMING: Client = Client {
     name: "Perl `Net::FTP`, with the line below",
-    setting: "`SSL_version => 'TLSv1_2'`",
+    setting: "for TLS 1.2 `SSL_version => 'TLSv1_2'`",
     patient: false,
     drive: scripts::perl_resuming,
-    ways: &[way(V13, Session, OUT_OF_TICKETS), way(V12, Session, &[])],
+    ways: &[way(V13, Session, OUT_OF_TICKETS), way(V12, Session, &[]), HELD],
 };
 
 pub const COMMONS_NET: Client = Client {
@@ -194,10 +197,10 @@ pub const COMMONS_NET: Client = Client {
 
 pub const COMMONS_NET_RESUMING: Client = Client {
     name: "Java Commons Net, the subclass below",
-    setting: "`setEnabledProtocols(\"TLSv1.2\")`, and the `--add-opens` below",
+    setting: "the `--add-opens` below; for TLS 1.2 `setEnabledProtocols(\"TLSv1.2\")`",
     patient: false,
     drive: scripts::commons_net_resuming,
-    ways: &[way(V13, Session, ALL_REFUSED), way(V12, Session, &[])],
+    ways: &[way(V13, Session, ALL_REFUSED), way(V12, Session, &[]), HELD],
 };
 
 pub const BASIC_FTP: Client = Client {
@@ -229,18 +232,18 @@ const AFTER_ONE_UPLOAD: But = &[
 
 pub const RUBY: Client = Client {
     name: "Ruby `Net::FTP` (Debian 12)",
-    setting: "`ssl: { max_version: OpenSSL::SSL::TLS1_2_VERSION }`",
+    setting: "for TLS 1.2 `ssl: { max_version: OpenSSL::SSL::TLS1_2_VERSION }`",
     patient: false,
     drive: scripts::ruby,
-    ways: &[way(V13, Session, AFTER_ONE_UPLOAD), way(V12, Session, &[])],
+    ways: &[way(V13, Session, AFTER_ONE_UPLOAD), way(V12, Session, &[]), HELD],
 };
 
 pub const SUPPAFTP: Client = Client {
     name: "Rust suppaftp 12 (crates.io), rustls",
-    setting: "one `ClientConfig`; `with_protocol_versions(&[&TLS12])`",
+    setting: "one `ClientConfig`; for TLS 1.2 `with_protocol_versions(&[&TLS12])`",
     patient: false,
     drive: suppaftp::suppaftp,
-    ways: &[way(V13, Session, OUT_OF_TICKETS), way(V12, Session, &[])],
+    ways: &[way(V13, Session, OUT_OF_TICKETS), way(V12, Session, &[]), HELD],
 };
 
 const WGET_HAS: But = &[

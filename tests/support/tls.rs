@@ -18,15 +18,18 @@ pub enum Version {
     Tls12,
     /// TLS 1.2 with session ids.
     Tls12Ids,
+    /// Both, the server chooses.
+    Any,
 }
 
 /// A client with a memory of sessions of its own, that trusts the authority in the file.
 pub fn client(authority: &Path, version: Version, alpn: &[&[u8]]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
-    let versions = match version {
+    let versions: &[_] = match version {
         Version::Tls13 => &[&rustls::version::TLS13],
         Version::Tls12 | Version::Tls12Ids => &[&rustls::version::TLS12],
+        Version::Any => &[&rustls::version::TLS13, &rustls::version::TLS12],
     };
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap();

@@ -41,6 +41,7 @@ fn upload() -> Record {
         identity: [].into(),
         alpn: Some("ftp".to_owned()),
         resumed: false,
+        exception: None,
     }));
     record.user = Some(Arc::from("alice"));
     record.command = Some("STOR");
@@ -167,6 +168,7 @@ proptest! {
             identity: [].into(),
             alpn: Some(texts[5].clone()),
             resumed: true,
+            exception: None,
         };
         record.tls = Some(Arc::new(tls));
         let file = record.file.as_mut().unwrap();

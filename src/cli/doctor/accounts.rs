@@ -1,5 +1,7 @@
 //! Who can come at all, and for how long still.
 
+use std::collections::BTreeSet;
+
 use ipnet::IpNet;
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -10,7 +12,7 @@ use super::report::{Report, Severity};
 use crate::config::shell::word;
 use crate::policy::Policy;
 use crate::policy::account::Account;
-use crate::policy::binding::Exception;
+use crate::policy::exception::Exception;
 use crate::policy::network::NetworkRule;
 
 /// Days before an end at which it is told.
@@ -107,15 +109,20 @@ fn exceptions(policy: &Policy, today: Date, report: &mut Report) {
     let check = Check::UsersExceptions;
     let of_users = policy.users.values().flat_map(|account| &account.exceptions);
     let of_groups = policy.groups.values().flat_map(|group| &group.exceptions);
-    let all: Vec<&Exception> = of_users.chain(of_groups).chain(&policy.exceptions).collect();
+    let bindings = of_users.chain(of_groups).chain(&policy.exceptions).map(|exception| exception.granting(()));
+    let mut all: Vec<_> =
+        bindings.chain(policy.tls_exceptions.iter().map(|exception| exception.granting(()))).collect();
+    // One that grants both, or is for several networks, is still one.
+    let mut seen = BTreeSet::new();
+    all.retain(|exception| seen.insert((exception.source.to_string(), exception.until, exception.reason.clone())));
     let soon = today.checked_add(DAYS_AHEAD.days()).unwrap_or(Date::MAX);
-    let ending: Vec<&Exception> =
-        all.iter().copied().filter(|exception| (today..=soon).contains(&exception.until)).collect();
+    let ending: Vec<_> = all.iter().filter(|exception| (today..=soon).contains(&exception.until)).collect();
     if ending.is_empty() {
         report.ok(check, format!("{} exceptions, none of which ends within {DAYS_AHEAD} days", all.len()));
         return;
     }
-    let place = |one: &&Exception| format!("{}:{} on {} ({})", one.source.file, one.source.line, one.until, one.reason);
+    let place =
+        |one: &&Exception<()>| format!("{}:{} on {} ({})", one.source.file, one.source.line, one.until, one.reason);
     let help = "transfers of its clients are refused from the next day on: mend the clients, or set a new end with its own reason";
     report.add(check, Severity::Warning, format!("ends soon: {}", list(&ending, place)), help);
 }

@@ -8,6 +8,8 @@ use super::super::{Failure, say, today};
 use crate::config::Config;
 use crate::policy::Policy;
 use crate::policy::account::Account;
+use crate::policy::binding::DataBinding;
+use crate::policy::exception::Exception;
 use crate::policy::network::NetworkRule;
 use crate::policy::permission::{Permission, PermissionSet};
 
@@ -98,9 +100,9 @@ fn exceptions(account: &Account, policy: &Policy) -> usize {
 /// One user as JSON, without the hash.
 pub(super) fn as_json(account: &Account, policy: &Policy) -> Value {
     let networks = |rules: &[NetworkRule]| rules.iter().map(|rule| rule.network.to_string()).collect::<Vec<_>>();
-    let exception = |exception: &crate::policy::binding::Exception| {
+    let exception = |exception: &Exception<DataBinding>| {
         json!({
-            "data_binding": exception.binding.word(),
+            "data_binding": exception.granted.word(),
             "clients": exception.clients.map(|network| network.to_string()),
             "reason": exception.reason,
             "until": exception.until.to_string(),

@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::identity::Username;
 use crate::policy::Policy;
 use crate::policy::account::Account;
-use crate::policy::binding::Exception;
+use crate::policy::binding::DataBinding;
+use crate::policy::exception::Exception;
 use crate::policy::network::NetworkRule;
 
 /// Show everything that is set for a user.
@@ -63,7 +64,7 @@ fn networks(rules: &[NetworkRule], otherwise: &str) -> String {
     rules.iter().map(|rule| rule.network.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn exception_line(exception: &Exception) -> String {
+fn exception_line(exception: &Exception<DataBinding>) -> String {
     let clients = exception.clients.map(|network| format!(" from {network}")).unwrap_or_default();
-    format!("data-binding {}{clients} until {}: {}", exception.binding, exception.until, exception.reason)
+    format!("data-binding {}{clients} until {}: {}", exception.granted, exception.until, exception.reason)
 }

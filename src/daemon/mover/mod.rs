@@ -257,7 +257,7 @@ fn facts(job: &Job, connection: &DataConnection, port: u16) -> DataFacts {
     DataFacts {
         port,
         binding: connection.bound.binding.word(),
-        exception: relaxed.map(|exception| format!("{} ({})", exception.reason, exception.source)),
+        exception: relaxed.map(ToString::to_string),
         resumed: connection.bound.resumed,
         representation: job.representation.letter(),
     }

@@ -57,6 +57,7 @@ fn policy(set: PermissionSet) -> Policy {
         users: BTreeMap::from([(name, account)]),
         groups: BTreeMap::new(),
         exceptions: vec![],
+        tls_exceptions: vec![],
         password_days_max: None,
     }
 }
@@ -75,6 +76,7 @@ fn tls_facts(server_name: Option<&str>) -> TlsFacts {
         identity: names()[..2].into(),
         alpn: None,
         resumed: false,
+        exception: None,
     }
 }
 

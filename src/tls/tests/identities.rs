@@ -31,7 +31,7 @@ fn several(unknown_names: UnknownNames) -> World {
 
 /// Connects under a name: the first name of the identity shown, if the client accepts it.
 async fn shown(world: &World, client: &Client, name: &'static str) -> Result<String, (HandshakeFault, io::Error)> {
-    let session = world.server.session().unwrap();
+    let session = world.server.session(TlsVersion::Tls13).unwrap();
     let (near, far) = pair().await;
     let (server, client) = tokio::join!(session.accept_control(near, LIMIT, free()), client.connect(far, name));
     match (server, client) {

@@ -119,7 +119,9 @@ public class CommonsNet {
 
         ftp = arguments[0].equals("resuming") ? new Resuming(context) : new FTPSClient(false, context);
         ftp.setEndpointCheckingEnabled(true);
-        ftp.setEnabledProtocols(new String[] {"TLSv" + System.getenv("FTPS_TLS")});
+        if (System.getenv("FTPS_TLS") != null) {
+            ftp.setEnabledProtocols(new String[] {"TLSv" + System.getenv("FTPS_TLS")});
+        }
         ftp.setControlEncoding("UTF-8");
         ftp.setDefaultTimeout(20_000);
         ftp.setDataTimeout(java.time.Duration.ofSeconds(20));

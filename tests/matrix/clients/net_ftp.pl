@@ -13,14 +13,14 @@ my ($kind) = @ARGV;
 # Net::FTP keeps TLS sessions by address and port, and the port of each data connection is new.
 IO::Socket::SSL::set_args_filter_hack(sub { $_[1]{SSL_session_key} = 'ftps' }) if $kind eq 'resuming';
 
-my $version = $ENV{FTPS_TLS} =~ s/\./_/r;
+my @held = $ENV{FTPS_TLS} ? (SSL_version => 'TLSv' . $ENV{FTPS_TLS} =~ s/\./_/r) : ();
 my $ftp = Net::FTP->new(
     'localhost',
     Port        => $ENV{FTPS_PORT},
     Passive     => 1,
     Timeout     => 20,
     SSL_ca_file => $ENV{FTPS_AUTHORITY},
-    SSL_version => "TLSv$version",
+    @held,
 ) or die "no connection: $@";
 $ftp->starttls or die 'no TLS: ' . $ftp->message;
 $ftp->login($ENV{FTPS_USER}, $ENV{FTPS_PASSWORD}) or die 'no login: ' . $ftp->message;

@@ -4,12 +4,13 @@ require 'net/ftp'
 
 $stdout.sync = true
 Encoding.default_external = Encoding::UTF_8
-version = { '1.2' => OpenSSL::SSL::TLS1_2_VERSION, '1.3' => OpenSSL::SSL::TLS1_3_VERSION }.fetch(ENV['FTPS_TLS'])
+versions = { '1.2' => OpenSSL::SSL::TLS1_2_VERSION, '1.3' => OpenSSL::SSL::TLS1_3_VERSION }
+held = ENV['FTPS_TLS'] ? %i[min_version max_version].to_h { |bound| [bound, versions.fetch(ENV['FTPS_TLS'])] } : {}
 FTP = Net::FTP.new(
   'localhost',
   port: Integer(ENV['FTPS_PORT']), username: ENV['FTPS_USER'], password: ENV['FTPS_PASSWORD'],
   open_timeout: 20, read_timeout: 20,
-  ssl: { ca_file: ENV['FTPS_AUTHORITY'], min_version: version, max_version: version }
+  ssl: { ca_file: ENV['FTPS_AUTHORITY'], **held }
 )
 
 def step(action)

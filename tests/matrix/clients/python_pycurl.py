@@ -20,13 +20,12 @@ def prepared(curl, path, **options):
     curl.setopt(pycurl.USE_SSL, pycurl.USESSL_ALL)
     curl.setopt(pycurl.CAINFO, os.environ["FTPS_AUTHORITY"])
     curl.setopt(pycurl.IPRESOLVE, pycurl.IPRESOLVE_V4)
-    curl.setopt(
-        pycurl.SSLVERSION,
-        {
+    if "FTPS_TLS" in os.environ:
+        versions = {
             "1.2": pycurl.SSLVERSION_TLSv1_2 | pycurl.SSLVERSION_MAX_TLSv1_2,
             "1.3": pycurl.SSLVERSION_TLSv1_3,
-        }[os.environ["FTPS_TLS"]],
-    )
+        }
+        curl.setopt(pycurl.SSLVERSION, versions[os.environ["FTPS_TLS"]])
     for option, value in options.items():
         curl.setopt(getattr(pycurl, option), value)
 
