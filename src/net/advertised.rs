@@ -105,8 +105,8 @@ impl Advertised {
 }
 
 /// The one address of several: name servers change their order at will, so the one that is
-/// announced already stays, else it is the lowest.
-fn choose(announced: Option<Ipv4Addr>, found: &[Ipv4Addr]) -> Option<Ipv4Addr> {
+/// announced already stays, else it is the lowest. None where none is one to connect to.
+pub fn choose(announced: Option<Ipv4Addr>, found: &[Ipv4Addr]) -> Option<Ipv4Addr> {
     let usable = |address: &Ipv4Addr| !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast();
     announced.filter(|address| found.contains(address)).or_else(|| found.iter().copied().filter(usable).min())
 }
