@@ -24,7 +24,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Where it lists names that need none.
 const HOSTS: &str = "/etc/hosts";
 /// Name servers asked, in their order; no more are looked at.
-const SERVERS_MAX: usize = 3;
+pub const SERVERS_MAX: usize = 3;
 /// How often each is asked.
 const ROUNDS: usize = 2;
 /// How long each may take to answer.
