@@ -8,7 +8,7 @@ use super::findings::{Findings, shown};
 use super::networks::Networks;
 use super::section::{Section, Text};
 use super::{Advertise, Announced, Listen, Passive, PortRange, keys};
-use crate::net::names::SERVERS_MAX;
+use crate::settings::RESOLVERS_MAX;
 
 /// Ports below this need privileges that the running server does not have.
 const PORT_UNPRIVILEGED: u16 = 1024;
@@ -159,8 +159,8 @@ fn host_name(text: &str) -> Option<String> {
 fn resolvers(section: &Section<'_>, findings: &mut Findings) -> Vec<SocketAddr> {
     let mut list = Vec::new();
     for (number, text) in section.texts("resolvers", findings).unwrap_or_default().into_iter().enumerate() {
-        if number == SERVERS_MAX {
-            let message = format!("only the first {SERVERS_MAX} name servers are asked");
+        if number == RESOLVERS_MAX {
+            let message = format!("only the first {RESOLVERS_MAX} name servers are asked");
             findings.warning(text.place, message, "leave out the others");
         }
         let address = text.text.parse::<IpAddr>().map(|address| SocketAddr::new(address, NAME_SERVER_PORT));
