@@ -159,6 +159,9 @@ pub struct Passive {
     pub resolvers: Vec<SocketAddr>,
 }
 
+/// Name servers that are asked, in their order; no more are looked at.
+pub const RESOLVERS_MAX: usize = 3;
+
 /// An inclusive, non-empty range of unprivileged TCP ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRange {

@@ -25,10 +25,14 @@ fn announced(wire: &mut Wire) -> Option<(Ipv4Addr, u16)> {
 }
 
 fn by_name(names: &NameServer) -> Server {
+    looked_up_every(names, "1")
+}
+
+fn looked_up_every(names: &NameServer, seconds: &str) -> Server {
     Server::builder()
         .policy("passive.advertise", "[{ clients = \"any\", name = \"ftp.example.org\" }]")
         .policy("passive.resolvers", &names.setting())
-        .policy("passive.resolve-seconds", "1")
+        .policy("passive.resolve-seconds", seconds)
         .start()
 }
 
@@ -88,6 +92,16 @@ fn while_lookups_fail_the_last_answer_stays_and_the_operator_is_told_once() {
     assert_eq!(said(&server, "still announces its last address"), 1);
     names.say(Say::Addresses(vec![ONE]));
     eventually("the recovery is told", || (said(&server, "can be looked up again") == 1).then_some(()));
+}
+
+#[test]
+fn a_lookup_that_failed_at_the_start_is_tried_again_soon() {
+    let names = NameServer::start(Say::Failure);
+    let server = looked_up_every(&names, "86400");
+    let mut wire = Wire::login(&server, "alice");
+    assert_eq!(announced(&mut wire), None);
+    names.say(Say::Addresses(vec![ONE]));
+    comes_to(&mut wire, ONE);
 }
 
 #[test]

@@ -291,6 +291,19 @@ fn the_way_through_the_advertised_address_is_tried() {
     assert!(said.words("address.path").contains("SHA-256"));
 }
 
+#[test]
+fn the_server_is_asked_as_by_a_proxy_where_this_machine_is_one() {
+    let proxies = "[{ from = \"127.0.0.0/24\", data = \"header\" }]";
+    for implicit in [false, true] {
+        let builder = Server::builder().policy("listen.proxies", proxies);
+        let server = if implicit { builder.implicit() } else { builder }.start();
+        let said = doctor(&server, &[]);
+        let words = said.words("address.answer");
+        assert!(words.contains("answers with the certificate of the policy"), "{words}");
+        assert!(!said.faults().iter().any(|fault| fault.starts_with("address.")), "{:?}", said.faults());
+    }
+}
+
 /// A certificate for these names and days (counted from today) by an authority of its own, put in the
 /// place of the server's.
 fn install(server: &Server, names: &[&str], first: i64, last: i64) {

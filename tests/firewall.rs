@@ -22,6 +22,18 @@ fn policy() -> Server {
         .prepare()
 }
 
+/// The same behind proxies: in a denied network, denied by its address, in no list, and allowed too.
+fn behind_proxies() -> Server {
+    let proxy = |from: &str| format!("{{ from = \"{from}\", data = \"header\" }}");
+    let proxies = ["10.1.0.150", "10.1.0.140", "10.1.0.200", "10.2.0.1", "2001:db8:1::666"].map(proxy);
+    let server = policy();
+    server.change("server.toml", |toml| {
+        let proxies = format!("[{}]", proxies.join(", "));
+        toml["listen"]["proxies"] = toml_edit::value(proxies.parse::<toml_edit::Value>().unwrap());
+    });
+    server
+}
+
 fn rules(server: &Server, arguments: &[&str]) -> String {
     let output = done(server.command().arg("firewall").args(arguments), "");
     String::from_utf8(output.stdout).unwrap()
@@ -50,6 +62,7 @@ fn policies() -> Vec<Server> {
             .prepare(),
         // A thousand networks.
         only(&format!("[{}]", many.join(", "))).policy("listen.explicit", r#"["0.0.0.0:21", "[::]:21"]"#).prepare(),
+        behind_proxies(),
         // Nothing that any packet filter would see.
         only(r#"["127.0.0.1"]"#).policy("listen.explicit", r#"["127.0.0.1:21", "[::1]:21"]"#).prepare(),
     ]
@@ -190,6 +203,49 @@ with concurrent.futures.ThreadPoolExecutor(64) as pool:
     let lines: Vec<String> = probes.iter().map(|(source, target, port)| format!("{source} {target} {port}")).collect();
     let output = nat.client.fed("python3", &["-c", script], &lines.join("\n"));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn proxies_come_in_whatever_the_lists_say_of_their_own_addresses() {
+    let server = behind_proxies();
+    let ports = [21, 990, 50_000, 50_009];
+    let proxies = [Nat::routed(20), Nat::routed(10), "10.1.0.200".to_owned()];
+    let [denied, stranger] = [Nat::routed(15), "10.1.0.201".to_owned()];
+    let judges = |nat: &Nat, form: &str| {
+        nat.client.sh("ip addr replace 10.1.0.200/24 dev net; ip addr replace 10.1.0.201/24 dev net");
+        nat.client.sh("ip addr replace 2001:db8:1::666/64 dev net nodad");
+        let mut tries: Vec<(&str, &str, u16, &str)> = Vec::new();
+        for port in ports {
+            tries.extend(proxies.iter().map(|proxy| (&**proxy, Nat::SERVER_V4, port, "refused")));
+            tries.extend([&denied, &stranger].map(|other| (&**other, Nat::SERVER_V4, port, "dropped")));
+        }
+        tries.push(("2001:db8:1::666", Nat::SERVER_V6, 21, "refused"));
+        let probes: Vec<_> = tries.iter().map(|&(source, target, port, _)| (source, target, port)).collect();
+        let expected: Vec<_> = tries.iter().map(|(.., expected)| *expected).collect();
+        assert_eq!(probe(nat, &probes), expected, "{form}: {tries:?}");
+    };
+
+    let nat = Nat::new();
+    nat.server.fed("nft", &["-f", "-"], &rules(&server, &["nftables"]));
+    judges(&nat, "nftables");
+    nat.server.sh("nft delete table inet portcullis");
+
+    for command in ["iptables", "ip6tables"] {
+        nat.server.fed(&format!("{command}-restore"), &["--noflush"], &rules(&server, &["iptables"]));
+        nat.server.sh(&format!("{command} -A INPUT -p tcp --syn -j PORTCULLIS"));
+    }
+    judges(&nat, "iptables");
+    nat.server.sh("iptables -F INPUT; ip6tables -F INPUT");
+
+    fresh_ufw(&nat.server, &server.scratch());
+    nat.server.sh(&rules(&server, &["ufw"]));
+    nat.server.sh("ufw --force enable");
+    judges(&nat, "ufw");
+
+    let nat = Nat::new();
+    let directory = firewalld_directory(&server, &rules(&server, &["firewalld"]));
+    let _daemons = running_firewalld(&nat.server, &directory);
+    judges(&nat, "firewalld");
 }
 
 /// Tries every side of the policy. `elsewhere` is what becomes of connections to ports that the rules

@@ -8,6 +8,7 @@ use super::findings::{Findings, shown};
 use super::networks::Networks;
 use super::section::{Section, Text};
 use super::{Advertise, Announced, Listen, Passive, PortRange, keys};
+use crate::settings::RESOLVERS_MAX;
 
 /// Ports below this need privileges that the running server does not have.
 const PORT_UNPRIVILEGED: u16 = 1024;
@@ -157,7 +158,11 @@ fn host_name(text: &str) -> Option<String> {
 
 fn resolvers(section: &Section<'_>, findings: &mut Findings) -> Vec<SocketAddr> {
     let mut list = Vec::new();
-    for text in section.texts("resolvers", findings).unwrap_or_default() {
+    for (number, text) in section.texts("resolvers", findings).unwrap_or_default().into_iter().enumerate() {
+        if number == RESOLVERS_MAX {
+            let message = format!("only the first {RESOLVERS_MAX} name servers are asked");
+            findings.warning(text.place, message, "leave out the others");
+        }
         let address = text.text.parse::<IpAddr>().map(|address| SocketAddr::new(address, NAME_SERVER_PORT));
         if let Ok(server) = address.or_else(|_| text.text.parse::<SocketAddr>()) {
             list.push(server);

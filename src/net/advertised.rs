@@ -4,12 +4,17 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::names::{LookupFault, Names};
 use crate::settings::{Announced, Passive};
+
+/// How soon a lookup that failed is tried again, where the policy does not want it sooner: after a
+/// start ahead of the network, `PASV` is not to be refused until the usual time.
+const RETRY_TIME: Duration = Duration::from_secs(5);
 
 /// What is announced to whom, and what the names among it stand for now.
 #[derive(Debug)]
@@ -46,12 +51,16 @@ impl Advertised {
 
     /// Looks the names up for ever, the first time at once.
     pub async fn keep_current(&self, names: &Names) {
-        let mut timer = interval(self.settings.resolve_every);
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            timer.tick().await;
             self.look_up(names).await;
+            sleep(self.pause()).await;
         }
+    }
+
+    /// How long until the names are looked up again.
+    fn pause(&self) -> Duration {
+        let usual = self.settings.resolve_every;
+        if self.lock().values().any(|known| known.failing) { usual.min(RETRY_TIME) } else { usual }
     }
 
     /// Looks every name up once.
@@ -105,16 +114,14 @@ impl Advertised {
 }
 
 /// The one address of several: name servers change their order at will, so the one that is
-/// announced already stays, else it is the lowest.
-fn choose(announced: Option<Ipv4Addr>, found: &[Ipv4Addr]) -> Option<Ipv4Addr> {
+/// announced already stays, else it is the lowest. None where none is one to connect to.
+pub fn choose(announced: Option<Ipv4Addr>, found: &[Ipv4Addr]) -> Option<Ipv4Addr> {
     let usable = |address: &Ipv4Addr| !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast();
     announced.filter(|address| found.contains(address)).or_else(|| found.iter().copied().filter(usable).min())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::settings::{Advertise, PortRange};
 

@@ -17,14 +17,14 @@ use domain::rdata::A;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+use crate::settings::RESOLVERS_MAX;
+
 /// The port of name servers (RFC 1035 §4.2).
 const PORT: u16 = 53;
 /// Where the system lists its name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Where it lists names that need none.
 const HOSTS: &str = "/etc/hosts";
-/// Name servers asked, in their order; no more are looked at.
-const SERVERS_MAX: usize = 3;
 /// How often each is asked.
 const ROUNDS: usize = 2;
 /// How long each may take to answer.
@@ -91,7 +91,7 @@ impl Names {
         }
         let name: Name<Vec<u8>> = name.parse().map_err(|_| LookupFault::Name)?;
         let mut fault = LookupFault::Silence;
-        for server in self.servers.iter().take(SERVERS_MAX).cycle().take(self.asked()) {
+        for server in self.servers.iter().take(RESOLVERS_MAX).cycle().take(self.asked()) {
             match timeout(ANSWER_TIME, ask(*server, &name)).await {
                 Ok(Ok(addresses)) => return Ok(addresses),
                 Ok(Err(found @ (LookupFault::Nothing | LookupFault::TooLong | LookupFault::Name))) => {
@@ -105,7 +105,7 @@ impl Names {
     }
 
     fn asked(&self) -> usize {
-        self.servers.len().min(SERVERS_MAX).saturating_mul(ROUNDS)
+        self.servers.len().min(RESOLVERS_MAX).saturating_mul(ROUNDS)
     }
 }
 

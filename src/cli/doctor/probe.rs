@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::Examined;
+use crate::net::route::Proxies;
 
 /// How long the whole conversation may take.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -52,12 +53,22 @@ pub(super) fn ask(
 ) -> Answer {
     let mut ours = examined.certificates();
     ours.extend_from_slice(also);
-    let first = examined.config.tls.identities.first().and_then(|identity| identity.names.first());
-    let name = first.map_or_else(|| "localhost".to_owned(), |name| name.example().to_string());
-    let mut wire = match Wire::connect(address) {
+    let wire = match Wire::connect(address) {
         Ok(wire) => wire,
         Err(error) => return Answer::Unreachable(error),
     };
+    let header = wire.header(&Proxies::new(&examined.config.listen.proxies));
+    let answer = converse(examined, wire, implicit, &ours);
+    // This machine may be one of the server's proxies: who says nothing first leaves no record, and
+    // a proxy that runs here, and would take the header for the client's, is asked without it.
+    let (Answer::NoServer(_) | Answer::TurnedAway(_), Some(header)) = (&answer, header) else { return answer };
+    let told = Wire::connect(address).and_then(|mut wire| wire.write_all(header.as_bytes()).map(|()| wire));
+    told.map_or(answer, |wire| converse(examined, wire, implicit, &ours))
+}
+
+fn converse(examined: &Examined<'_>, mut wire: Wire, implicit: bool, ours: &[CertificateDer<'static>]) -> Answer {
+    let first = examined.config.tls.identities.first().and_then(|identity| identity.names.first());
+    let name = first.map_or_else(|| "localhost".to_owned(), |name| name.example().to_string());
     if !implicit {
         match wire.secure() {
             Ok(None) => {}
@@ -65,7 +76,8 @@ pub(super) fn ask(
             Err(error) => return Answer::NoServer(error.to_string()),
         }
     }
-    let seen = Arc::new(Seen { ours, stranger: Mutex::default(), provider: aws_lc_rs::default_provider() });
+    let seen =
+        Arc::new(Seen { ours: ours.to_vec(), stranger: Mutex::default(), provider: aws_lc_rs::default_provider() });
     match wire.handshake(&name, &seen) {
         Ok(()) => Answer::Ours,
         Err(error) => match seen.stranger.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -89,6 +101,14 @@ impl Wire {
     fn connect(address: SocketAddr) -> io::Result<Self> {
         let end = Instant::now().checked_add(PATIENCE).ok_or(io::ErrorKind::TimedOut)?;
         Ok(Self { stream: TcpStream::connect_timeout(&address, PATIENCE)?, end })
+    }
+
+    /// The PROXY header by which this machine tells of itself, where the server awaits one from it.
+    fn header(&self, proxies: &Proxies) -> Option<String> {
+        let (from, to) = (self.stream.local_addr().ok()?, self.stream.peer_addr().ok()?);
+        proxies.find(from)?;
+        let family = if from.is_ipv4() { "TCP4" } else { "TCP6" };
+        Some(format!("PROXY {family} {} {} {} {}\r\n", from.ip(), to.ip(), from.port(), to.port()))
     }
 
     fn left(&self) -> io::Result<Duration> {

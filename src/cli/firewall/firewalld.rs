@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use super::rules::{Opening, Rules};
 
 /// Where rules stand among themselves: the lower comes first.
+const PRIORITY_PROXIES: i8 = -4;
 const PRIORITY_DENIED: i8 = -3;
 const PRIORITY_ALLOWED: i8 = -2;
 const PRIORITY_OTHERS: i8 = -1;
@@ -44,6 +45,9 @@ pub(super) fn write(rules: &Rules) -> String {
                 }
             }
         };
+        for network in &family.proxies {
+            add(PRIORITY_PROXIES, "accept", Some(*network));
+        }
         for network in &family.denied {
             add(PRIORITY_DENIED, "drop", Some(*network));
         }

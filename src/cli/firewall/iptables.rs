@@ -25,6 +25,9 @@ pub(super) fn write(rules: &Rules) -> String {
     text.push_str("*filter\n:PORTCULLIS - [0:0]\n:PORTCULLIS_CLIENTS - [0:0]\n");
     for family in &rules.families {
         let only = if family.family == Family::V4 { "-4" } else { "-6" };
+        for network in &family.proxies {
+            let _ = writeln!(text, "{only} -A PORTCULLIS_CLIENTS -s {network} -j ACCEPT");
+        }
         for network in &family.denied {
             let _ = writeln!(text, "{only} -A PORTCULLIS_CLIENTS -s {network} -j DROP");
         }

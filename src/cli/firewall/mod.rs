@@ -19,8 +19,9 @@ use crate::config::{Config, Override};
 /// Print packet filter rules that let in exactly what the policy does.
 ///
 /// The rules are about the ports of the policy alone: [listen] and the passive ports stand open to
-/// the networks of [networks], and to nobody else. Nothing is changed; the first lines of what is
-/// printed say how to check and apply it. Print the rules anew when these sections change.
+/// the networks of [networks] and the proxies of [listen], and to nobody else. Nothing is changed;
+/// the first lines of what is printed say how to check and apply it. Print the rules anew when these
+/// sections change.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

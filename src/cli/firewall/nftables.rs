@@ -44,6 +44,7 @@ pub(super) fn write(rules: &Rules, table: Option<&Table>) -> String {
     }
     let _ = writeln!(text, "\ntable inet {name} {{");
     for family in &rules.families {
+        set(&mut text, "proxies", family.family, &family.proxies);
         set(&mut text, "allowed", family.family, &allowed(family));
         set(&mut text, "denied", family.family, &family.denied);
     }
@@ -90,7 +91,7 @@ fn empty_chains(text: &mut String, table: &str) {
         let _ = writeln!(text, "add chain inet {table} {chain}\nflush chain inet {table} {chain}");
     }
     for family in [Family::V4, Family::V6] {
-        for set in ["allowed", "denied"].map(|list| set_name(list, family)) {
+        for set in ["proxies", "allowed", "denied"].map(|list| set_name(list, family)) {
             let word = family.word();
             let _ = writeln!(text, "add set inet {table} {set} {{ type {word}_addr; flags interval; }}");
             let _ = writeln!(text, "flush set inet {table} {set}");
@@ -123,6 +124,10 @@ fn set(text: &mut String, list: &str, family: Family, networks: &[IpNet]) {
 fn clients(text: &mut String, rules: &Rules) {
     text.push_str("\n    chain portcullis_clients {\n");
     let header = |family: Family| if family == Family::V4 { "ip" } else { "ip6" };
+    for family in rules.families.iter().filter(|family| !family.proxies.is_empty()) {
+        let (ip, name) = (header(family.family), set_name("proxies", family.family));
+        let _ = writeln!(text, "        {ip} saddr @{name} counter accept");
+    }
     for family in &rules.families {
         let (ip, name) = (header(family.family), set_name("denied", family.family));
         let _ = writeln!(text, "        {ip} saddr @{name} counter drop");

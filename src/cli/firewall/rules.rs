@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, PortRange};
 use crate::policy::network::NetworkRule;
+use crate::settings::ProxyData;
 
 /// What a packet filter has to know of a policy.
 #[derive(Debug)]
@@ -28,9 +29,12 @@ pub(super) struct FamilyRules {
     pub(super) family: Family,
     /// Where connections arrive: any address first, and of each other what is open on it alone.
     pub(super) openings: Vec<Opening>,
-    /// From where they may come, but for `denied`; none lies within a denied one.
+    /// The proxies, which come first: the server judges whom they tell of and not their own
+    /// addresses, so these may be in a denied network, or in none. In order; none overlap.
+    pub(super) proxies: Vec<IpNet>,
+    /// From where they may come, but for `denied`; none lies within a denied one or a proxy's.
     pub(super) allowed: Sources,
-    /// From where they may not come; none overlap.
+    /// From where they may not come; none overlap, or lie within a proxy's.
     pub(super) denied: Vec<IpNet>,
 }
 
@@ -79,8 +83,11 @@ impl Rules {
         let listeners = [of_kind(&config.listen.explicit, false), of_kind(&config.listen.implicit, true)].concat();
         let networks = &config.policy.networks;
         let family = |family: Family| {
-            let (allowed, denied) = sources(family, &networks.allow, &networks.deny);
-            FamilyRules { family, openings: openings(family, &listeners, config.passive.ports), allowed, denied }
+            let proxies = of_family(family, config.listen.proxies.iter().map(|proxy| proxy.from));
+            let (allowed, denied) = sources(family, &proxies, &networks.allow, &networks.deny);
+            let anywhere = config.listen.proxies.iter().any(|proxy| proxy.data == ProxyData::Direct);
+            let openings = openings(family, &listeners, config.passive.ports, anywhere);
+            FamilyRules { family, openings, proxies, allowed, denied }
         };
         Self {
             directory: config.directory.clone(),
@@ -121,6 +128,12 @@ impl Rules {
             "The passive ports stand open to the allowed networks all the time: a connection".to_owned(),
             "tracking helper for FTP cannot read the replies inside TLS, so do not load one.".to_owned(),
         ];
+        if self.families.iter().any(|family| !family.proxies.is_empty()) {
+            lines.extend([
+                "The proxies of [listen] are let in before anything else: clients that come through".to_owned(),
+                "them are judged by the server, which alone sees the addresses in their headers.".to_owned(),
+            ]);
+        }
         if self.active {
             lines.extend([
                 "Active mode is on: where outgoing connections are filtered too, let the server".to_owned(),
@@ -135,6 +148,7 @@ impl Rules {
         let texts = |networks: &[IpNet]| networks.iter().map(ToString::to_string).collect::<Vec<_>>();
         let allowed = self.families.iter().flat_map(|family| texts(&family.allowed_networks()));
         let denied = self.families.iter().flat_map(|family| texts(&family.denied));
+        let proxies = self.families.iter().flat_map(|family| texts(&family.proxies));
         let listener = |listener: &Listener| {
             json!({
                 "address": listener.socket.to_string(),
@@ -149,6 +163,7 @@ impl Rules {
             "passive_ports": { "first": self.passive.first, "last": self.passive.last },
             "active": self.active,
             "networks": { "allow": allowed.collect::<Vec<_>>(), "deny": denied.collect::<Vec<_>>() },
+            "proxies": proxies.collect::<Vec<_>>(),
             "form": form,
             "rules": rules,
         })
@@ -227,9 +242,14 @@ fn is_ruled(listener: &Listener) -> bool {
 }
 
 /// Data connections arrive on the address of their control connection, so each address with a
-/// listener has the passive ports too.
-fn openings(family: Family, listeners: &[Listener], passive: PortRange) -> Vec<Opening> {
+/// listener has the passive ports too. Where data connections go past a proxy, `anywhere`, they come
+/// to whichever address is announced, so that every address has them.
+fn openings(family: Family, listeners: &[Listener], passive: PortRange, anywhere: bool) -> Vec<Opening> {
+    let passive = Ports { first: passive.first, last: passive.last };
     let mut openings: Vec<Opening> = Vec::new();
+    if anywhere {
+        openings.push(Opening { address: None, ports: vec![passive] });
+    }
     for listener in listeners.iter().filter(|listener| is_ruled(listener)) {
         let ip = listener.socket.ip();
         if Family::of(ip) != family {
@@ -240,7 +260,6 @@ fn openings(family: Family, listeners: &[Listener], passive: PortRange) -> Vec<O
         if let Some(opening) = openings.iter_mut().find(|opening| opening.address == address) {
             opening.ports.push(port);
         } else {
-            let passive = Ports { first: passive.first, last: passive.last };
             openings.push(Opening { address, ports: vec![port, passive] });
         }
     }
@@ -272,19 +291,24 @@ fn joined(mut ports: Vec<Ports>) -> Vec<Ports> {
     joined
 }
 
-fn sources(family: Family, allow: &[NetworkRule], deny: &[NetworkRule]) -> (Sources, Vec<IpNet>) {
-    let of_family = |rules: &[NetworkRule]| {
-        let networks: Vec<IpNet> =
-            rules.iter().map(|rule| rule.network).filter(|network| Family::of(network.addr()) == family).collect();
-        IpNet::aggregate(&networks)
-    };
-    let (allowed, denied) = (of_family(allow), of_family(deny));
+/// The networks of a family, summed up.
+fn of_family(family: Family, networks: impl Iterator<Item = IpNet>) -> Vec<IpNet> {
+    let networks: Vec<IpNet> = networks.filter(|network| Family::of(network.addr()) == family).collect();
+    IpNet::aggregate(&networks)
+}
+
+fn sources(family: Family, proxies: &[IpNet], allow: &[NetworkRule], deny: &[NetworkRule]) -> (Sources, Vec<IpNet>) {
+    let of_rules = |rules: &[NetworkRule]| of_family(family, rules.iter().map(|rule| rule.network));
+    let (allowed, mut denied) = (of_rules(allow), of_rules(deny));
     let everyone = family.everyone();
     if denied.contains(&everyone) {
         return (Sources::Networks(Vec::new()), Vec::new());
     }
-    let is_denied = |network: &IpNet| denied.iter().any(|wide| wide.contains(network));
-    let allowed: Vec<IpNet> = allowed.into_iter().filter(|network| !is_denied(network)).collect();
+    // What the rules before have decided needs none, and ufw would take a second verdict on the same
+    // network for a change of the first.
+    denied.retain(|network| !proxies.iter().any(|proxy| proxy.contains(network)));
+    let is_decided = |network: &IpNet| denied.iter().chain(proxies).any(|wide| wide.contains(network));
+    let allowed: Vec<IpNet> = allowed.into_iter().filter(|network| !is_decided(network)).collect();
     let allowed = if allowed.contains(&everyone) { Sources::Everyone } else { Sources::Networks(allowed) };
     (allowed, denied)
 }
@@ -301,11 +325,15 @@ mod tests {
     }
 
     fn shown(family: Family, sockets: &[&str]) -> String {
+        shown_with(family, sockets, false)
+    }
+
+    fn shown_with(family: Family, sockets: &[&str], anywhere: bool) -> String {
         let one = |opening: &Opening| {
             let ports: Vec<String> = opening.ports.iter().map(|ports| ports.text('-')).collect();
             format!("{} {}", opening.address.map_or("any".into(), |ip| ip.to_string()), ports.join(" "))
         };
-        openings(family, &listeners(sockets), PASSIVE).iter().map(one).collect::<Vec<_>>().join("; ")
+        openings(family, &listeners(sockets), PASSIVE, anywhere).iter().map(one).collect::<Vec<_>>().join("; ")
     }
 
     #[test]
@@ -326,13 +354,21 @@ mod tests {
     }
 
     #[test]
+    fn past_a_proxy_data_connections_come_to_any_address() {
+        let sockets = ["192.0.2.1:21", "192.0.2.1:50010"];
+        assert_eq!(shown_with(Family::V4, &sockets, true), "any 50000-50009; 192.0.2.1 21 50000-50010");
+        assert_eq!(shown_with(Family::V6, &sockets, true), "any 50000-50009");
+    }
+
+    #[test]
     fn networks_are_summed_up_by_family() {
         let rules = |list: &[&str]| -> Vec<NetworkRule> {
             let source = RuleSource { file: "server.toml".into(), line: 1 };
             list.iter().map(|text| NetworkRule { network: text.parse().unwrap(), source: source.clone() }).collect()
         };
-        let sum = |family, allow: &[&str], deny: &[&str]| {
-            let (allowed, denied) = sources(family, &rules(allow), &rules(deny));
+        let sum_with = |family, proxies: &[&str], allow: &[&str], deny: &[&str]| {
+            let proxies = of_family(family, proxies.iter().map(|text| text.parse().unwrap()));
+            let (allowed, denied) = sources(family, &proxies, &rules(allow), &rules(deny));
             let texts = |list: &[IpNet]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
             let allowed = match allowed {
                 Sources::Everyone => "everyone".to_owned(),
@@ -340,12 +376,18 @@ mod tests {
             };
             format!("{allowed} - {}", texts(&denied))
         };
+        let sum = |family, allow: &[&str], deny: &[&str]| sum_with(family, &[], allow, deny);
         let allow = ["10.0.1.0/24", "10.0.0.0/24", "10.0.1.7/32", "2001:db8::/48"];
         assert_eq!(sum(Family::V4, &allow, &["::1/128"]), "10.0.0.0/23 - ");
         assert_eq!(sum(Family::V6, &allow, &["2001:db8::/64"]), "2001:db8::/48 - 2001:db8::/64");
         assert_eq!(sum(Family::V4, &["0.0.0.0/1", "128.0.0.0/1"], &["10.0.0.0/8"]), "everyone - 10.0.0.0/8");
         assert_eq!(sum(Family::V6, &["0.0.0.0/0"], &[]), " - ");
         assert_eq!(sum(Family::V4, &["10.0.0.0/8"], &["0.0.0.0/0"]), " - ", "deny wins");
+        let proxies = ["192.0.2.5/32", "192.0.2.4/32", "2001:db8::5/128"];
+        let others = ["192.0.2.5/32", "10.0.0.0/8"];
+        assert_eq!(sum_with(Family::V4, &proxies, &others, &[]), "10.0.0.0/8 - ");
+        assert_eq!(sum_with(Family::V4, &proxies, &others, &["192.0.2.4/32"]), "10.0.0.0/8 - ");
+        assert_eq!(sum_with(Family::V4, &proxies, &others, &["192.0.2.0/24"]), "10.0.0.0/8 - 192.0.2.0/24");
         assert_eq!(sum(Family::V4, &["10.0.0.0/16", "10.2.0.0/16"], &["10.0.0.0/15"]), "10.2.0.0/16 - 10.0.0.0/15");
     }
 

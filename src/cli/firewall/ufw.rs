@@ -40,6 +40,9 @@ pub(super) fn write(rules: &Rules) -> String {
                 }
             }
         };
+        for network in &family.proxies {
+            add("allow", *network);
+        }
         for network in &family.denied {
             add("deny", *network);
         }

@@ -204,6 +204,19 @@ async fn a_sibling_may_log_in_a_moment_after_its_session_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_sibling_that_never_logs_in_holds_a_connection_up_no_longer_than_a_handshake_may_take() {
+    let world = world();
+    let (one, two) = (world.client(&version::TLS13), world.client(&version::TLS13));
+    let (_first, second) = (world.control(&one).await, world.control(&two).await);
+    second.session.set_principal(&principal("alice", "127.0.0.1"));
+    let ((near, far), limit) = (pair().await, Duration::from_secs(1));
+    let flow = Flow::new();
+    let came = second.session.accept_data(near, &flow, DataBinding::Principal, limit);
+    let (came, _stream) = tokio::join!(tokio::time::timeout(LIMIT, came), one.connect(far, "localhost"));
+    assert_eq!(came.expect("within its limit").unwrap_err(), DataFault::ForeignSession);
+}
+
+#[tokio::test]
 async fn a_sibling_that_ends_without_a_login_is_nobody() {
     let world = world();
     let (one, two) = (world.client(&version::TLS13), world.client(&version::TLS13));
