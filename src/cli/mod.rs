@@ -50,8 +50,8 @@ Examples:
   portcullis serve
   portcullis firewall nftables
 
-Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files cannot
-be used; for doctor 1 errors, 3 warnings.";
+Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
+cannot be used; for doctor 1 errors, 3 warnings.";
 
 // A word here would take the place of the longer ones at the arguments of each.
 #[derive(Debug, Subcommand)]
