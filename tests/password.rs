@@ -397,6 +397,12 @@ fn their_place_is_for_nothing_else() {
         let said = String::from_utf8(check.stderr).unwrap();
         assert!(check.status.code() == Some(78) && said.contains(&format!("reaches {reached}")), "{place}: {said}");
     }
+    for place in ["/etc", "/var/lib", "/usr/bin"] {
+        let check = server.command().args(["policy", "check", "--set", &format!("passwords.changes={place}")]).output();
+        let check = check.unwrap();
+        let said = String::from_utf8(check.stderr).unwrap();
+        assert!(check.status.code() == Some(78) && said.contains("is the system's"), "{place}: {said}");
+    }
 }
 
 #[test]

@@ -46,23 +46,22 @@ Examples:
       --allow-from 192.0.2.0/24
   portcullis user add alice --home /srv/files/alice
   portcullis policy check
-  portcullis serve";
+  portcullis doctor
+  portcullis serve
+  portcullis firewall nftables
 
+Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
+cannot be used; for doctor 1 errors, 3 warnings.";
+
+// A word here would take the place of the longer ones at the arguments of each.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Set everything up in one directory and serve it, for a first transfer.
     Quickstart(quickstart::Arguments),
-    /// Write certificates and commented policy files for a deployment.
     Init(init::Arguments),
-    /// Serve.
     Serve(serve::Arguments),
-    /// Add, change and list users.
     User(user::Arguments),
-    /// Look at the policy.
     Policy(policy::Arguments),
-    /// Find what goes wrong with a deployment in practice, and say how to mend it.
     Doctor(doctor::Arguments),
-    /// Print packet filter rules that let in exactly what the policy does.
     Firewall(firewall::Arguments),
 }
 
@@ -183,6 +182,15 @@ mod tests {
         }
         Cli::command().debug_assert();
         check(&Cli::command());
+    }
+
+    #[test]
+    fn the_long_help_says_what_the_commands_themselves_say() {
+        let mut cli = Cli::command();
+        for (name, words) in [("doctor", "Exits with 0"), ("firewall", "Exits with 0"), ("init", "never overwrites")] {
+            let help = cli.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            assert!(help.contains(words), "{help}");
+        }
     }
 
     #[test]

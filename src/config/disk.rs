@@ -149,7 +149,8 @@ pub(super) fn judge(
 /// else.
 fn judge_changes(path: &Path, place: Place, guarded: &[(&str, PathBuf)], findings: &mut Findings) {
     let help = "name a directory for nothing else, such as \"../state\"";
-    if SYSTEM.iter().any(|system| path == Path::new(system)) {
+    // Below /etc it may lie: deployments do.
+    if SYSTEM.iter().chain(SYSTEM_BELOW).any(|system| path == Path::new(system)) {
         let message = format!("the directory of changed passwords is the system's ({})", path.display());
         findings.error(place, message, help);
     }

@@ -149,10 +149,12 @@ pub(super) fn of_table(name: &str) -> Vec<&'static str> {
     words.chain(NUMBERS.iter().filter(|number| number.table == name).map(|number| number.key)).collect()
 }
 
-/// The table of `server.toml` or a user that takes the key.
-pub(super) fn home_of(key: &str) -> Option<&'static str> {
+/// The table of `server.toml` or a user that takes the key, in words.
+pub(super) fn home_of(key: &str) -> Option<String> {
     let named = TABLES.iter().skip(1).find(|(_, keys)| keys.contains(&key)).map(|(table, _)| *table);
-    named.or_else(|| NUMBERS.iter().find(|number| number.key == key).map(|number| number.table))
+    let table = named.or_else(|| NUMBERS.iter().find(|number| number.key == key).map(|number| number.table))?;
+    let list = TABLES.iter().find(|(outer, keys)| *outer != "server" && !outer.contains('.') && keys.contains(&table));
+    Some(list.map_or_else(|| format!("[{table}]"), |(outer, _)| format!("the tables of `{outer}.{table}`")))
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ fn proxies(section: &Section<'_>, networks: &Networks, findings: &mut Findings) 
                 let message = format!("{from} is a proxy already");
                 findings.error(text.place, message, "name each proxy once");
             }
-            if from.max_prefix_len().saturating_sub(from.prefix_len()) > HOST_BITS_USUAL {
+            if from.prefix_len() > 0 && from.max_prefix_len().saturating_sub(from.prefix_len()) > HOST_BITS_USUAL {
                 let message = format!("every address of {from} may say for whom it connects");
                 findings.warning(text.place, message, "name the addresses of the proxies themselves");
             }

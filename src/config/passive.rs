@@ -101,7 +101,8 @@ fn announced(table: &Section<'_>, findings: &mut Findings) -> Option<Announced> 
         (Some(_), None) => address(table.text("address", findings)?, findings).map(Announced::Address),
         (None, Some(_)) => name(table.text("name", findings)?, findings).map(Announced::Name),
         (None, None) => {
-            table.missing("address", EXAMPLE, findings);
+            let message = "this entry has neither an `address` nor a `name` to announce";
+            findings.error(table.place(), message, format!("for example: {EXAMPLE}"));
             None
         }
     }

@@ -65,7 +65,7 @@ impl<'a> Section<'a> {
             }
             let help = match (nearest(key, known.iter().copied()), keys::home_of(key)) {
                 (Some(near), _) => format!("did you mean `{near}`?"),
-                (None, Some(table)) => format!("`{key}` belongs in [{table}]"),
+                (None, Some(table)) => format!("`{key}` belongs in {table}"),
                 (None, None) => format!("known here: {}", known.join(", ")),
             };
             let place = if self.name.is_empty() { String::new() } else { format!(" in [{}]", shown(&self.name)) };
@@ -162,7 +162,17 @@ impl<'a> Section<'a> {
             wrong_type(entry, "a list of tables", findings);
             return None;
         };
-        Some(nodes.iter().map(|node| Section::of(node, name.clone(), node.place, kind, findings)).collect())
+        let mut tables = Vec::new();
+        for node in nodes {
+            if matches!(node.value, Value::Table(_)) {
+                tables.push(Section::of(node, name.clone(), node.place, kind, findings));
+            } else {
+                let message = format!("each of `{}` is a table, not {}", shown(&name), node.value.kind());
+                let help = format!("write it in braces, with keys out of: {}", keys::of_table(kind).join(", "));
+                findings.error(node.place, message, help);
+            }
+        }
+        Some(tables)
     }
 
     /// True or false, or the default where the key is not there.

@@ -149,8 +149,8 @@ pub fn lftp(server: &Server, user: &str, commands: &str) -> Command {
         order = if server.address().is_ipv4() { "inet" } else { "inet6" },
     );
     let mut lftp = Command::new("lftp");
-    // Its history, cache and background files belong to the test.
-    lftp.env("HOME", &home).env("LFTP_HOME", &home).args(["--norc", "-c", &script]);
+    // Its history, cache and background files belong to the test. It writes names as the locale has them.
+    lftp.env("LC_ALL", "C.UTF-8").env("HOME", &home).env("LFTP_HOME", &home).args(["--norc", "-c", &script]);
     lftp
 }
 

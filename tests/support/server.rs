@@ -157,8 +157,14 @@ impl Builder {
         let this_machine = if address.is_ipv4() { "127.0.0.0/8" } else { "::1" };
         init.args(["--allow-from", self.allow_from.as_deref().unwrap_or(this_machine)]);
         done(&mut init, "");
+        // Whether or not the machine has an account that root's `init` chooses by itself.
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        for directory in ["audit", "state"] {
+            std::os::unix::fs::chown(server.root().join(directory), Some(uid), Some(gid)).unwrap();
+        }
         // Cheap hashes and short delays: tests of those state their own.
         server.change("server.toml", |toml| {
+            toml["process"].as_table_mut().unwrap().remove("user");
             set(toml, "passwords.argon2-memory-kib", "64");
             set(toml, "passwords.argon2-iterations", "1");
             set(toml, "login.delay-first-ms", "1");

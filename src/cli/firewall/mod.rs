@@ -22,6 +22,9 @@ use crate::config::{Config, Override};
 /// the networks of [networks] and the proxies of [listen], and to nobody else. Nothing is changed;
 /// the first lines of what is printed say how to check and apply it. Print the rules anew when these
 /// sections change.
+///
+/// Exits with 0 where the rules are printed, and with 78, and prints none, where the server would not
+/// start.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,7 +42,7 @@ enum Form {
 Examples:
   portcullis firewall nftables | nft -c -f -
   portcullis firewall nftables | nft -f -
-  portcullis firewall nftables --table filter > /etc/nftables.d/portcullis.nft")]
+  portcullis firewall nftables --table filter > portcullis.nft")]
     Nftables {
         /// Write chains into this table of the family inet, for its input chain to jump to. For
         /// tables that drop by default: what a table of its own accepts is dropped there all the same.

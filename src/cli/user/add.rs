@@ -27,8 +27,8 @@ Examples:
   portcullis user add nas --home /srv/nas --password-stdin < password-file
 
 Permissions: list, read, create, overwrite, append, delete, rename, mkdir,
-rmdir, set-time; read-only and full stand for several. Without any, a user may
-do what its groups may, and everything if they do not say.")]
+rmdir, set-time, hash, set-mode; read-only and full stand for several. Without
+any, a user may do what its groups may, and everything if they do not say.")]
 pub(super) struct Arguments {
     /// The name that logs in.
     #[arg(value_name = "NAME", value_parser = username)]
