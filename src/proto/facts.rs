@@ -224,7 +224,7 @@ pub fn time_value(out: &mut Vec<u8>, seconds: i64) {
     let moment = civil(seconds);
     let year = moment.year().unsigned_abs();
     let of_day = [moment.month(), moment.day(), moment.hour(), moment.minute(), moment.second()];
-    // Digit by digit: each entry of a listing has one, and general formatting takes several times as long.
+    // Digit by digit, without the general formatting: each entry of a listing has one.
     for pair in [year / 100, year % 100].into_iter().chain(of_day.map(|part| part.unsigned_abs().into())) {
         out.extend([pair / 10, pair % 10].map(|digit| b'0'.saturating_add(u8::try_from(digit).unwrap_or(0))));
     }
