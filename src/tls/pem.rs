@@ -32,7 +32,7 @@ impl fmt::Display for PemError {
             Self::Malformed(reason) => write!(f, "not valid PEM ({reason})"),
             Self::NoCertificate => f.write_str("no certificate in it (-----BEGIN CERTIFICATE-----)"),
             Self::TooManyCertificates => write!(f, "more than {CERTIFICATES_MAX} certificates in it"),
-            Self::NoKey => f.write_str("no private key in it (-----BEGIN PRIVATE KEY-----)"),
+            Self::NoKey => f.write_str("no unencrypted private key in it (-----BEGIN PRIVATE KEY-----)"),
             Self::EncryptedKey => f.write_str(
                 "its private key has a passphrase, which nobody could type when the server starts; take it off: \
                  openssl pkey -in KEY -out NEWKEY",

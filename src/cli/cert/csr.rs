@@ -15,7 +15,7 @@ const REQUEST_FILE: &str = "server.csr";
 #[command(after_help = "\
 Examples:
   portcullis cert csr --name files.example.org --out ./request
-  portcullis cert csr --name files.example.org --name ftp.example.org --out ./request")]
+  portcullis cert csr --name files.example.org --name 192.0.2.1 --out ./r")]
 pub(super) struct Arguments {
     /// A name or address by which clients know the server; the first becomes the common name, too.
     #[arg(long = "name", value_name = "NAME", value_parser = super::server_name, required = true)]

@@ -1,5 +1,6 @@
 //! `portcullis cert import`.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -87,7 +88,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         facts::day(new.expires)
     );
     let key = if key_changes { pasted(&identity.key) } else { format!("{}, which stays", pasted(&identity.key)) };
-    what.push_str(&format!("\n  key          {key}"));
+    let _ = write!(what, "\n  key          {key}");
     if arguments.dry_run {
         return say(format!("Everything is fine. Without --dry-run this would be installed for {for_whom}:\n{what}"));
     }
@@ -186,11 +187,11 @@ fn unarranged(
     let whose =
         if arguments.key.is_some() { "" } else { ", which is installed; a certificate of another key needs --key" };
     let mut text = format!("{}: no certificate in it is for the key {}{whose}", files.join(", "), key_file.display());
-    text.push_str(&format!("\n  the key's      {}", facts::fingerprint(public)));
+    let _ = write!(text, "\n  the key's      {}", facts::fingerprint(public));
     for (place, der) in (1_usize..).zip(certificates) {
         if let Ok((_, parsed)) = X509Certificate::from_der(der) {
             let fingerprint = facts::fingerprint(parsed.public_key().raw);
-            text.push_str(&format!("\n  certificate {place}  {fingerprint} ({})", parsed.subject()));
+            let _ = write!(text, "\n  certificate {place}  {fingerprint} ({})", parsed.subject());
         }
     }
     text.push_str("\n  (SHA-256 of the public keys)");

@@ -52,13 +52,12 @@ struct Found {
 /// Prints what is in the file, or in those of the identity.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let now = Timestamp::now();
-    let files: Vec<PathBuf> = match &arguments.file {
-        Some(file) => vec![file.clone()],
-        None => {
-            let config = config(policy)?;
-            let identity = chosen(&config, arguments.identity.as_deref())?;
-            vec![identity.certificate.clone(), identity.key.clone()]
-        }
+    let files = if let Some(file) = &arguments.file {
+        vec![file.clone()]
+    } else {
+        let config = config(policy)?;
+        let identity = chosen(&config, arguments.identity.as_deref())?;
+        vec![identity.certificate.clone(), identity.key.clone()]
     };
     let found: Vec<Found> = files.iter().map(|file| look(file, now)).collect::<Result<_, _>>()?;
     if arguments.json {

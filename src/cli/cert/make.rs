@@ -15,10 +15,13 @@ use zeroize::Zeroizing;
 use super::super::Failure;
 use crate::tls::{facts, pem};
 
-/// Days that a server certificate lasts; clients of Apple refuse more than 825.
-pub(super) const SERVER_DAYS: u32 = 824;
+/// Whole days that a server certificate lasts; clients of Apple refuse more than 825, with those on
+/// which it begins and ends.
+pub(super) const SERVER_DAYS: u32 = 823;
 /// Years that the CA lasts.
 const CA_YEARS: i32 = 10;
+/// As much of the key's fingerprint as tells two CAs of one day apart.
+const MARK_CHARACTERS: usize = 11;
 /// Longest common name (RFC 5280, appendix A.1).
 const COMMON_NAME_CHARACTERS_MAX: usize = 64;
 
@@ -62,7 +65,9 @@ impl Authority {
         let build = || {
             let key = KeyPair::generate()?;
             let mut ca = CertificateParams::new(Vec::new())?;
-            ca.distinguished_name = named(&format!("Portcullis local CA of {today}"));
+            // Its own name even where another is made on the same day: clients look authorities up by it.
+            let mark: String = facts::fingerprint(key.public_key_raw()).chars().take(MARK_CHARACTERS).collect();
+            ca.distinguished_name = named(&format!("Portcullis local CA of {today}, {mark}"));
             ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             valid(&mut ca, today, end);
@@ -146,9 +151,9 @@ fn failed(error: &rcgen::Error) -> Failure {
     Failure::Failed(format!("making the certificate failed: {error}"))
 }
 
-/// The day on which a certificate ends that is made today.
+/// The day with whose beginning a certificate ends that is made today and lasts so many whole days.
 pub(super) fn last_day(days: u32, today: Date) -> Date {
-    today.checked_add(i64::from(days).days()).unwrap_or(Date::MAX)
+    today.checked_add(i64::from(days).saturating_add(1).days()).unwrap_or(Date::MAX)
 }
 
 /// From the day before `today`, for clocks elsewhere, to the beginning of `end`.

@@ -9,6 +9,7 @@ mod install;
 pub(super) mod make;
 mod new;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -130,7 +131,7 @@ fn say_json(value: &Value) -> Result<(), Failure> {
         if is_harmful(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
-                text.push_str(&format!("\\u{unit:04x}"));
+                let _ = write!(text, "\\u{unit:04x}");
             }
         } else {
             text.push(c);

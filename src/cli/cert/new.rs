@@ -11,7 +11,7 @@ use crate::config::files::{self, Kind};
 
 const AUTHORITY_FILE: &str = "ca.pem";
 const AUTHORITY_KEY_FILE: &str = "ca.key";
-/// Days above which clients of Apple refuse a certificate.
+/// Days above which clients of Apple refuse a certificate, with those on which it begins and ends.
 const DAYS_OF_APPLE: u32 = 825;
 
 /// Make a server certificate, signed by a local CA.
@@ -97,7 +97,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         format!("the CA of {}", pasted(&ca))
     };
-    let long = if arguments.days > DAYS_OF_APPLE {
+    let long = if arguments.days > make::SERVER_DAYS {
         format!("\nClients of Apple refuse a certificate of more than {DAYS_OF_APPLE} days.")
     } else {
         String::new()
