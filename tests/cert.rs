@@ -214,7 +214,7 @@ fn what_an_authority_signed_is_installed_in_order_and_served_after_a_restart() {
     assert!(again.contains("installed for localhost already"), "{again}");
 
     // The line that is printed goes back.
-    let (_, back) = said.split_once("to go back: ").unwrap();
+    let (_, back) = said.split_once("To go back:\n").unwrap();
     run(Command::new("sh").args(["-c", back.lines().next().unwrap()])).done();
     site.server.stop();
     site.server.start();

@@ -1,8 +1,8 @@
 //! The commands people type: one file per command, each of which says how it is used.
 //!
-//! `deployment` writes what `init` and `quickstart` leave behind; `password`
-//! asks for, reads or makes passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad
-//! configuration (`EX_CONFIG` of sysexits(3)); `doctor` and `cert check` have 3 for warnings.
+//! `deployment` writes what `init` and `quickstart` leave behind; `password` asks for, reads or makes
+//! passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
+//! sysexits(3)); `doctor` and `cert check` have 3 for warnings.
 
 mod cert;
 mod deployment;

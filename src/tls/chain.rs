@@ -156,7 +156,7 @@ mod tests {
         }
         let key = KeyPair::generate().unwrap();
         chain.insert(0, named("leaf", false).signed_by(&key, &issuer).unwrap().der().clone());
-        let public = facts::public_key_of(key.serialize_pem().as_bytes()).unwrap();
+        let public = facts::public_key_in(key.serialize_pem().as_bytes()).unwrap();
         (chain, public, other_root.der().clone())
     }
 

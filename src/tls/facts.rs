@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use aws_lc_rs::digest;
 use jiff::Timestamp;
+use rustls::pki_types::PrivateKeyDer;
 use x509_parser::objects::{oid_registry, oid2sn};
 use x509_parser::prelude::{AlgorithmIdentifier, SubjectPublicKeyInfo, X509CertificationRequest};
 use x509_parser::prelude::{GeneralName, ParsedExtension, SubjectAlternativeName, X509Certificate};
@@ -71,15 +72,23 @@ pub(crate) fn fingerprint(der: &[u8]) -> String {
     hex.join(":")
 }
 
-/// The public key of a private one, as the DER of a `SubjectPublicKeyInfo` (RFC 5280 §4.1).
+/// The public key of the private one in a PEM text, as the DER of a `SubjectPublicKeyInfo` (RFC 5280 §4.1).
 ///
 /// # Errors
 /// [`Problem`] where there is no unencrypted key in the PEM text, or the server could not use it.
-pub(crate) fn public_key_of(private_key: &[u8]) -> Result<Vec<u8>, Problem> {
-    let key = super::pem::private_key(private_key).map_err(|error| Problem::NotPem(error.to_string()))?;
-    let loaded =
-        provider().key_provider.load_private_key(key).map_err(|error| Problem::UnusableKey(error.to_string()))?;
-    let public = loaded.public_key().ok_or_else(|| Problem::UnusableKey("it does not tell its public key".into()))?;
+pub(crate) fn public_key_in(text: &[u8]) -> Result<Vec<u8>, Problem> {
+    let key = super::pem::private_key(text).map_err(|error| Problem::NotPem(error.to_string()))?;
+    public_key_of(key)
+}
+
+/// The same of a key that was read.
+///
+/// # Errors
+/// [`Problem::UnusableKey`] where the server could not use it.
+pub(crate) fn public_key_of(key: PrivateKeyDer<'static>) -> Result<Vec<u8>, Problem> {
+    let unusable = Problem::UnusableKey;
+    let loaded = provider().key_provider.load_private_key(key).map_err(|error| unusable(error.to_string()))?;
+    let public = loaded.public_key().ok_or_else(|| unusable("it does not tell its public key".to_owned()))?;
     Ok(public.to_vec())
 }
 
@@ -150,7 +159,7 @@ mod tests {
         let made =
             rcgen::generate_simple_self_signed(["Files.Example.ORG".to_owned(), "192.0.2.1".to_owned()]).unwrap();
         let (_, certificate) = X509Certificate::from_der(made.cert.der()).unwrap();
-        let public = public_key_of(made.signing_key.serialize_pem().as_bytes()).unwrap();
+        let public = public_key_in(made.signing_key.serialize_pem().as_bytes()).unwrap();
         assert_eq!(public, certificate.public_key().raw);
         assert_eq!(key_kind(certificate.public_key()), KeyKind { name: "ECDSA P-256".into(), bits: Some(256) });
         assert_eq!(algorithm_name(&certificate.signature_algorithm), "ecdsa-with-SHA256");

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Most certificates that a chain may have.
 const CERTIFICATES_MAX: usize = 32;
@@ -92,8 +92,8 @@ pub enum Block {
     Certificate(CertificateDer<'static>),
     /// A request for one (RFC 2986).
     Request(CertificateSigningRequestDer<'static>),
-    /// A private key. What it is, [`private_key`] tells.
-    PrivateKey,
+    /// A private key.
+    PrivateKey(Zeroizing<PrivateKeyDer<'static>>),
     /// Something else that has a name here: a public key, or a list of revoked certificates.
     Other(&'static str),
 }
@@ -110,18 +110,9 @@ pub fn blocks(pem: &[u8]) -> Result<Vec<Block>, PemError> {
         let block = match item {
             Ok(Item::X509Certificate(certificate)) => Block::Certificate(certificate),
             Ok(Item::Csr(request)) => Block::Request(request),
-            Ok(Item::Pkcs1Key(mut key)) => {
-                key.zeroize();
-                Block::PrivateKey
-            }
-            Ok(Item::Pkcs8Key(mut key)) => {
-                key.zeroize();
-                Block::PrivateKey
-            }
-            Ok(Item::Sec1Key(mut key)) => {
-                key.zeroize();
-                Block::PrivateKey
-            }
+            Ok(Item::Pkcs1Key(key)) => Block::PrivateKey(Zeroizing::new(key.into())),
+            Ok(Item::Pkcs8Key(key)) => Block::PrivateKey(Zeroizing::new(key.into())),
+            Ok(Item::Sec1Key(key)) => Block::PrivateKey(Zeroizing::new(key.into())),
             Ok(Item::SubjectPublicKeyInfo(_)) => Block::Other("public key"),
             Ok(Item::Crl(_)) => Block::Other("list of revoked certificates"),
             Ok(_) => Block::Other("block of another kind"),
@@ -185,7 +176,7 @@ mod tests {
         let key = made.signing_key.serialize_pem().replace('\n', "\r\n");
         let mixed = format!("Subject: x\n{}some words\n{key}more words\n", made.cert.pem());
         let found = blocks(mixed.as_bytes()).unwrap();
-        assert!(matches!(found.as_slice(), [Block::Certificate(_), Block::PrivateKey]), "{found:?}");
+        assert!(matches!(found.as_slice(), [Block::Certificate(_), Block::PrivateKey(_)]), "{found:?}");
         let alone = key_text(mixed.as_bytes()).unwrap();
         assert_eq!(*alone, made.signing_key.serialize_pem().into_bytes());
         let chain = certificates(mixed.as_bytes()).unwrap();

@@ -11,7 +11,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::super::doctor::certificates::{self, Days, Measure};
-use super::super::doctor::report::{Report, Severity};
+use super::super::doctor::report::{Report, Severity, harmless};
 use super::super::{Failure, complain, say};
 use super::install::{self, Content, going_back};
 use super::{chosen, config, harmless_lines, names_of, pasted, read};
@@ -103,11 +103,15 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         String::new()
     } else {
         let names: Vec<String> = done.kept.iter().map(|(name, _)| format!("  {}", pasted(name))).collect();
-        let back = going_back(&done.kept);
-        format!("\nWhat was there is kept, {back}\n{}", names.join("\n"))
+        format!("\n\nWhat was there is kept:\n{}\nTo go back:\n  {}", names.join("\n"), going_back(&done.kept))
+    };
+    let copy = match arguments.key.as_ref().filter(|_| key_changes) {
+        Some(given) => format!("\n{} has the key, too: remove it once clients connect.", pasted(given)),
+        None => String::new(),
     };
     say(format!(
-        "Installed for {for_whom}:\n{what}{kept}\n\nA running server still shows what it read when it started: restart it."
+        "Installed for {for_whom}:\n{what}{kept}\n\nA running server still shows what it read when it started: restart \
+         it.{copy}"
     ))
 }
 
@@ -125,7 +129,7 @@ fn replaceable(identity: &Identity) -> Result<(), Failure> {
                 "{} is a link to {}, kept by the program that made it: renew the certificate with that, or name another \
                  file in [tls] identities",
                 path.display(),
-                target.display()
+                harmless(&target.display().to_string())
             )));
         }
         if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file()) {
@@ -151,7 +155,7 @@ fn gather(arguments: &Arguments, identity: &Identity) -> Result<New, Failure> {
             key_file.display()
         ));
     }
-    let public = facts::public_key_of(&content.bytes)
+    let public = facts::public_key_in(&content.bytes)
         .map_err(|problem| Failure::Failed(format!("{}: {problem}", key_file.display())))?;
     let (chain, moved) = arranged(&certificates, &public).map_err(|why| {
         Failure::Failed(harmless_lines(&unarranged(&why, &certificates, &public, arguments, key_file)))

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Map, Value, json};
 use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate, X509CertificationRequest};
 
@@ -84,7 +85,7 @@ fn look(file: &Path, now: Timestamp) -> Result<Found, Failure> {
                 let (_, parsed) = X509CertificationRequest::from_der(der).map_err(|_| damaged())?;
                 found.blocks.push(("request", of_request(&parsed)));
             }
-            Block::PrivateKey => found.blocks.push(("private key", of_private_key(&content.bytes))),
+            Block::PrivateKey(key) => found.blocks.push(("private key", of_private_key(key))),
             Block::Other(what) => found.blocks.push((what, Map::new())),
         }
     }
@@ -134,8 +135,8 @@ fn of_request(parsed: &X509CertificationRequest<'_>) -> Map<String, Value> {
 }
 
 /// Nothing but the kind and the public key leaves this function.
-fn of_private_key(pem: &[u8]) -> Map<String, Value> {
-    let public = match facts::public_key_of(pem) {
+fn of_private_key(key: &PrivateKeyDer<'static>) -> Map<String, Value> {
+    let public = match facts::public_key_of(key.clone_key()) {
         Ok(public) => public,
         Err(problem) => return map(json!({ "problem": problem.to_string() })),
     };

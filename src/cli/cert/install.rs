@@ -76,7 +76,7 @@ fn swap(files: &[Content<'_>], written: &[Beside], kept: &[(PathBuf, PathBuf)]) 
             let undone = files.iter().take(place).try_for_each(|file| put_back(file, kept));
             let now = match undone.and_then(|()| sync_directories(files)) {
                 Ok(()) => "the old files are in their places".to_owned(),
-                Err(undoing) => format!("going back failed too ({undoing}); {}", going_back(kept)),
+                Err(undoing) => format!("going back failed too ({undoing}); to go back: {}", going_back(kept)),
             };
             return Err(Failed { what, error, now });
         }
@@ -84,14 +84,14 @@ fn swap(files: &[Content<'_>], written: &[Beside], kept: &[(PathBuf, PathBuf)]) 
     sync_directories(files).map_err(|error| Failed {
         what: "writing the directory to the disk".to_owned(),
         error,
-        now: format!("the new files are in their places; {}", going_back(kept)),
+        now: format!("the new files are in their places; to go back: {}", going_back(kept)),
     })
 }
 
 /// The commands that bring the old files back.
 pub(super) fn going_back(kept: &[(PathBuf, PathBuf)]) -> String {
     let one = |(kept, was): &(PathBuf, PathBuf)| format!("mv {} {}", pasted(kept), pasted(was));
-    format!("to go back: {}", kept.iter().map(one).collect::<Vec<_>>().join(" && "))
+    kept.iter().map(one).collect::<Vec<_>>().join(" && ")
 }
 
 /// A file that is removed unless it was renamed.

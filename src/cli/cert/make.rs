@@ -9,6 +9,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
@@ -53,7 +54,8 @@ pub(in crate::cli) fn once(names: &[String], today: Date) -> Result<Made, Failur
 pub(super) struct Authority {
     /// Its certificate as PEM.
     pub(super) certificate: String,
-    issuer: Issuer<'static, KeyPair>,
+    der: CertificateDer<'static>,
+    key: Zeroizing<KeyPair>,
     /// Its last day.
     end: Date,
 }
@@ -63,7 +65,7 @@ impl Authority {
     pub(super) fn make(today: Date) -> Result<Self, Failure> {
         let end = today.checked_add(CA_YEARS.years()).unwrap_or(Date::MAX);
         let build = || {
-            let key = KeyPair::generate()?;
+            let key = Zeroizing::new(KeyPair::generate()?);
             let mut ca = CertificateParams::new(Vec::new())?;
             // Its own name even where another is made on the same day: clients look authorities up by it.
             let mark: String = facts::fingerprint(key.public_key_raw()).chars().take(MARK_CHARACTERS).collect();
@@ -71,8 +73,8 @@ impl Authority {
             ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             valid(&mut ca, today, end);
-            let certificate = ca.self_signed(&key)?.pem();
-            Ok(Self { certificate, issuer: Issuer::new(ca, key), end })
+            let certificate = ca.self_signed(&*key)?;
+            Ok(Self { certificate: certificate.pem(), der: certificate.der().clone(), key, end })
         };
         build().map_err(|error| failed(&error))
     }
@@ -92,15 +94,14 @@ impl Authority {
         if now > end {
             return Err(format!("its certificate expired on {}; make a new one in another directory", facts::day(end)));
         }
-        let public = facts::public_key_of(key).map_err(|problem| problem.to_string())?;
+        let public = facts::public_key_in(key).map_err(|problem| problem.to_string())?;
         if public != parsed.public_key().raw {
             return Err("its key is not the one of its certificate".to_owned());
         }
-        let key = pem::private_key(key).map_err(|error| error.to_string())?;
-        let key = KeyPair::try_from(&key).map_err(|error| error.to_string())?;
-        let issuer = Issuer::from_ca_cert_der(der, key).map_err(|error| error.to_string())?;
+        let key = Zeroizing::new(pem::private_key(key).map_err(|error| error.to_string())?);
+        let key = Zeroizing::new(KeyPair::try_from(&*key).map_err(|error| error.to_string())?);
         let end = end.to_zoned(jiff::tz::TimeZone::UTC).date();
-        Ok(Self { certificate: pem::text_of(std::slice::from_ref(der)), issuer, end })
+        Ok(Self { certificate: pem::text_of(std::slice::from_ref(der)), der: der.clone(), key, end })
     }
 
     /// Its last day.
@@ -110,20 +111,21 @@ impl Authority {
 
     /// The key as PEM.
     pub(super) fn key(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.issuer.key().serialize_pem())
+        Zeroizing::new(self.key.serialize_pem())
     }
 
     /// Makes a key and a server certificate for the names.
     pub(super) fn sign(&self, names: &[String], days: u32, today: Date) -> Result<ForKey, Failure> {
         let last = last_day(days, today);
         let build = || {
-            let key = KeyPair::generate()?;
+            let key = Zeroizing::new(KeyPair::generate()?);
             let mut server = for_names(names)?;
             server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
             server.use_authority_key_identifier_extension = true;
             valid(&mut server, today, last);
-            let text = server.signed_by(&key, &self.issuer)?.pem();
+            let issuer = Issuer::from_ca_cert_der(&self.der, &*self.key)?;
+            let text = server.signed_by(&*key, &issuer)?.pem();
             Ok(ForKey { text, key: Zeroizing::new(key.serialize_pem()) })
         };
         build().map_err(|error| failed(&error))
@@ -133,8 +135,8 @@ impl Authority {
 /// Makes a key and a request that an authority certify it for the names (RFC 2986).
 pub(super) fn request(names: &[String]) -> Result<ForKey, Failure> {
     let build = || {
-        let key = KeyPair::generate()?;
-        let text = for_names(names)?.serialize_request(&key)?.pem()?;
+        let key = Zeroizing::new(KeyPair::generate()?);
+        let text = for_names(names)?.serialize_request(&*key)?.pem()?;
         Ok(ForKey { text, key: Zeroizing::new(key.serialize_pem()) })
     };
     build().map_err(|error| failed(&error))

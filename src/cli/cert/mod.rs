@@ -85,7 +85,19 @@ fn distinct(names: &[String]) -> Vec<String> {
 /// The policy by its texts alone: the files that it names may be what is to be mended.
 fn config(policy: &Path) -> Result<Config, Failure> {
     let judged = load::judge(policy, &load::read_texts(policy)?, &[], Reach::Text);
-    judged.config.ok_or_else(|| Failure::Policy(Problems::new(judged.problems)))
+    let mut config = judged.config.ok_or_else(|| Failure::Policy(Problems::new(judged.problems)))?;
+    for identity in &mut config.tls.identities {
+        identity.certificate = without_detours(&identity.certificate);
+        identity.key = without_detours(&identity.key);
+    }
+    Ok(config)
+}
+
+/// The path with its directory as short as it goes: policy files often say `../certs`. A link in the
+/// place of the file itself stays one.
+fn without_detours(path: &Path) -> PathBuf {
+    let directory = path.parent().and_then(|parent| parent.canonicalize().ok());
+    directory.zip(path.file_name()).map_or_else(|| path.to_owned(), |(directory, name)| directory.join(name))
 }
 
 /// The identity that is meant: by its number from 1, by a name that it has or covers, or the only
