@@ -235,6 +235,8 @@ fn what_would_not_work_is_refused_before_anything_changes() {
          weak.key -out weak.pem",
     );
     fs::write(site.path("text.pem"), "no certificate at all\n").unwrap();
+    openssl(&site.directory, "x509 -in good.pem -outform DER -out good.der");
+    openssl(&site.directory, "crl2pkcs7 -nocrl -certfile good.pem -out good.p7b");
     let before = site.installed();
     for (certificate, key, words) in [
         ("good.pem", "encrypted.key", &["has a passphrase", "openssl pkey"][..]),
@@ -243,6 +245,8 @@ fn what_would_not_work_is_refused_before_anything_changes() {
         ("expired.pem", "expired/server.key", &["expired on", "renew it"]),
         ("weak.pem", "weak.key", &["the private key cannot be used", "2048 bits"]),
         ("text.pem", "good/server.key", &["no certificate in it"]),
+        ("good.der", "good/server.key", &["openssl x509 -inform DER -in good.der"]),
+        ("good.p7b", "good/server.key", &["openssl pkcs7 -print_certs -in good.p7b"]),
         ("good.pem", "good.pem", &["no unencrypted private key in it"]),
         ("absent.pem", "good/server.key", &["absent.pem", "No such file"]),
     ] {
@@ -337,6 +341,8 @@ fn an_import_that_was_cut_short_is_seen_and_mended_by_the_next() {
     assert_eq!(checked.code, Some(1));
     let text = checked.text();
     assert!(text.contains("not the private key of the certificate") && text.contains("was cut short"), "{text}");
+    let served = run(site.server.command().arg("serve"));
+    assert!(served.code == Some(78) && served.err.contains("not the private key"), "{}", served.err);
     site.cert(&["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"]).done();
     site.cert(&["check"]).done();
     assert!(!site.certs().join(".server.pem.importing").exists());
@@ -521,6 +527,8 @@ fn what_is_no_file_of_reasonable_size_is_refused_at_once() {
         let ran = site.cert(&["import", "--certificate", file]);
         assert_eq!(ran.code, Some(1), "{file}: {}", ran.err);
     }
-    let none = run(portcullis().args(["cert", "inspect", "--identity", "1", "--policy"]).arg(site.path("nowhere")));
-    assert_eq!(none.code, Some(78), "{}", none.err);
+    for arguments in [&["inspect", "--identity", "1"][..], &["import", "--certificate", "root.pem"], &["check"]] {
+        let none = run(portcullis().arg("cert").args(arguments).arg("--policy").arg(site.path("nowhere")));
+        assert_eq!(none.code, Some(78), "{}", none.err);
+    }
 }

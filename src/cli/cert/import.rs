@@ -14,13 +14,15 @@ use super::super::doctor::certificates::{self, Days, Measure};
 use super::super::doctor::report::{Report, Severity, harmless};
 use super::super::{Failure, complain, say};
 use super::install::{self, Content, going_back};
-use super::{chosen, config, harmless_lines, names_of, pasted, read};
+use super::{chosen, config, converting, harmless_lines, names_of, pasted, read};
 use crate::settings::{Config, Identity};
 use crate::tls::chain::{Unarranged, arranged};
 use crate::tls::{facts, pem};
 
 const KEY_MODE: u32 = 0o600;
 const CERTIFICATE_MODE: u32 = 0o644;
+/// Most certificates that are given, whatever becomes of them.
+const CERTIFICATES_MAX: usize = 64;
 /// Anybody but the owner.
 const OTHERS: u32 = 0o077;
 
@@ -67,7 +69,8 @@ struct New {
 /// Checks, installs, and says how to go back.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     // Others who change certificates or policy files at the same time wait.
-    let directory = File::open(policy).map_err(|error| Failure::io(policy.display(), &error))?;
+    let unopened = |error| config(policy).err().unwrap_or_else(|| Failure::io(policy.display(), &error));
+    let directory = File::open(policy).map_err(unopened)?;
     directory.lock().map_err(|error| Failure::io(policy.display(), &error))?;
     let config = config(policy)?;
     let identity = chosen(&config, arguments.identity.as_deref())?;
@@ -143,9 +146,15 @@ fn replaceable(identity: &Identity) -> Result<(), Failure> {
 fn gather(arguments: &Arguments, identity: &Identity) -> Result<New, Failure> {
     let mut certificates: Vec<CertificateDer<'static>> = Vec::new();
     for path in std::iter::once(&arguments.certificate).chain(&arguments.chain) {
-        let found = pem::certificates(&read(path)?.bytes)
-            .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        let content = read(path)?;
+        let found = pem::certificates(&content.bytes).map_err(|error| {
+            let help = converting(path, &content.bytes).map_or_else(String::new, |help| format!(": {help}"));
+            Failure::Failed(format!("{}: {error}{help}", path.display()))
+        })?;
         certificates.extend(found);
+    }
+    if certificates.len() > CERTIFICATES_MAX {
+        return Err(Failure::Failed(format!("more than {CERTIFICATES_MAX} certificates: give those of one chain")));
     }
     let key_file = arguments.key.as_ref().unwrap_or(&identity.key);
     let content = read(key_file)?;

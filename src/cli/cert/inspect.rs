@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo, X509Certificate, X509C
 
 use super::super::doctor::report::harmless;
 use super::super::{Failure, say};
-use super::{chosen, config, read, say_json};
+use super::{chosen, config, converting, read, say_json};
 use crate::tls::pem::{self, Block};
 use crate::tls::{chain, facts};
 
@@ -90,7 +90,9 @@ fn look(file: &Path, now: Timestamp) -> Result<Found, Failure> {
         }
     }
     if found.blocks.is_empty() {
-        return Err(failed(&"nothing in it is PEM, as in -----BEGIN CERTIFICATE-----"));
+        let known = converting(file, &content.bytes);
+        let why = known.unwrap_or_else(|| "nothing in it is PEM, as in -----BEGIN CERTIFICATE-----".to_owned());
+        return Err(failed(&why));
     }
     found.broken_at = chain::first_break(&certificates);
     Ok(found)

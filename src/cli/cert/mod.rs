@@ -32,6 +32,9 @@ const CERTIFICATE_FILE: &str = "server.pem";
 /// Its key.
 const KEY_FILE: &str = "server.key";
 
+/// How a collection of certificates begins as text (RFC 7468 §8).
+const PKCS7: &[u8] = b"-----BEGIN PKCS7-----";
+
 /// Make, request, install and look at certificates.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -133,6 +136,25 @@ fn names_of(identity: &Identity) -> String {
 /// Reads a file that somebody names; never waits for a FIFO.
 fn read(path: &Path) -> Result<Content, Failure> {
     files::read(path, files::PEM_BYTES_MAX, Links::Follow).map_err(|error| Failure::io(path.display(), &error))
+}
+
+/// What to do with a file that has nothing readable in it: authorities send other forms than PEM.
+fn converting(file: &Path, bytes: &[u8]) -> Option<String> {
+    let file = pasted(file);
+    // DER begins with a SEQUENCE.
+    if bytes.first() == Some(&0x30) {
+        return Some(format!(
+            "it is binary; make PEM of it: openssl x509 -inform DER -in {file} -out NEW.pem, or, of a .p7b: openssl pkcs7 \
+             -inform DER -print_certs -in {file} -out NEW.pem, or, of a .pfx or .p12: openssl pkcs12 -noenc -in {file} \
+             -out NEW.pem"
+        ));
+    }
+    let is_collection = bytes.windows(PKCS7.len()).any(|window| window == PKCS7);
+    is_collection.then(|| {
+        format!(
+            "it is a PKCS #7 collection; take its certificates out: openssl pkcs7 -print_certs -in {file} -out NEW.pem"
+        )
+    })
 }
 
 /// Prints a JSON object. What could disguise text on a terminal is escaped, which no reader of
