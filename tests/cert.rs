@@ -343,9 +343,20 @@ fn an_import_that_was_cut_short_is_seen_and_mended_by_the_next() {
     assert!(text.contains("not the private key of the certificate") && text.contains("was cut short"), "{text}");
     let served = run(site.server.command().arg("serve"));
     assert!(served.code == Some(78) && served.err.contains("not the private key"), "{}", served.err);
-    site.cert(&["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"]).done();
+    let import = ["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"];
+    let said = site.cert(&import).done().text();
+    assert!(said.contains("has an earlier date") && !said.contains("To go back"), "{said}");
     site.cert(&["check"]).done();
-    assert!(!site.certs().join(".server.pem.importing").exists());
+
+    // And as one before the first of them does: the next removes what is left, the key above all.
+    for left in [".server.key.importing", ".server.pem.importing"] {
+        fs::write(site.certs().join(left), "half").unwrap();
+    }
+    let checked = site.cert(&["check"]);
+    assert!(checked.code == Some(3) && checked.text().contains("nothing was replaced"), "{}", checked.text());
+    site.cert(&["import", "--certificate", "good.pem"]).done();
+    let left: Vec<String> = site.installed().into_keys().filter(|name| name.ends_with(".importing")).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// Two identities, of which the second has the files `second.pem` and `second.key`.

@@ -100,13 +100,20 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     if key_changes {
         files.insert(0, Content { path: &identity.key, bytes: &new.key, mode: KEY_MODE });
     }
+    let cut_short = install::cut_short(&identity.certificate, &identity.key).is_some();
     let done = install::install(&files, Timestamp::now())
         .map_err(|failed| Failure::Failed(format!("{}: {}; {}", failed.what, failed.error, failed.now)))?;
+    install::clear(&identity.certificate, &identity.key);
     let kept = if done.kept.is_empty() {
         String::new()
     } else {
         let names: Vec<String> = done.kept.iter().map(|(name, _)| format!("  {}", pasted(name))).collect();
-        format!("\n\nWhat was there is kept:\n{}\nTo go back:\n  {}", names.join("\n"), going_back(&done.kept))
+        let back = if cut_short {
+            "An import before this one was cut short: the pair to go back to has an earlier date.".to_owned()
+        } else {
+            format!("To go back:\n  {}", going_back(&done.kept))
+        };
+        format!("\n\nWhat was there is kept:\n{}\n{back}", names.join("\n"))
     };
     let copy = match arguments.key.as_ref().filter(|_| key_changes) {
         Some(given) => format!("\n{} has the key, too: remove it once clients connect.", pasted(given)),

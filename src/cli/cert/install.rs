@@ -199,6 +199,13 @@ pub(super) struct CutShort {
     pub(super) help: String,
 }
 
+/// Removes what is left of an import that was cut short, once another is done.
+pub(super) fn clear(certificate: &Path, key: &Path) {
+    for path in [certificate, key] {
+        drop(Beside(beside(path)));
+    }
+}
+
 /// Looks for what is left of an import that was cut short.
 pub(super) fn cut_short(certificate: &Path, key: &Path) -> Option<CutShort> {
     let (new_certificate, new_key) = (beside(certificate), beside(key));
