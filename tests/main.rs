@@ -16,6 +16,7 @@ mod active;
 mod advertise;
 mod audit_log;
 mod binding;
+mod cert;
 mod clients;
 mod commands;
 mod doctor;

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use toml_edit::{Array, DocumentMut, InlineTable, Value};
 
-use super::{Failure, certificates, today};
+use super::cert::make;
+use super::{Failure, today};
 use crate::config::directory::{self, Found};
 use crate::config::{PortRange, RunAs, SERVER_FILE, USERS_FILE};
 
@@ -110,7 +111,7 @@ impl Deployment {
             let message = format!("these are there already, so nothing was written: {}", there.join(", "));
             return Err(Failure::Failed(message));
         }
-        let made = certificates::make(&certificates::with_loopback(&settings.names), today())?;
+        let made = make::once(&make::with_loopback(&settings.names), today())?;
         let server = server_file(settings)?;
         for path in [&self.root, &certs, &policy] {
             directory::make_passable(path).map_err(|error| Failure::io(path.display(), &error))?;
@@ -137,7 +138,7 @@ impl Deployment {
 }
 
 /// Writes a file that must not be there yet, through to the disk.
-fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+pub(super) fn write_new(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     // Whatever the umask: clients read the CA, and the server's account the policy.
     file.set_permissions(Permissions::from_mode(mode))?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::certificates::host_name;
+use super::cert::make::host_name;
 use super::deployment::{Announced, Deployment, Settings};
 use super::{Failure, program, say};
 use crate::config::networks::{self, NetworkError};

@@ -1,10 +1,10 @@
 //! The commands people type: one file per command, each of which says how it is used.
 //!
-//! `deployment` and `certificates` write what `init` and `quickstart` leave behind; `password`
-//! asks for, reads or makes passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad
-//! configuration (`EX_CONFIG` of sysexits(3)); `doctor` has 3 for warnings.
+//! `deployment` writes what `init` and `quickstart` leave behind; `password` asks for, reads or makes
+//! passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
+//! sysexits(3)); `doctor` and `cert check` have 3 for warnings.
 
-mod certificates;
+mod cert;
 mod deployment;
 mod doctor;
 mod firewall;
@@ -46,12 +46,13 @@ Examples:
       --allow-from 192.0.2.0/24
   portcullis user add alice --home /srv/files/alice
   portcullis policy check
+  portcullis cert check
   portcullis doctor
   portcullis serve
   portcullis firewall nftables
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
-cannot be used; for doctor 1 errors, 3 warnings.";
+cannot be used; for doctor and cert check 1 errors, 3 warnings.";
 
 // A word here would take the place of the longer ones at the arguments of each.
 #[derive(Debug, Subcommand)]
@@ -61,6 +62,7 @@ enum Command {
     Serve(serve::Arguments),
     User(user::Arguments),
     Policy(policy::Arguments),
+    Cert(cert::Arguments),
     Doctor(doctor::Arguments),
     Firewall(firewall::Arguments),
 }
@@ -113,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments, &policy),
         Command::User(arguments) => user::run(arguments, &policy),
         Command::Policy(arguments) => policy::run(&arguments, &policy),
+        Command::Cert(arguments) => cert::run(arguments, &policy),
         Command::Doctor(arguments) => doctor::run(&arguments, &policy),
         Command::Firewall(arguments) => firewall::run(&arguments, &policy),
     };
@@ -218,6 +221,12 @@ mod tests {
             "user remove alice",
             "policy check --json --set limits.sessions=5",
             "doctor --json --hostname files.example.org --set limits.sessions=5",
+            "cert new --name files.example.org --name *.example.org --name 192.0.2.1 --out D --days 90 --ca CA",
+            "cert csr --name files.example.org --out D",
+            "cert import --certificate F --key K --chain C --chain D --identity files.example.org --dry-run",
+            "cert inspect F --json",
+            "cert inspect --identity 1",
+            "cert check --days-warning 20 --days-error 3 --json",
             "firewall nftables --table filter --json",
             "firewall iptables --set passive.ports=50000",
             "firewall ufw",
@@ -236,6 +245,14 @@ mod tests {
             "init D --passive-ports 20-30",
             "init D --hostname -x",
             "serve --set x",
+            "cert new --out D",
+            "cert new --name -x --out D",
+            "cert new --name a.b --out D --days 0",
+            "cert csr --name a.b",
+            "cert import --key K",
+            "cert inspect",
+            "cert inspect F --identity 1",
+            "cert check --days-warning -1",
             "firewall",
             "firewall nftables --table portcullis",
             "firewall nftables --table 0x",

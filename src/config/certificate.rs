@@ -1,22 +1,20 @@
 //! A certificate and key that `[tls]` names: there, readable by the right people, in date, and
 //! for the right names. Whether they belong together, [`crate::tls`] says as when it loads them.
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use jiff::Timestamp;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::files::{self, Kind, Links};
 use super::findings::{Findings, Place, shown};
 use super::problem::Subject;
 use super::{Identity, RunAs};
 use crate::proto::host::ServerName;
-use crate::tls::{self, pem};
+use crate::tls::{self, facts, pem};
 
 /// Days before its end at which a certificate is worth a warning.
 const DAYS_LEFT_LOW: i64 = 30;
-const DAY_SECONDS: i64 = 86_400;
 
 /// Where an identity names the files and the names.
 #[derive(Clone, Copy, Debug)]
@@ -101,19 +99,18 @@ fn judge_leaf(identity: &Identity, leaf: Option<&[u8]>, places: Places, now: Tim
         findings.error(places.certificate, message, "make or fetch the certificate again");
         return;
     };
-    let (begin, end) = (leaf.validity().not_before.timestamp(), leaf.validity().not_after.timestamp());
-    let left = end.saturating_sub(now.as_second());
+    let (begin, end) = facts::validity(&leaf);
     let renew = "renew it: clients refuse a certificate out of date";
-    if left < 0 {
-        findings.error(places.certificate, format!("{path} expired on {}", day(end)), renew);
-    } else if left < DAYS_LEFT_LOW.saturating_mul(DAY_SECONDS) {
-        findings.warning(places.certificate, format!("{path} expires on {}", day(end)), renew);
+    if now > end {
+        findings.error(places.certificate, format!("{path} expired on {}", facts::day(end)), renew);
+    } else if facts::days_left(end, now) < DAYS_LEFT_LOW {
+        findings.warning(places.certificate, format!("{path} expires on {}", facts::day(end)), renew);
     }
-    if begin > now.as_second() {
-        let message = format!("{path} is valid only from {} on", day(begin));
+    if now < begin {
+        let message = format!("{path} is valid only from {} on", facts::day(begin));
         findings.error(places.certificate, message, "check this machine's clock, and the certificate");
     }
-    let covered = names_of(&leaf);
+    let covered = facts::names(&leaf);
     let covers = |name: &ServerName| covered.iter().any(|known| covers(known, name));
     for name in identity.names.iter().filter(|name| !covers(name)) {
         let message = format!("{path} is not for `{name}`");
@@ -124,27 +121,6 @@ fn judge_leaf(identity: &Identity, leaf: Option<&[u8]>, places: Places, now: Tim
         };
         findings.error(places.names, message, help);
     }
-}
-
-fn day(second: i64) -> String {
-    let date = |at: Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
-    Timestamp::from_second(second).map_or_else(|_| "an impossible day".to_owned(), date)
-}
-
-/// The DNS names and addresses of the certificate (RFC 5280 §4.2.1.6), lower case.
-fn names_of(leaf: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = leaf.subject_alternative_name() else { return Vec::new() };
-    let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
-        _ => None,
-    };
-    extension.value.general_names.iter().filter_map(name).collect()
-}
-
-fn address(bytes: &[u8]) -> Option<IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
-    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }
 
 /// Whether a name of a certificate covers a name of the server: the same, or `*` for its first

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::RunAs;
 use super::findings::{Findings, Place};
+use super::problem::Severity;
 
 /// Largest policy file, in bytes.
 pub(super) const POLICY_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -67,7 +68,7 @@ fn read_bounded(file: &File, most: u64) -> io::Result<zeroize::Zeroizing<Vec<u8>
 
 /// What kind of file is judged, which decides who may read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// `server.toml`, and the certificate, which is public.
     Public,
     /// `users.toml`: hashes are better not read by everyone.
@@ -80,6 +81,14 @@ pub(super) enum Kind {
     Directory,
 }
 
+/// What is wrong with a file's owner or mode, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) severity: Severity,
+    pub(crate) message: String,
+    pub(crate) help: String,
+}
+
 /// Notes where a file's owner or mode lets somebody else decide what the server does.
 pub(super) fn judge(
     path: &Path,
@@ -89,36 +98,49 @@ pub(super) fn judge(
     place: Place,
     findings: &mut Findings,
 ) {
+    for Fault { severity, message, help } in faults(path, metadata, kind, run_as) {
+        match severity {
+            Severity::Error => findings.error(place, message, help),
+            Severity::Warning => findings.warning(place, message, help),
+        }
+    }
+}
+
+/// How a file's owner or mode lets somebody else decide what the server does.
+pub(crate) fn faults(path: &Path, metadata: &Metadata, kind: Kind, run_as: Option<&RunAs>) -> Vec<Fault> {
+    let mut found = Vec::new();
+    let mut error = |message, help| found.push(Fault { severity: Severity::Error, message, help });
     let (uid, mode) = (metadata.uid(), metadata.mode() & 0o7777);
     let name = path.display();
     let quoted = super::shell::word(&path.display().to_string());
     let own = rustix::process::geteuid().as_raw();
     if uid != 0 && uid != own && run_as.is_none_or(|account| account.uid != uid) {
         let help = format!("give it to whoever runs the server: chown root {quoted}");
-        findings.error(place, format!("{name} belongs to another account (uid {uid})"), help);
+        error(format!("{name} belongs to another account (uid {uid})"), help);
     }
     let shared_as_tmp = kind == Kind::Directory && mode & STICKY != 0;
     if mode & WRITE_BY_MORE != 0 && !shared_as_tmp {
         let message = format!("{name} can be written by others than its owner (mode {mode:04o})");
-        findings.error(place, message, format!("chmod go-w {quoted}"));
+        error(message, format!("chmod go-w {quoted}"));
     }
     match kind {
         Kind::Key if mode & OTHERS_READ != 0 => {
             let message = format!("{name}, a private key, can be read by everyone (mode {mode:04o})");
-            findings.error(place, message, format!("chmod 0600 {quoted}"));
+            error(message, format!("chmod 0600 {quoted}"));
         }
         Kind::Key if mode & GROUP_READ != 0 && uid != 0 => {
             let message = format!("{name}, a private key, can be read by a group (mode {mode:04o})");
-            findings.error(place, message, format!("chmod 0600 {quoted}, or give it to root and keep 0640"));
+            error(message, format!("chmod 0600 {quoted}, or give it to root and keep 0640"));
         }
         Kind::Passwords if mode & READ_BY_MORE != 0 => {
             let message = format!("{name}, which holds password hashes, can be read by others (mode {mode:04o})");
-            findings.error(place, message, format!("chmod 0600 {quoted}"));
+            error(message, format!("chmod 0600 {quoted}"));
         }
         Kind::Hashes if mode & OTHERS_READ != 0 => {
             let message = format!("{name}, which holds password hashes, can be read by everyone (mode {mode:04o})");
-            findings.warning(place, message, format!("chmod o-r {quoted}"));
+            found.push(Fault { severity: Severity::Warning, message, help: format!("chmod o-r {quoted}") });
         }
         _ => {}
     }
+    found
 }

@@ -16,7 +16,7 @@ use rustls::{Error, InconsistentKeys};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::pem;
+use super::{chain, facts, pem};
 use crate::proto::host::ServerName;
 use crate::settings;
 
@@ -61,41 +61,46 @@ pub enum Problem {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file.display())?;
-        match &self.problem {
-            Problem::Unreadable(error) => {
+        write!(f, "{}: {}", self.file.display(), self.problem)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => {
                 write!(f, "cannot be read ({error}): check the path and that the server's account may read it")
             }
-            Problem::TooLarge => write!(f, "larger than {FILE_BYTES_MAX} bytes: not a certificate chain or key"),
-            Problem::NotPem(what) => {
+            Self::TooLarge => write!(f, "larger than {FILE_BYTES_MAX} bytes: not a certificate chain or key"),
+            Self::NotPem(what) => {
                 write!(
                     f,
                     "{what}: the file must be PEM, as in -----BEGIN CERTIFICATE----- or -----BEGIN PRIVATE KEY-----"
                 )
             }
-            Problem::NotCertificate(place) => {
+            Self::NotCertificate(place) => {
                 write!(f, "certificate {place} in the file is damaged: get the chain again from its issuer")
             }
-            Problem::ChainOrder(place) => write!(
+            Self::ChainOrder(place) => write!(
                 f,
                 "certificate {place} is not issued by the one behind it: put the server's certificate first, \
                  then each issuer in turn"
             ),
-            Problem::Expired(time) => write!(f, "expired at {time}: renew the certificate"),
-            Problem::NotYetValid(time) => write!(f, "valid only from {time} on: check the clock, or wait"),
-            Problem::NameMissing(name) => {
+            Self::Expired(time) => write!(f, "expired at {time}: renew the certificate"),
+            Self::NotYetValid(time) => write!(f, "valid only from {time} on: check the clock, or wait"),
+            Self::NameMissing(name) => {
                 write!(f, "not valid for \"{name}\": get a certificate for it, or correct the names in tls.identities")
             }
-            Problem::UnusableKey(why) => {
+            Self::UnusableKey(why) => {
                 write!(
                     f,
                     "the private key cannot be used ({why}): use ECDSA P-256, P-384, Ed25519 or RSA of 2048 bits or more"
                 )
             }
-            Problem::KeyMismatch => {
+            Self::KeyMismatch => {
                 f.write_str("not the private key of the certificate: install the pair that belongs together")
             }
-            Problem::Rejected(why) => write!(f, "not accepted by the TLS library: {why}"),
+            Self::Rejected(why) => write!(f, "not accepted by the TLS library: {why}"),
         }
     }
 }
@@ -165,18 +170,16 @@ fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
 /// Each certificate must be valid now and be issued by the next. A client checks the signatures;
 /// what is caught here are the mistakes of installing.
 fn check_chain(chain: &[CertificateDer<'static>], now: Timestamp) -> Result<Timestamp, Problem> {
-    let mut expires = Timestamp::MAX;
-    let mut issuer_wanted: Option<Vec<u8>> = None;
+    let mut parsed = Vec::new();
     for (place, der) in (1_usize..).zip(chain) {
-        let (_, certificate) = X509Certificate::from_der(der).map_err(|_| Problem::NotCertificate(place))?;
-        if issuer_wanted.is_some_and(|wanted| wanted != certificate.subject().as_raw()) {
-            return Err(Problem::ChainOrder(place.saturating_sub(1)));
-        }
-        issuer_wanted = Some(certificate.issuer().as_raw().to_vec());
-        let validity = certificate.validity();
-        // "No expiration" is written as the last second of the year 9999 (RFC 5280 §4.1.2.5).
-        let first = Timestamp::from_second(validity.not_before.timestamp()).unwrap_or(Timestamp::MIN);
-        let last = Timestamp::from_second(validity.not_after.timestamp()).unwrap_or(Timestamp::MAX);
+        parsed.push(X509Certificate::from_der(der).map_err(|_| Problem::NotCertificate(place))?.1);
+    }
+    if let Some(place) = chain::first_break(&parsed) {
+        return Err(Problem::ChainOrder(place));
+    }
+    let mut expires = Timestamp::MAX;
+    for certificate in &parsed {
+        let (first, last) = facts::validity(certificate);
         if now > last {
             return Err(Problem::Expired(last));
         }

@@ -7,8 +7,10 @@
 //! never hand a ticket to a client that did not resume, so a stranger who completes a handshake
 //! and is refused leaves with nothing that would let him in the next time.
 
+pub(crate) mod chain;
 mod data;
 mod deferred;
+pub(crate) mod facts;
 mod fault;
 mod identities;
 mod load;

@@ -13,7 +13,6 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
-use x509_parser::public_key::PublicKey;
 use zeroize::Zeroizing;
 
 use super::Examined;
@@ -22,13 +21,9 @@ use super::report::{Report, Severity};
 use crate::config::files::{self, Links};
 use crate::proto::host;
 use crate::settings::{Config, Identity};
-use crate::tls::{self, Problem, pem};
+use crate::tls::{self, Problem, facts, pem};
 
-/// Days before its end at which a certificate is worth a warning, and an error.
-const DAYS_LOW: i64 = 30;
-const DAYS_LEAST: i64 = 7;
-const DAY_SECONDS: i64 = 86_400;
-const RSA_BITS_MIN: usize = 2048;
+const RSA_BITS_MIN: u32 = 2048;
 /// Largest collection of authorities that is read, in bytes.
 const BUNDLE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Where systems keep the authorities that they trust.
@@ -58,24 +53,63 @@ fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     files::read(path, files::PEM_BYTES_MAX, Links::Follow).map(|content| content.bytes)
 }
 
+/// Days before its end at which a certificate is worth a warning, and an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Days {
+    pub(in crate::cli) warning: i64,
+    pub(in crate::cli) error: i64,
+}
+
+impl Days {
+    /// Time enough to get a new one, and hardly any.
+    pub(in crate::cli) const USUAL: Self = Self { warning: 30, error: 7 };
+}
+
+/// By what certificates are judged.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct Measure<'a> {
+    pub(in crate::cli) config: &'a Config,
+    pub(in crate::cli) now: Timestamp,
+    /// Names that the certificates are to carry besides those of the policy.
+    pub(in crate::cli) names: &'a [String],
+    pub(in crate::cli) days: Days,
+    /// The directory in which the authority of one's own is looked for.
+    pub(in crate::cli) authority: Option<&'a Path>,
+}
+
 /// Makes all checks of this family.
 pub(super) fn check(examined: &Examined<'_>, report: &mut Report) {
-    for identity in &examined.config.tls.identities {
-        examine(identity, examined, report);
+    let Examined { config, now, names, .. } = *examined;
+    for identity in &config.tls.identities {
+        let measure = Measure { config, now, names, days: Days::USUAL, authority: identity.certificate.parent() };
+        examine(identity, &measure, report);
     }
 }
 
-fn examine(identity: &Identity, examined: &Examined<'_>, report: &mut Report) {
+/// Reads and judges the files of an identity.
+pub(in crate::cli) fn examine(identity: &Identity, measure: &Measure<'_>, report: &mut Report) {
+    match read(&identity.certificate) {
+        Ok(bytes) => judge(identity, &bytes, read(&identity.key), measure, report),
+        Err(error) => unusable(format!("{} cannot be read: {error}", identity.certificate.display()), report),
+    }
+}
+
+fn unusable(why: String, report: &mut Report) {
+    let help =
+        "[tls] identities has to name PEM files: the server's certificate with those that vouch for it, and its key";
+    report.add(Check::CertificateFile, Severity::Error, why, help);
+}
+
+/// Judges what was read of both files of an identity, or is to become of them.
+pub(in crate::cli) fn judge(
+    identity: &Identity,
+    certificate: &[u8],
+    key: io::Result<Zeroizing<Vec<u8>>>,
+    measure: &Measure<'_>,
+    report: &mut Report,
+) {
     let shown = identity.certificate.display();
-    let unusable = |why: String, report: &mut Report| {
-        let help = "[tls] identities has to name PEM files: the server's certificate with those that vouch for it, and its key";
-        report.add(Check::CertificateFile, Severity::Error, why, help);
-    };
-    let bytes = match read(&identity.certificate) {
-        Ok(bytes) => bytes,
-        Err(error) => return unusable(format!("{shown} cannot be read: {error}"), report),
-    };
-    let chain = match pem::certificates(&bytes) {
+    let chain = match pem::certificates(certificate) {
         Ok(chain) => chain,
         Err(error) => return unusable(format!("{shown}: {error}"), report),
     };
@@ -85,51 +119,45 @@ fn examine(identity: &Identity, examined: &Examined<'_>, report: &mut Report) {
     let Some((leaf, above)) = parsed.split_first() else { return };
     report.ok(Check::CertificateFile, format!("{shown} holds {} certificate(s)", chain.len()));
     for certificate in &parsed {
-        dates(certificate, &shown.to_string(), examined.now, report);
+        dates(certificate, &shown.to_string(), measure, report);
     }
-    names(&chain, identity, examined, report);
+    names(&chain, identity, measure, report);
     strength(leaf, above, &shown.to_string(), report);
-    pair(identity, &bytes, leaf, examined, report);
-    trust(&chain, leaf, identity, examined, report);
+    pair(identity, certificate, key, leaf, measure, report);
+    trust(&chain, leaf, identity, measure, report);
 }
 
-fn dates(certificate: &X509Certificate<'_>, shown: &str, now: Timestamp, report: &mut Report) {
+fn dates(certificate: &X509Certificate<'_>, shown: &str, measure: &Measure<'_>, report: &mut Report) {
     let check = Check::CertificateDates;
-    let validity = certificate.validity();
-    let (begin, end) = (validity.not_before.timestamp(), validity.not_after.timestamp());
-    let left = end.saturating_sub(now.as_second());
-    let days = left.div_euclid(DAY_SECONDS);
+    let Measure { now, days: limits, .. } = *measure;
+    let (begin, end) = facts::validity(certificate);
+    let days = facts::days_left(end, now);
     let what = format!("{shown} (of {})", certificate.subject());
-    let renew = "renew it and restart the server: clients refuse a certificate that is out of date";
-    if begin > now.as_second() {
+    let (renew, day) =
+        ("renew it and restart the server: clients refuse a certificate that is out of date", facts::day);
+    if now < begin {
         let help = "check this machine's clock (date -u), then the certificate";
         report.add(check, Severity::Error, format!("{what} is valid only from {} on", day(begin)), help);
-    } else if left < 0 {
+    } else if now > end {
         report.add(check, Severity::Error, format!("{what} expired on {}", day(end)), renew);
-    } else if days < DAYS_LOW {
-        let severity = if days < DAYS_LEAST { Severity::Error } else { Severity::Warning };
+    } else if days < limits.warning.max(limits.error) {
+        let severity = if days < limits.error { Severity::Error } else { Severity::Warning };
         report.add(check, severity, format!("{what} expires in {days} days, on {}", day(end)), renew);
     } else {
         report.ok(check, format!("{what} is valid until {}", day(end)));
     }
 }
 
-fn day(second: i64) -> String {
-    let date = |at: Timestamp| at.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
-    Timestamp::from_second(second).map_or_else(|_| "an impossible day".to_owned(), date)
-}
-
 /// The names of the policy, and those that were asked about for which this certificate is shown.
-fn names(chain: &[CertificateDer<'static>], identity: &Identity, examined: &Examined<'_>, report: &mut Report) {
+fn names(chain: &[CertificateDer<'static>], identity: &Identity, measure: &Measure<'_>, report: &mut Report) {
     let check = Check::CertificateNames;
     let leaf = chain.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
     let covered = |name: &host::ServerName| {
         let name = ServerName::try_from(name.example().to_string()).ok();
         name.zip(leaf.as_ref()).is_some_and(|(name, leaf)| verify_server_name(leaf, &name).is_ok())
     };
-    let asked = examined.names.iter().filter_map(|name| host::ServerName::parse(name).ok());
-    let asked =
-        asked.filter(|name| shown_for(examined.config, name).is_some_and(|shown| std::ptr::eq(shown, identity)));
+    let asked = measure.names.iter().filter_map(|name| host::ServerName::parse(name).ok());
+    let asked = asked.filter(|name| shown_for(measure.config, name).is_some_and(|shown| std::ptr::eq(shown, identity)));
     let mut wanted: Vec<host::ServerName> = identity.names.iter().cloned().chain(asked).collect();
     wanted.dedup();
     let (good, bad): (Vec<_>, Vec<_>) = wanted.into_iter().partition(covered);
@@ -150,11 +178,8 @@ fn shown_for<'a>(config: &'a Config, name: &host::ServerName) -> Option<&'a Iden
 }
 
 fn strength(leaf: &X509Certificate<'_>, above: &[X509Certificate<'_>], shown: &str, report: &mut Report) {
-    let bits = match leaf.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) => Some(key.key_size()),
-        _ => None,
-    };
-    if let Some(bits) = bits.filter(|bits| *bits < RSA_BITS_MIN) {
+    let kind = facts::key_kind(leaf.public_key());
+    if let Some(bits) = kind.bits.filter(|bits| kind.name == "RSA" && *bits < RSA_BITS_MIN) {
         let help =
             "clients refuse it: make a new key (ECDSA P-256, or RSA of 2048 bits or more) and get a certificate for it";
         report.add(Check::CertificateKey, Severity::Error, format!("{shown} has an RSA key of {bits} bits"), help);
@@ -174,15 +199,16 @@ fn strength(leaf: &X509Certificate<'_>, above: &[X509Certificate<'_>], shown: &s
 fn pair(
     identity: &Identity,
     certificate: &[u8],
+    key: io::Result<Zeroizing<Vec<u8>>>,
     leaf: &X509Certificate<'_>,
-    examined: &Examined<'_>,
+    measure: &Measure<'_>,
     report: &mut Report,
 ) {
-    let key = match read(&identity.key) {
+    let key = match key {
         Ok(key) => key,
         Err(error) => {
             // Root starts such a server, and reads the key before it changes to the account.
-            let of_root = examined.config.process.run_as.is_some() && error.kind() == io::ErrorKind::PermissionDenied;
+            let of_root = measure.config.process.run_as.is_some() && error.kind() == io::ErrorKind::PermissionDenied;
             let severity = if of_root { Severity::Note } else { Severity::Error };
             let found = format!("{} cannot be read: {error}", identity.key.display());
             let help = "run the doctor as root, or as the account that starts the server";
@@ -219,7 +245,7 @@ fn trust(
     chain: &[CertificateDer<'static>],
     leaf: &X509Certificate<'_>,
     identity: &Identity,
-    examined: &Examined<'_>,
+    measure: &Measure<'_>,
     report: &mut Report,
 ) {
     let check = Check::CertificateChain;
@@ -234,15 +260,15 @@ fn trust(
         return;
     }
     let system: Vec<_> = BUNDLES.iter().find_map(|path| read_bundle(Path::new(path))).unwrap_or_default();
-    let beside = identity.certificate.with_file_name(LOCAL_AUTHORITY);
-    let mut own = read_bundle(&beside).unwrap_or_default();
+    let beside = measure.authority.map(|directory| directory.join(LOCAL_AUTHORITY));
+    let mut own = beside.and_then(|path| read_bundle(&path)).unwrap_or_default();
     own.extend(chain.iter().skip(1).cloned());
-    match verify(chain, system, examined) {
+    match verify(chain, system, measure) {
         Ok(()) => return report.ok(check, format!("{shown} leads to an authority that this system knows")),
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer) | Error::General(_)) => {}
         Err(error) => return refused(&error, &shown.to_string(), report),
     }
-    match verify(chain, own, examined) {
+    match verify(chain, own, measure) {
         Ok(()) => {
             let found = format!("{shown} leads to an authority of one's own, which clients have to be given");
             report.ok(check, found);
@@ -271,7 +297,7 @@ fn read_bundle(path: &Path) -> Option<Vec<CertificateDer<'static>>> {
 fn verify(
     chain: &[CertificateDer<'static>],
     authorities: Vec<CertificateDer<'static>>,
-    examined: &Examined<'_>,
+    measure: &Measure<'_>,
 ) -> Result<(), Error> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(authorities);
@@ -281,7 +307,7 @@ fn verify(
         .map_err(|error| Error::General(error.to_string()))?;
     let (leaf, between) = chain.split_first().ok_or_else(|| Error::General("no certificate".to_owned()))?;
     let name = ServerName::try_from("localhost").map_err(|error| Error::General(error.to_string()))?;
-    let second = u64::try_from(examined.now.as_second()).unwrap_or(0);
+    let second = u64::try_from(measure.now.as_second()).unwrap_or(0);
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(second));
     match verifier.verify_server_cert(leaf, between, &name, &[], now) {
         Ok(_)

@@ -6,14 +6,14 @@ macro_rules! checks {
     ($($check:ident = $id:literal,)+) => {
         /// Something that is looked at.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub(super) enum Check { $($check,)+ }
+        pub(in crate::cli) enum Check { $($check,)+ }
 
         impl Check {
             /// Every check, in the order of the report.
-            pub(super) const ALL: &[Self] = &[$(Self::$check,)+];
+            pub(in crate::cli) const ALL: &[Self] = &[$(Self::$check,)+];
 
             /// Its name: its family, a dot, and what is looked at.
-            pub(super) const fn id(self) -> &'static str {
+            pub(in crate::cli) const fn id(self) -> &'static str {
                 match self { $(Self::$check => $id,)+ }
             }
         }

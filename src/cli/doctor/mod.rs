@@ -7,14 +7,14 @@
 
 mod accounts;
 mod addresses;
-mod certificates;
-mod checks;
+pub(super) mod certificates;
+pub(super) mod checks;
 mod machine;
 mod names;
 mod ports;
 mod probe;
 mod process;
-mod report;
+pub(super) mod report;
 mod storage;
 mod system;
 mod trail;
@@ -23,17 +23,17 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use aws_lc_rs::digest;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 
 use self::checks::Check;
 use self::machine::Machine;
 use self::report::{Report, Severity};
-use super::certificates::host_name;
+use super::cert::make::host_name;
 use super::{EXIT_POLICY, Failure, say};
 use crate::config::load::{self, Reach};
 use crate::config::{Config, Override, Problem, Subject};
+use crate::tls::facts;
 
 /// Why what the running server does cannot be looked at.
 const NO_SERVER: &str = "no server of this policy runs";
@@ -202,9 +202,7 @@ fn examine(examined: &Examined<'_>, report: &mut Report) {
 
 /// SHA-256 over a certificate, as other programs show it.
 fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    let digest = digest::digest(&digest::SHA256, certificate);
-    let hex: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
-    format!("SHA-256 {}", hex.join(":"))
+    format!("SHA-256 {}", facts::fingerprint(certificate))
 }
 
 /// Colours are for a terminal, unless its user wants none (<https://no-color.org>).

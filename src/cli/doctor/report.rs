@@ -10,7 +10,7 @@ use crate::audit::text::is_harmful;
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Severity {
+pub(in crate::cli) enum Severity {
     /// It is as it should be.
     Ok,
     /// Worth knowing; it may be meant.
@@ -23,16 +23,16 @@ pub(super) enum Severity {
 
 /// One thing found by a check. A check may find several, each about another thing.
 #[derive(Clone, Debug)]
-pub(super) struct Finding {
-    pub(super) check: Check,
-    pub(super) severity: Severity,
-    pub(super) found: String,
-    pub(super) help: Option<String>,
+pub(in crate::cli) struct Finding {
+    pub(in crate::cli) check: Check,
+    pub(in crate::cli) severity: Severity,
+    pub(in crate::cli) found: String,
+    pub(in crate::cli) help: Option<String>,
 }
 
 /// Everything found.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(in crate::cli) struct Report {
     findings: Vec<Finding>,
     not_made: Vec<(Check, &'static str)>,
 }
@@ -43,12 +43,21 @@ const EXIT_ERROR: u8 = 1;
 const EXIT_WARNING: u8 = 3;
 
 impl Severity {
-    fn word(self) -> &'static str {
+    pub(in crate::cli) fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Note => "note",
             Self::Warning => "warning",
             Self::Error => "error",
+        }
+    }
+
+    /// The exit code where nothing is worse: 0 for nothing worse than a note.
+    pub(in crate::cli) fn exit_code(self) -> u8 {
+        match self {
+            Self::Error => EXIT_ERROR,
+            Self::Warning => EXIT_WARNING,
+            Self::Note | Self::Ok => 0,
         }
     }
 
@@ -65,28 +74,44 @@ impl Severity {
 
 impl Report {
     /// Notes that something is as it should be.
-    pub(super) fn ok(&mut self, check: Check, found: impl Into<String>) {
+    pub(in crate::cli) fn ok(&mut self, check: Check, found: impl Into<String>) {
         self.findings.push(Finding { check, severity: Severity::Ok, found: found.into(), help: None });
     }
 
     /// Notes something else, with what to do about it.
-    pub(super) fn add(&mut self, check: Check, severity: Severity, found: impl Into<String>, help: impl Into<String>) {
+    pub(in crate::cli) fn add(
+        &mut self,
+        check: Check,
+        severity: Severity,
+        found: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.findings.push(Finding { check, severity, found: found.into(), help: Some(help.into()) });
     }
 
     /// Notes that a check could not be made.
-    pub(super) fn not_made(&mut self, check: Check, why: &'static str) {
+    pub(in crate::cli) fn not_made(&mut self, check: Check, why: &'static str) {
         self.not_made.push((check, why));
     }
 
     /// The worst that a check has found; none where it found nothing yet.
-    pub(super) fn worst_of(&self, check: Check) -> Option<Severity> {
+    pub(in crate::cli) fn worst_of(&self, check: Check) -> Option<Severity> {
         self.findings.iter().filter(|finding| finding.check == check).map(|finding| finding.severity).max()
     }
 
     /// The worst that a family of checks has found.
-    pub(super) fn worst_of_family(&self, family: &str) -> Option<Severity> {
+    pub(in crate::cli) fn worst_of_family(&self, family: &str) -> Option<Severity> {
         self.findings.iter().filter(|found| found.check.family() == family).map(|found| found.severity).max()
+    }
+
+    /// Everything found, in the order of finding.
+    pub(in crate::cli) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The worst that was found.
+    pub(in crate::cli) fn worst(&self) -> Severity {
+        self.findings.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok)
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -94,12 +119,8 @@ impl Report {
     }
 
     /// The exit code: 0 for nothing worse than a note.
-    pub(super) fn exit_code(&self) -> u8 {
-        match self.findings.iter().map(|finding| finding.severity).max() {
-            Some(Severity::Error) => EXIT_ERROR,
-            Some(Severity::Warning) => EXIT_WARNING,
-            _ => 0,
-        }
+    pub(in crate::cli) fn exit_code(&self) -> u8 {
+        self.worst().exit_code()
     }
 
     /// In the order of the families, whatever the order of finding.
@@ -110,7 +131,7 @@ impl Report {
     }
 
     /// One JSON object.
-    pub(super) fn as_json(&self, policy: &Path) -> Value {
+    pub(in crate::cli) fn as_json(&self, policy: &Path) -> Value {
         let one = |finding: &&Finding| {
             json!({
                 "id": finding.check.id(),
@@ -131,7 +152,7 @@ impl Report {
     }
 
     /// Lines for people: by families, the worst of them last, where a terminal shows it.
-    pub(super) fn text(&self, coloured: bool) -> String {
+    pub(in crate::cli) fn text(&self, coloured: bool) -> String {
         let sorted = self.sorted();
         let mut families: Vec<&str> = sorted.iter().map(|finding| finding.check.family()).collect();
         families.dedup();
@@ -178,13 +199,13 @@ impl Report {
     }
 }
 
-fn painted(text: &str, severity: Severity, coloured: bool) -> String {
+pub(in crate::cli) fn painted(text: &str, severity: Severity, coloured: bool) -> String {
     if coloured { format!("\u{1b}[{}m{text}\u{1b}[0m", severity.colour()) } else { text.to_owned() }
 }
 
 /// Names of files and programs come from elsewhere: a terminal is shown nothing that drives it or
 /// disguises what stands around it.
-fn harmless(text: &str) -> String {
+pub(in crate::cli) fn harmless(text: &str) -> String {
     text.chars().map(|c| if is_harmful(c) { '?' } else { c }).collect()
 }
 
