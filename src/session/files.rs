@@ -274,8 +274,7 @@ impl Session {
 
     fn passive_opened(&mut self, verb: Verb, opened: Result<PassivePort, PassiveFault>, step: &mut Step) {
         let State::Files(files) = &mut self.state else { return };
-        let reply =
-            opened.and_then(|opened| super::transfer::passive_reply(verb, opened).ok_or(PassiveFault::NoAddress));
+        let reply = opened.and_then(|opened| super::data::passive_reply(verb, opened).ok_or(PassiveFault::NoAddress));
         match reply {
             Ok(reply) => {
                 files.data = DataState::Passive;

@@ -8,6 +8,7 @@
 mod attributes;
 mod change;
 mod cleartext;
+mod data;
 pub mod effect;
 mod files;
 mod hashing;
