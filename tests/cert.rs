@@ -319,6 +319,21 @@ fn no_key_ever_comes_into_the_certificate_file_and_its_owner_stays() {
 }
 
 #[test]
+fn a_server_that_reads_the_key_by_its_group_still_does_after_an_import() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let site = Site::new();
+    let key = site.certs().join("server.key");
+    chown(&key, Some(0), Some(1)).unwrap();
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o640)).unwrap();
+    site.signed("good", "localhost", 90);
+    site.cert(&["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"]).done();
+    assert_eq!((mode(&key), key.metadata().unwrap().gid()), (0o640, 1));
+    assert_eq!(fs::read(&key).unwrap(), fs::read(site.path("good/server.key")).unwrap());
+}
+
+#[test]
 fn a_link_that_another_program_keeps_is_not_replaced() {
     let site = Site::new();
     site.signed("good", "localhost", 90);
@@ -403,6 +418,24 @@ fn a_file_that_two_identities_share_has_to_do_for_both() {
     let import = ["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"];
     let ran = site.cert(&[&import[..], &["--identity", "1"]].concat());
     assert!(ran.code == Some(1) && ran.err.contains("is not for files.example.org"), "{}", ran.err);
+}
+
+#[test]
+fn a_key_that_another_identity_has_through_a_link_has_to_do_for_both() {
+    let site = Site::new();
+    let certs = site.certs();
+    fs::copy(certs.join("server.pem"), certs.join("second.pem")).unwrap();
+    symlink("server.key", certs.join("second.key")).unwrap();
+    let line = r#"[{ names = ["localhost"], certificate = "../certs/server.pem", key = "../certs/server.key" },
+        { names = ["127.0.0.1"], certificate = "../certs/second.pem", key = "../certs/second.key" }]"#;
+    site.server
+        .change("server.toml", |toml| toml["tls"]["identities"] = line.parse::<toml_edit::Value>().unwrap().into());
+    site.signed("good", "localhost", 90);
+    let before = site.installed();
+    let import = ["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"];
+    let ran = site.cert(&[&import[..], &["--identity", "1"]].concat());
+    assert!(ran.code == Some(1) && ran.err.contains("not the private key of the certificate"), "{}", ran.err);
+    assert_eq!(site.installed(), before);
 }
 
 #[test]
@@ -514,6 +547,12 @@ fn names_in_certificates_do_not_drive_the_terminal() {
     for text in [&plain, &as_json.text(), &refused] {
         assert!(!text.contains(['\u{1b}', '\u{202e}']) && text.contains('y'), "{text:?}");
     }
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "x\nportcullis: all is fine");
+    fs::write(site.path("lines.pem"), params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()).unwrap();
+    let refused = site.cert(&["import", "--certificate", "lines.pem"]).err;
+    assert!(refused.contains("all is fine") && !refused.contains("\nportcullis: all"), "{refused:?}");
+
     let subject = json(&as_json)["files"][0]["certificates"][0]["subject"].as_str().unwrap().to_owned();
     assert!(subject.contains("\u{202e}y"), "nothing is lost: {subject:?}");
 }
