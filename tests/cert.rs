@@ -170,6 +170,16 @@ fn one_local_authority_signs_for_several_servers_and_nothing_is_overwritten() {
 }
 
 #[test]
+fn what_cannot_be_written_whole_is_not_left_half() {
+    let site = Site::new();
+    // Nobody can make files there, and the CA is written first.
+    let ran = site.cert(&["new", "--name", "localhost", "--ca", "ca", "--out", "/proc/self"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert_eq!(fs::read_dir(site.path("ca")).unwrap().count(), 0);
+    site.cert(&["new", "--name", "localhost", "--ca", "ca", "--out", "new"]).done();
+}
+
+#[test]
 fn an_authority_whose_key_others_can_read_does_not_sign() {
     let site = Site::new();
     site.cert(&["new", "--name", "a.example.org", "--out", "a"]).done();
