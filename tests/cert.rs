@@ -449,6 +449,28 @@ fn a_key_that_another_identity_has_through_a_link_has_to_do_for_both() {
 }
 
 #[test]
+fn a_key_is_compared_even_where_an_authority_is_younger_than_what_it_signed() {
+    let site = Site::new();
+    let authority = |year| {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "renewed");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_before = rcgen::date_time_ymd(year, 1, 1);
+        params
+    };
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let renewed = authority(2022).self_signed(&ca_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority(2020), ca_key);
+    let mut leaf = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    leaf.not_before = rcgen::date_time_ymd(2021, 1, 1);
+    let signed = leaf.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap().pem();
+    fs::write(site.certs().join("server.pem"), signed + &renewed).unwrap();
+    let checked = site.cert(&["check"]);
+    let text = checked.text();
+    assert!(checked.code == Some(1) && text.contains("not the private key of the certificate"), "{text}");
+}
+
+#[test]
 fn the_exit_code_of_a_check_follows_the_days_left() {
     let site = Site::new();
     with_two_identities(&site);
