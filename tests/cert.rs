@@ -341,6 +341,12 @@ fn a_server_that_reads_the_key_by_its_group_still_does_after_an_import() {
     site.cert(&["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"]).done();
     assert_eq!((mode(&key), key.metadata().unwrap().gid()), (0o640, 1));
     assert_eq!(fs::read(&key).unwrap(), fs::read(site.path("good/server.key")).unwrap());
+
+    // Where everybody could read it, the mode was a mistake.
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    site.signed("next", "localhost", 90);
+    site.cert(&["import", "--certificate", "next.pem", "--chain", "middle.pem", "--key", "next/server.key"]).done();
+    assert_eq!(mode(&key), 0o600);
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
 /// The mode of the new key: a server that root does not start reads the old one by its group, and
 /// would not start any more without.
 fn key_mode(installed: &Path) -> u32 {
-    let by_group = |old: std::fs::Metadata| old.uid() == 0 && old.mode() & GROUP_READ != 0;
+    let by_group = |old: std::fs::Metadata| old.uid() == 0 && old.mode() & OTHERS == GROUP_READ;
     if installed.symlink_metadata().is_ok_and(by_group) { KEY_MODE_FOR_GROUP } else { KEY_MODE }
 }
 
