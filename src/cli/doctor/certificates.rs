@@ -243,7 +243,7 @@ fn order(parsed: &[X509Certificate<'_>], shown: &str, report: &mut Report) {
 
 /// Whether a client that knows the authority at the top can follow the chain to it.
 fn trust(
-    chain: &[CertificateDer<'static>],
+    certificates: &[CertificateDer<'static>],
     leaf: &X509Certificate<'_>,
     identity: &Identity,
     measure: &Measure<'_>,
@@ -254,7 +254,7 @@ fn trust(
     if report.worst_of(check) == Some(Severity::Error) {
         return;
     }
-    if leaf.subject() == leaf.issuer() {
+    if chain::is_self_signed(leaf) {
         let help =
             "clients have to trust this very certificate; one of an authority can be renewed without asking them";
         report.add(check, Severity::Note, format!("{shown} is signed by itself"), help);
@@ -263,13 +263,13 @@ fn trust(
     let system: Vec<_> = BUNDLES.iter().find_map(|path| read_bundle(Path::new(path))).unwrap_or_default();
     let beside = measure.authority.map(|directory| directory.join(LOCAL_AUTHORITY));
     let mut own = beside.and_then(|path| read_bundle(&path)).unwrap_or_default();
-    own.extend(chain.iter().skip(1).cloned());
-    match verify(chain, system, measure) {
+    own.extend(certificates.iter().skip(1).cloned());
+    match verify(certificates, system, measure) {
         Ok(()) => return report.ok(check, format!("{shown} leads to an authority that this system knows")),
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer) | Error::General(_)) => {}
         Err(error) => return refused(&error, &shown.to_string(), report),
     }
-    match verify(chain, own, measure) {
+    match verify(certificates, own, measure) {
         Ok(()) => {
             let found = format!("{shown} leads to an authority of one's own, which clients have to be given");
             report.ok(check, found);
