@@ -170,6 +170,16 @@ fn one_local_authority_signs_for_several_servers_and_nothing_is_overwritten() {
 }
 
 #[test]
+fn what_cannot_be_written_whole_is_not_left_half() {
+    let site = Site::new();
+    // Nobody can make files there, and the CA is written first.
+    let ran = site.cert(&["new", "--name", "localhost", "--ca", "ca", "--out", "/proc/self"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert_eq!(fs::read_dir(site.path("ca")).unwrap().count(), 0);
+    site.cert(&["new", "--name", "localhost", "--ca", "ca", "--out", "new"]).done();
+}
+
+#[test]
 fn an_authority_whose_key_others_can_read_does_not_sign() {
     let site = Site::new();
     site.cert(&["new", "--name", "a.example.org", "--out", "a"]).done();
@@ -319,6 +329,27 @@ fn no_key_ever_comes_into_the_certificate_file_and_its_owner_stays() {
 }
 
 #[test]
+fn a_server_that_reads_the_key_by_its_group_still_does_after_an_import() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let site = Site::new();
+    let key = site.certs().join("server.key");
+    chown(&key, Some(0), Some(1)).unwrap();
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o640)).unwrap();
+    site.signed("good", "localhost", 90);
+    site.cert(&["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"]).done();
+    assert_eq!((mode(&key), key.metadata().unwrap().gid()), (0o640, 1));
+    assert_eq!(fs::read(&key).unwrap(), fs::read(site.path("good/server.key")).unwrap());
+
+    // Where everybody could read it, the mode was a mistake.
+    fs::set_permissions(&key, PermissionsExt::from_mode(0o644)).unwrap();
+    site.signed("next", "localhost", 90);
+    site.cert(&["import", "--certificate", "next.pem", "--chain", "middle.pem", "--key", "next/server.key"]).done();
+    assert_eq!(mode(&key), 0o600);
+}
+
+#[test]
 fn a_link_that_another_program_keeps_is_not_replaced() {
     let site = Site::new();
     site.signed("good", "localhost", 90);
@@ -403,6 +434,46 @@ fn a_file_that_two_identities_share_has_to_do_for_both() {
     let import = ["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"];
     let ran = site.cert(&[&import[..], &["--identity", "1"]].concat());
     assert!(ran.code == Some(1) && ran.err.contains("is not for files.example.org"), "{}", ran.err);
+}
+
+#[test]
+fn a_key_that_another_identity_has_through_a_link_has_to_do_for_both() {
+    let site = Site::new();
+    let certs = site.certs();
+    fs::copy(certs.join("server.pem"), certs.join("second.pem")).unwrap();
+    symlink("server.key", certs.join("second.key")).unwrap();
+    let line = r#"[{ names = ["localhost"], certificate = "../certs/server.pem", key = "../certs/server.key" },
+        { names = ["127.0.0.1"], certificate = "../certs/second.pem", key = "../certs/second.key" }]"#;
+    site.server
+        .change("server.toml", |toml| toml["tls"]["identities"] = line.parse::<toml_edit::Value>().unwrap().into());
+    site.signed("good", "localhost", 90);
+    let before = site.installed();
+    let import = ["import", "--certificate", "good.pem", "--chain", "middle.pem", "--key", "good/server.key"];
+    let ran = site.cert(&[&import[..], &["--identity", "1"]].concat());
+    assert!(ran.code == Some(1) && ran.err.contains("not the private key of the certificate"), "{}", ran.err);
+    assert_eq!(site.installed(), before);
+}
+
+#[test]
+fn a_key_is_compared_even_where_an_authority_is_younger_than_what_it_signed() {
+    let site = Site::new();
+    let authority = |year| {
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "renewed");
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_before = rcgen::date_time_ymd(year, 1, 1);
+        params
+    };
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let renewed = authority(2022).self_signed(&ca_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority(2020), ca_key);
+    let mut leaf = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    leaf.not_before = rcgen::date_time_ymd(2021, 1, 1);
+    let signed = leaf.signed_by(&rcgen::KeyPair::generate().unwrap(), &issuer).unwrap().pem();
+    fs::write(site.certs().join("server.pem"), signed + &renewed).unwrap();
+    let checked = site.cert(&["check"]);
+    let text = checked.text();
+    assert!(checked.code == Some(1) && text.contains("not the private key of the certificate"), "{text}");
 }
 
 #[test]
@@ -514,6 +585,12 @@ fn names_in_certificates_do_not_drive_the_terminal() {
     for text in [&plain, &as_json.text(), &refused] {
         assert!(!text.contains(['\u{1b}', '\u{202e}']) && text.contains('y'), "{text:?}");
     }
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "x\nportcullis: all is fine");
+    fs::write(site.path("lines.pem"), params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()).unwrap();
+    let refused = site.cert(&["import", "--certificate", "lines.pem"]).err;
+    assert!(refused.contains("all is fine") && !refused.contains("\nportcullis: all"), "{refused:?}");
+
     let subject = json(&as_json)["files"][0]["certificates"][0]["subject"].as_str().unwrap().to_owned();
     assert!(subject.contains("\u{202e}y"), "nothing is lost: {subject:?}");
 }

@@ -6,8 +6,6 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::error::X509Error;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::facts;
-
 /// Whether the second certificate may have issued the first: by its name, and by the signature
 /// where its algorithm is known here.
 fn may_issue(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
@@ -16,6 +14,11 @@ fn may_issue(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) ->
         Err(_) => false,
     };
     certificate.issuer().as_raw() == issuer.subject().as_raw() && signed()
+}
+
+/// Whether a certificate is signed by itself: an authority may have the name of its server.
+pub(crate) fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
+    may_issue(certificate, certificate)
 }
 
 /// The place (from 1) of the first certificate that is not issued, by its name, by the one behind
@@ -110,7 +113,7 @@ pub(crate) fn arranged(
     let mut at = left.remove(first);
     loop {
         chain.push(at.1.clone());
-        if facts::is_self_issued(&at.2) {
+        if is_self_signed(&at.2) {
             break;
         }
         let mut issuers = (0..left.len()).filter(|place| left.get(*place).is_some_and(|one| may_issue(&at.2, &one.2)));
@@ -133,6 +136,7 @@ mod tests {
     use proptest::prelude::*;
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
+    use super::super::facts;
     use super::*;
 
     fn named(name: &str, is_ca: bool) -> CertificateParams {
@@ -168,6 +172,19 @@ mod tests {
             let given: Vec<_> = order.iter().map(|at| chain[*at].clone()).collect();
             prop_assert_eq!(arranged(&given, &public).unwrap().0, chain);
         }
+    }
+
+    #[test]
+    fn an_authority_may_have_the_name_of_its_server() {
+        let (root_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+        let root = named("same", true).self_signed(&root_key).unwrap().der().clone();
+        let issuer = Issuer::new(named("same", true), root_key);
+        let leaf = named("same", false).signed_by(&key, &issuer).unwrap().der().clone();
+        let public = facts::public_key_in(key.serialize_pem().as_bytes()).unwrap();
+        let both = [root.clone(), leaf.clone()];
+        assert_eq!(arranged(&both, &public), Ok((vec![leaf.clone(), root.clone()], true)));
+        let is_self_signed = |der| is_self_signed(&X509Certificate::from_der(der).unwrap().1);
+        assert_eq!((is_self_signed(&root), is_self_signed(&leaf)), (true, false));
     }
 
     #[test]

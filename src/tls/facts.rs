@@ -123,11 +123,6 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }
 
-/// Whether subject and issuer are the same.
-pub(crate) fn is_self_issued(certificate: &X509Certificate<'_>) -> bool {
-    certificate.subject().as_raw() == certificate.issuer().as_raw()
-}
-
 /// The first and the last second of a certificate's time. "No expiration" is written as the last
 /// second of the year 9999 (RFC 5280 §4.1.2.5).
 pub(crate) fn validity(certificate: &X509Certificate<'_>) -> (Timestamp, Timestamp) {
@@ -164,7 +159,7 @@ mod tests {
         assert_eq!(key_kind(certificate.public_key()), KeyKind { name: "ECDSA P-256".into(), bits: Some(256) });
         assert_eq!(algorithm_name(&certificate.signature_algorithm), "ecdsa-with-SHA256");
         assert_eq!(names(&certificate), ["files.example.org", "192.0.2.1"]);
-        assert!(is_self_issued(&certificate));
+        assert!(super::super::chain::is_self_signed(&certificate));
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::tls::chain::{Unarranged, arranged};
 use crate::tls::{facts, pem};
 
 const KEY_MODE: u32 = 0o600;
+/// Of a key that root keeps for the group of the server's account.
+const KEY_MODE_FOR_GROUP: u32 = 0o640;
+const GROUP_READ: u32 = 0o040;
 const CERTIFICATE_MODE: u32 = 0o644;
 /// Most certificates that are given, whatever becomes of them.
 const CERTIFICATES_MAX: usize = 64;
@@ -98,7 +101,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let mut files =
         vec![Content { path: &identity.certificate, bytes: new.certificate.as_bytes(), mode: CERTIFICATE_MODE }];
     if key_changes {
-        files.insert(0, Content { path: &identity.key, bytes: &new.key, mode: KEY_MODE });
+        files.insert(0, Content { path: &identity.key, bytes: &new.key, mode: key_mode(&identity.key) });
     }
     let cut_short = install::cut_short(&identity.certificate, &identity.key).is_some();
     let done = install::install(&files, Timestamp::now())
@@ -123,6 +126,18 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         "Installed for {for_whom}:\n{what}{kept}\n\nA running server still shows what it read when it started: restart \
          it.{copy}"
     ))
+}
+
+/// The mode of the new key: a server that root does not start reads the old one by its group, and
+/// would not start any more without.
+fn key_mode(installed: &Path) -> u32 {
+    let by_group = |old: std::fs::Metadata| old.uid() == 0 && old.mode() & OTHERS == GROUP_READ;
+    if installed.symlink_metadata().is_ok_and(by_group) { KEY_MODE_FOR_GROUP } else { KEY_MODE }
+}
+
+/// Whether a path of the policy leads to the file that is to be replaced, perhaps through a link.
+fn is_file(path: &Path, replaced: &Path) -> bool {
+    path == replaced || path.canonicalize().is_ok_and(|path| path == replaced)
 }
 
 /// Both files must be the server's own: a link is kept by the program that made it.
@@ -202,7 +217,7 @@ fn unarranged(
         .collect();
     if *why != Unarranged::NoneForKey {
         let counted = if files.len() > 1 { " (counted through all files, in their order)" } else { "" };
-        return format!("{}: {why}{counted}", files.join(", "));
+        return harmless(&format!("{}: {why}{counted}", files.join(", ")));
     }
     let whose =
         if arguments.key.is_some() { "" } else { ", which is installed; a certificate of another key needs --key" };
@@ -211,7 +226,8 @@ fn unarranged(
     for (place, der) in (1_usize..).zip(certificates) {
         if let Ok((_, parsed)) = X509Certificate::from_der(der) {
             let fingerprint = facts::fingerprint(parsed.public_key().raw);
-            let _ = write!(text, "\n  certificate {place}  {fingerprint} ({})", parsed.subject());
+            let _ =
+                write!(text, "\n  certificate {place}  {fingerprint} ({})", harmless(&parsed.subject().to_string()));
         }
     }
     text.push_str("\n  (SHA-256 of the public keys)");
@@ -222,30 +238,31 @@ fn unarranged(
 fn judge(arguments: &Arguments, new: &New, identity: &Identity, config: &Config) -> Result<(), Failure> {
     let days = Days { error: 0, ..Days::USUAL };
     for other in &config.tls.identities {
-        let shares_key = other.key == identity.key && arguments.key.is_some();
-        if other.certificate != identity.certificate && !shares_key {
+        let shares_certificate = is_file(&other.certificate, &identity.certificate);
+        let shares_key = is_file(&other.key, &identity.key);
+        let changes = shares_certificate || (shares_key && arguments.key.is_some());
+        if !changes {
             continue;
         }
         let measure =
             Measure { config, now: Timestamp::now(), names: &[], days, authority: other.certificate.parent() };
         let mut report = Report::default();
         // The messages name the files that the administrator gave, where those are meant.
-        let certificate =
-            if other.certificate == identity.certificate { &arguments.certificate } else { &other.certificate };
-        let key = if other.key == identity.key { arguments.key.as_ref().unwrap_or(&other.key) } else { &other.key };
+        let certificate = if shares_certificate { &arguments.certificate } else { &other.certificate };
+        let key = if shares_key { arguments.key.as_ref().unwrap_or(&other.key) } else { &other.key };
         let meant = Identity { names: other.names.clone(), certificate: certificate.clone(), key: key.clone() };
-        let text = if other.certificate == identity.certificate {
+        let text = if shares_certificate {
             Zeroizing::new(new.certificate.clone().into_bytes())
         } else {
             read(certificate)?.bytes
         };
-        let bytes = if other.key == identity.key { new.key.clone() } else { read(key)?.bytes };
+        let bytes = if shares_key { new.key.clone() } else { read(key)?.bytes };
         certificates::judge(&meant, &text, Ok(bytes), &measure, &mut report);
         let lines = |severity: Severity| {
             let found = report.findings().iter().filter(|finding| finding.severity == severity);
             let line = |finding: &super::super::doctor::report::Finding| {
                 let help = finding.help.as_ref().map_or_else(String::new, |help| format!("\n  → {help}"));
-                format!("{}: {}{help}", severity.word(), finding.found)
+                format!("{}: {}{help}", severity.word(), harmless(&finding.found))
             };
             found.map(line).collect::<Vec<_>>().join("\n")
         };

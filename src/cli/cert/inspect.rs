@@ -117,7 +117,7 @@ fn of_certificate(parsed: &X509Certificate<'_>, der: &[u8], now: Timestamp) -> M
         "days_left": facts::days_left(end, now),
         "signature": facts::algorithm_name(&parsed.signature_algorithm),
         "is_ca": parsed.is_ca(),
-        "self_signed": facts::is_self_issued(parsed),
+        "self_signed": chain::is_self_signed(parsed),
         "sha256": facts::fingerprint(der),
     }));
     add_key(parsed.public_key(), &mut facts);

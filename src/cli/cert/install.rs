@@ -71,7 +71,9 @@ pub(super) fn install(files: &[Content<'_>], at: Timestamp) -> Result<Done, Fail
 /// Renames what was written into its places; on failure brings back what was kept.
 fn swap(files: &[Content<'_>], written: &[Beside], kept: &[(PathBuf, PathBuf)]) -> Result<(), Failed> {
     for (place, (file, beside)) in files.iter().zip(written).enumerate() {
-        if let Err(error) = std::fs::rename(&beside.0, file.path) {
+        // One after the other on the disk, too: what is left beside tells how far it came.
+        let before = files.get(..place).unwrap_or_default();
+        if let Err(error) = sync_directories(before).and_then(|()| std::fs::rename(&beside.0, file.path)) {
             let what = format!("replacing {}", file.path.display());
             let undone = files.iter().take(place).try_for_each(|file| put_back(file, kept));
             let now = match undone.and_then(|()| sync_directories(files)) {

@@ -10,6 +10,7 @@ pub(super) mod make;
 mod new;
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -189,8 +190,16 @@ fn write_all(files: &[ToWrite<'_>]) -> Result<(), Failure> {
             crate::config::directory::make_passable(parent).map_err(|error| Failure::io(parent.display(), &error))?;
         }
     }
-    for (path, text, mode) in files {
-        write_new(path, text, *mode).map_err(|error| Failure::io(path.display(), &error))?;
+    for (place, (path, text, mode)) in files.iter().enumerate() {
+        if let Err(error) = write_new(path, text, *mode) {
+            // Half of what belongs together would only hinder the next attempt. What was there before
+            // somebody else made: it stays.
+            let made = place.saturating_add(usize::from(error.kind() != ErrorKind::AlreadyExists));
+            for (path, ..) in files.iter().take(made) {
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(Failure::io(path.display(), &error));
+        }
     }
     Ok(())
 }

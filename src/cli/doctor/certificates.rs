@@ -21,7 +21,7 @@ use super::report::{Report, Severity};
 use crate::config::files::{self, Links};
 use crate::proto::host;
 use crate::settings::{Config, Identity};
-use crate::tls::{self, Problem, facts, pem};
+use crate::tls::{self, Problem, chain, facts, pem};
 
 const RSA_BITS_MIN: u32 = 2048;
 /// Largest collection of authorities that is read, in bytes.
@@ -123,7 +123,8 @@ pub(in crate::cli) fn judge(
     }
     names(&chain, identity, measure, report);
     strength(leaf, above, &shown.to_string(), report);
-    pair(identity, certificate, key, leaf, measure, report);
+    order(&parsed, &shown.to_string(), report);
+    pair(identity, &chain, key, &parsed, measure, report);
     trust(&chain, leaf, identity, measure, report);
 }
 
@@ -194,13 +195,13 @@ fn strength(leaf: &X509Certificate<'_>, above: &[X509Certificate<'_>], shown: &s
     }
 }
 
-/// Whether the key can be used and is the certificate's. Names and dates were judged already, so
-/// they are left out.
+/// Whether the key can be used and is the certificate's. Names and dates
+/// were judged already, so they are left out.
 fn pair(
     identity: &Identity,
-    certificate: &[u8],
+    chain: &[CertificateDer<'static>],
     key: io::Result<Zeroizing<Vec<u8>>>,
-    leaf: &X509Certificate<'_>,
+    parsed: &[X509Certificate<'_>],
     measure: &Measure<'_>,
     report: &mut Report,
 ) {
@@ -217,32 +218,32 @@ fn pair(
         }
     };
     let nameless = Identity { names: Vec::new(), ..identity.clone() };
-    let within = Timestamp::from_second(leaf.validity().not_before.timestamp()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let (check, help) = match tls::check(&nameless, certificate, &key, within) {
-        Ok(()) => {
-            report.ok(Check::CertificateKey, format!("{} is its key", identity.key.display()));
-            return;
+    // By the first certificate alone, on its first day: the dates of those above say nothing of the key.
+    let leaf = pem::text_of(chain.get(..1).unwrap_or(chain));
+    let within = parsed.first().map_or(Timestamp::UNIX_EPOCH, |leaf| facts::validity(leaf).0);
+    match tls::check(&nameless, leaf.as_bytes(), &key, within) {
+        Ok(()) => report.ok(Check::CertificateKey, format!("{} is its key", identity.key.display())),
+        // It ends before it begins: its dates were judged.
+        Err(error) if matches!(error.problem, Problem::Expired(_)) => {}
+        Err(error) => {
+            let help = "install the key and the certificate that belong together; compare: openssl x509 -pubkey -noout \
+                        -in CERTIFICATE, and openssl pkey -pubout -in KEY";
+            report.add(Check::CertificateKey, Severity::Error, error.to_string(), help);
         }
-        Err(error) => match error.problem {
-            // Of an authority above: its own dates were judged.
-            Problem::Expired(_) | Problem::NotYetValid(_) | Problem::NameMissing(_) => return,
-            Problem::ChainOrder(_) | Problem::NotCertificate(_) => {
-                let help = "put the server's certificate first, then each that vouches for the one before it";
-                ((Check::CertificateChain, error.to_string()), help)
-            }
-            _ => {
-                let help = "install the key and the certificate that belong together; compare: openssl x509 -pubkey -noout \
-                            -in CERTIFICATE, and openssl pkey -pubout -in KEY";
-                ((Check::CertificateKey, error.to_string()), help)
-            }
-        },
-    };
-    report.add(check.0, Severity::Error, check.1, help);
+    }
+}
+
+fn order(parsed: &[X509Certificate<'_>], shown: &str, report: &mut Report) {
+    if let Some(place) = chain::first_break(parsed) {
+        let help = "put the server's certificate first, then each that vouches for the one before it";
+        let found = format!("{shown}: {}", Problem::ChainOrder(place));
+        report.add(Check::CertificateChain, Severity::Error, found, help);
+    }
 }
 
 /// Whether a client that knows the authority at the top can follow the chain to it.
 fn trust(
-    chain: &[CertificateDer<'static>],
+    certificates: &[CertificateDer<'static>],
     leaf: &X509Certificate<'_>,
     identity: &Identity,
     measure: &Measure<'_>,
@@ -253,7 +254,7 @@ fn trust(
     if report.worst_of(check) == Some(Severity::Error) {
         return;
     }
-    if leaf.subject() == leaf.issuer() {
+    if chain::is_self_signed(leaf) {
         let help =
             "clients have to trust this very certificate; one of an authority can be renewed without asking them";
         report.add(check, Severity::Note, format!("{shown} is signed by itself"), help);
@@ -262,13 +263,13 @@ fn trust(
     let system: Vec<_> = BUNDLES.iter().find_map(|path| read_bundle(Path::new(path))).unwrap_or_default();
     let beside = measure.authority.map(|directory| directory.join(LOCAL_AUTHORITY));
     let mut own = beside.and_then(|path| read_bundle(&path)).unwrap_or_default();
-    own.extend(chain.iter().skip(1).cloned());
-    match verify(chain, system, measure) {
+    own.extend(certificates.iter().skip(1).cloned());
+    match verify(certificates, system, measure) {
         Ok(()) => return report.ok(check, format!("{shown} leads to an authority that this system knows")),
         Err(Error::InvalidCertificate(CertificateError::UnknownIssuer) | Error::General(_)) => {}
         Err(error) => return refused(&error, &shown.to_string(), report),
     }
-    match verify(chain, own, measure) {
+    match verify(certificates, own, measure) {
         Ok(()) => {
             let found = format!("{shown} leads to an authority of one's own, which clients have to be given");
             report.ok(check, found);
