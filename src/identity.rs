@@ -94,21 +94,45 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Proof that somebody showed the secret of an account. Only [`crate::auth`] vouches for it.
+/// What somebody showed to log in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The account's password.
+    pub password: bool,
+    /// The code of the moment.
+    pub code: bool,
+    /// A client certificate that the policy maps to the account.
+    pub certificate: bool,
+}
+
+impl Shown {
+    /// The password and nothing else.
+    pub const PASSWORD: Self = Self { password: true, code: false, certificate: false };
+}
+
+/// Proof that somebody showed what is an account's own. Only [`crate::auth`] vouches for it.
 #[derive(Debug)]
 #[must_use]
-pub struct Verified(Username);
+pub struct Verified {
+    name: Username,
+    shown: Shown,
+}
 
 impl Verified {
-    /// States that the secret of this account was shown; the hits of a search for this name are
-    /// the places that vouch.
-    pub(crate) fn assertion(name: Username) -> Self {
-        Self(name)
+    /// States that this of the account was shown; the hits of a search for this name are the places
+    /// that vouch.
+    pub(crate) fn assertion(name: Username, shown: Shown) -> Self {
+        Self { name, shown }
     }
 
     /// The account's name.
     pub fn name(&self) -> &Username {
-        &self.0
+        &self.name
+    }
+
+    /// What was shown.
+    pub fn shown(&self) -> Shown {
+        self.shown
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::hash::{self, HashError, Workspace};
-use crate::identity::{Secret, Username, Verified};
+use crate::identity::{Secret, Shown, Username, Verified};
 use crate::settings::Argon2Cost;
 
 /// Longest password looked at, in bytes.
@@ -81,7 +81,7 @@ impl Verifier {
             matches
         });
         let matches = check.await.map_err(|_| Busy)?;
-        Ok(account.filter(|_| matches).map(|(name, _)| Verified::assertion(name.clone())))
+        Ok(account.filter(|_| matches).map(|(name, _)| Verified::assertion(name.clone(), Shown::PASSWORD)))
     }
 
     /// Hashes a new password, in the same queue as the checks; none where there is no randomness.

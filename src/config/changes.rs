@@ -30,7 +30,7 @@ pub(super) fn directory(section: &Section<'_>, base: &Path, findings: &mut Findi
 pub(super) fn apply(read: &mut Sections, today: Date, findings: &mut Findings) {
     let Some(changes) = &mut read.changes else {
         for account in read.policy.users.values_mut() {
-            account.may_change_password = false;
+            account.terms.may_change_password = Some(false);
         }
         return;
     };

@@ -1,11 +1,14 @@
-//! Dated exceptions of a user, a group or a network: from the binding of data connections, and
-//! from the newest version of TLS.
+//! Dated exceptions of a user, a group or a network: from the binding of data connections, from the
+//! newest version of TLS, and from the rules about paths.
 
 use jiff::civil::Date;
 
 use super::findings::{Findings, shown};
 use super::networks::Networks;
+use super::rules::path_pattern;
 use super::section::{Section, Text};
+use super::terms::permission_set;
+use crate::policy::account::PathGrant;
 use crate::policy::binding::DataBinding;
 use crate::policy::exception::Exception;
 use crate::policy::tls::TlsVersion;
@@ -32,6 +35,8 @@ pub(super) enum Holder {
 pub(super) struct Granted {
     /// By `data-binding`.
     pub(super) bindings: Vec<Exception<DataBinding>>,
+    /// By `path` and `allow`; to users and groups alone.
+    pub(super) paths: Vec<Exception<PathGrant>>,
     /// By `tls-maximum`; none to users and groups.
     pub(super) tls: Vec<Exception<TlsVersion>>,
 }
@@ -62,7 +67,8 @@ fn one(
     let clients = clients(table, holder, networks, findings);
     let binding = table.text("data-binding", findings).and_then(|text| binding(text, findings));
     let maximum = table.text("tls-maximum", findings).and_then(|text| maximum(text, holder, findings));
-    if ["data-binding", "tls-maximum"].iter().all(|key| table.get(key).is_none()) {
+    let paths = paths(table, holder, findings);
+    if ["data-binding", "tls-maximum", "path", "allow"].iter().all(|key| table.get(key).is_none()) {
         nothing_granted(table, holder, findings);
     }
     let reason = match table.text("reason", findings) {
@@ -82,13 +88,35 @@ fn one(
     for clients in networks {
         let common = Exception { granted: (), clients, reason: reason.clone(), until, source: source.clone() };
         granted.bindings.extend(binding.map(|level| common.granting(level)));
+        granted.paths.extend(paths.clone().map(|paths| common.granting(paths)));
         granted.tls.extend(maximum.map(|version| common.granting(version)));
     }
 }
 
+/// What is allowed on some paths, whatever the rules say.
+fn paths(table: &Section<'_>, holder: Holder, findings: &mut Findings) -> Option<PathGrant> {
+    let given = |key| table.get(key).map(|entry| entry.place);
+    match (given("path"), given("allow")) {
+        (None, None) => return None,
+        (Some(place), _) | (None, Some(place)) if matches!(holder, Holder::Network { .. }) => {
+            let help = "write it into users.toml, as an exception of the user or group it is for";
+            findings.error(place, "what is allowed on paths is granted to users and groups only", help);
+            return None;
+        }
+        (Some(place), None) => findings.error(place, "an exception for a `path` needs `allow`", "allow = [\"read\"]"),
+        (None, Some(place)) => findings.error(place, "an exception with `allow` needs `path`", "path = \"/in/**\""),
+        (Some(_), Some(_)) => {}
+    }
+    let pattern = table.text("path", findings).and_then(|text| path_pattern(text, findings))?;
+    Some(PathGrant { pattern, allow: permission_set(table, "allow", findings)? })
+}
+
 fn nothing_granted(table: &Section<'_>, holder: Holder, findings: &mut Findings) {
     let (message, example) = match holder {
-        Holder::Account => ("an exception needs `data-binding`", "data-binding = \"address\""),
+        Holder::Account => (
+            "an exception needs `data-binding`, or `path` and `allow`",
+            "data-binding = \"address\", or path = \"/out/**\" with allow = [\"read\"]",
+        ),
         Holder::Network { .. } => (
             "an exception needs `data-binding` or `tls-maximum`",
             "data-binding = \"address\", or tls-maximum = \"1.2\"",
@@ -239,7 +267,7 @@ mod tests {
     fn an_exception_that_grants_nothing_is_an_error() {
         let expected = "server.toml:11:1: error: an exception needs `data-binding` or `tls-maximum`";
         assert_eq!(of_network("", "clients = \"192.0.2.0/24\"\n"), [expected]);
-        assert_eq!(of_group(""), ["users.toml:2:1: error: an exception needs `data-binding`"]);
+        assert_eq!(of_group(""), ["users.toml:2:1: error: an exception needs `data-binding`, or `path` and `allow`"]);
     }
 
     #[test]

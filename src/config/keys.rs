@@ -70,6 +70,13 @@ numbers! {
     FREE_SPACE_FLOOR_BYTES    = "storage" "free-space-floor-bytes":  67_108_864, 0..=9_223_372_036_854_775_807 "bytes";
     PARTIAL_UPLOADS_HOURS     = "storage" "partial-uploads-hours":   24,         0..=8_760 "hours";
 
+    FILE_BYTES_MAX            = "rule" "file-bytes-max":             NONE,       1..=9_223_372_036_854_775_807 "bytes";
+
+    USER_SESSIONS             = "user.NAME" "sessions":              NONE,       1..=100_000 "sessions";
+    USER_SESSIONS_PER_ADDRESS = "user.NAME" "sessions-per-address":  NONE,       1..=100_000 "sessions";
+    USER_TRANSFERS            = "user.NAME" "transfers":             NONE,       1..=100_000 "transfers";
+    USER_UPLOAD_BYTES_PER_SECOND   = "user.NAME" "upload-bytes-per-second":   NONE, 1_024..=1_099_511_627_776 "bytes a second";
+    USER_DOWNLOAD_BYTES_PER_SECOND = "user.NAME" "download-bytes-per-second": NONE, 1_024..=1_099_511_627_776 "bytes a second";
     QUOTA_BYTES               = "user.NAME" "quota-bytes":           NONE,       1..=9_223_372_036_854_775_807 "bytes";
     QUOTA_FILES               = "user.NAME" "quota-files":           NONE,       1..=9_223_372_036_854_775_807 "files";
 }
@@ -93,6 +100,7 @@ const TABLES: &[(&str, &[&str])] = &[
             "storage",
             "audit",
             "log",
+            "time",
         ],
     ),
     ("listen", &["explicit", "implicit", "proxies"]),
@@ -114,14 +122,15 @@ const TABLES: &[(&str, &[&str])] = &[
     ("advertise", &["clients", "address", "name"]),
     ("active", &["enabled"]),
     ("networks", &["allow", "deny", "allow-any", "named"]),
-    ("exception", &["clients", "data-binding", "tls-maximum", "reason", "until"]),
+    ("exception", &["clients", "data-binding", "tls-maximum", "path", "allow", "reason", "until"]),
     ("login", &[]),
     ("passwords", &["profile", "banned", "changes"]),
     ("limits", &[]),
     ("storage", &["base-directories", "digest", "weak-hashes"]),
     ("audit", &["directory", "sync", "on-failure"]),
     ("log", &["directory", "level"]),
-    ("users", &["user", "group"]),
+    ("time", &["zone"]),
+    ("users", &["user", "group", "folder"]),
     (
         "user.NAME",
         &[
@@ -136,9 +145,41 @@ const TABLES: &[(&str, &[&str])] = &[
             "enabled",
             "exception",
             "password-change",
+            "rule",
+            "mount",
+            "hours",
+            "second-factor",
+            "certificates",
+            "certificate-alone",
+            "totp-secret",
+            "password-temporary",
         ],
     ),
-    ("group.NAME", &["permissions", "allow-from", "deny-from", "exception", "password-change"]),
+    (
+        "group.NAME",
+        &[
+            "groups",
+            "permissions",
+            "allow-from",
+            "deny-from",
+            "exception",
+            "password-change",
+            "rule",
+            "mount",
+            "hours",
+            "second-factor",
+            "sessions",
+            "sessions-per-address",
+            "transfers",
+            "upload-bytes-per-second",
+            "download-bytes-per-second",
+            "quota-bytes",
+            "quota-files",
+        ],
+    ),
+    ("rule", &["path", "allow", "deny", "names-allowed", "names-forbidden"]),
+    ("mount", &["path", "folder", "permissions"]),
+    ("folder.NAME", &["directory", "quota-bytes", "quota-files"]),
     ("changes", &["changed"]),
     ("changed.NAME", &["password", "password-set", "replaces"]),
 ];

@@ -20,8 +20,8 @@ use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
 use super::{
-    Config, PasswordChanges, Passwords, RunAs, certificate, changes, disk, limits, listen, passive, server,
-    system_accounts,
+    Config, PasswordChanges, Passwords, RunAs, certificate, changes, disk, folders, groups, hours, limits, listen,
+    passive, server, system_accounts,
 };
 use crate::policy::Policy;
 
@@ -252,14 +252,17 @@ fn sections(
     let storage = server::storage(&root.open("storage", findings), findings);
     let audit = server::audit(&root.open("audit", findings), directory, findings);
     let log = server::log(&root.open("log", findings), directory, findings);
-    let Granted { bindings: exceptions, tls: tls_exceptions } =
+    let zone = hours::zone(&root.open("time", findings), findings);
+    let Granted { bindings: exceptions, tls: tls_exceptions, .. } =
         exceptions::read(&root, Holder::Network { tls_minimum }, &networks, today, findings);
 
     let root = Section::root(users_table, users_file, "users", findings);
-    let context = Context { networks: &networks, server: Some(&allowed), today };
-    let groups = users::groups(&root, &context, findings);
+    let folders = folders::folders(&root, findings);
+    let context = Context { networks: &networks, server: Some(&allowed), folders: &folders, today };
+    let groups = groups::groups(&root, &context, findings);
     let users = users::users(&root, &groups, &context, findings);
-    let policy = Policy { networks: allowed, users, groups, exceptions, tls_exceptions, password_days_max };
+    let policy =
+        Policy { networks: allowed, users, folders, groups, exceptions, tls_exceptions, password_days_max, zone };
     Sections { listen, process, tls, passive, active, login, passwords, changes, limits, storage, audit, log, policy }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
 //! reads one table by the rules of `keys`; `server`, `listen`, `identities`, `passive`, `limits`,
-//! `networks`, `exceptions` and `users` make domain types of them; `changes` reads the passwords that users changed;
+//! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
+//! make domain types of them; `changes` reads the passwords that users changed;
 //! `certificate`, `disk` and `account` look at what they name; `directory` makes directories that
 //! are missing. All of them note what is wrong in `findings`, so that one reading reports every
 //! problem.
@@ -16,6 +17,9 @@ pub(crate) mod disk;
 mod exceptions;
 pub(crate) mod files;
 mod findings;
+mod folders;
+mod groups;
+mod hours;
 mod identities;
 mod keys;
 mod limits;
@@ -25,10 +29,12 @@ pub mod networks;
 mod overrides;
 pub(crate) mod passive;
 pub mod problem;
+mod rules;
 mod section;
 pub(crate) mod server;
 pub(crate) mod shell;
 pub(crate) mod system_accounts;
+pub(crate) mod terms;
 mod tree;
 pub(crate) mod users;
 

@@ -56,8 +56,8 @@ fn the_least_file_makes_a_config_with_safe_defaults() {
     assert_eq!(config.policy.password_days_max, Some(180));
     assert_eq!((config.passwords.characters_min, config.limits.sessions, config.active), (15, 1000, false));
     let alice = config.policy.users.values().next().unwrap();
-    assert_eq!(alice.permissions.set, PermissionSet::READ_ONLY);
-    assert_eq!(alice.permissions.source.to_string(), "/etc/portcullis/policy/users.toml:5");
+    assert_eq!(alice.permissions(), PermissionSet::READ_ONLY);
+    assert_eq!(alice.terms.permissions.as_ref().unwrap().source.to_string(), "/etc/portcullis/policy/users.toml:5");
     assert_eq!(alice.source.line, 1);
 }
 
@@ -117,9 +117,9 @@ fn groups_lend_permissions_and_exceptions_hold_their_place() {
     let text = users("groups = [\"partners\"]\nquota-bytes = 10_000\n") + text;
     let config = config(SERVER, &text);
     let alice = config.policy.users.values().next().unwrap();
-    assert_eq!(alice.permissions.set.to_string(), "list, create");
-    assert_eq!(alice.quota_bytes, Some(10_000));
-    let exception = &config.policy.groups["partners"].exceptions[0];
+    assert_eq!(alice.permissions().to_string(), "list, create");
+    assert_eq!(alice.terms.quota_bytes, Some(10_000));
+    let exception = &config.policy.groups["partners"].terms.exceptions[0];
     assert_eq!((exception.clients.unwrap().to_string(), exception.source.line), ("10.0.0.0/8".into(), 9));
 }
 

@@ -1,23 +1,24 @@
-//! `users.toml`: groups and users.
+//! `users.toml`: the users.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::exceptions::{self, Holder};
 use super::findings::{Findings, shown};
-use super::keys;
+use super::groups::member_of;
 use super::networks::Networks;
-use super::section::{Section, Text};
-use super::server::{absolute, did_you_mean};
+use super::section::Section;
+use super::server::absolute;
+use super::terms;
 use super::tree::{Entry, Value};
 use crate::auth::hash;
 use crate::identity::{Username, UsernameError};
-use crate::policy::Policy;
-use crate::policy::account::{Account, Group, Permissions};
+use crate::policy::account::{Account, Group, Terms};
+use crate::policy::factor::CertificateName;
+use crate::policy::folder::Folder;
 use crate::policy::network::AddressRules;
-use crate::policy::permission::{Permission, PermissionSet};
 
 /// What users and groups are read against.
 pub(super) struct Context<'a> {
@@ -25,30 +26,10 @@ pub(super) struct Context<'a> {
     pub(super) networks: &'a Networks,
     /// Who gets past `[networks]`; none where that is unknown.
     pub(super) server: Option<&'a AddressRules>,
+    /// The folders of the file.
+    pub(super) folders: &'a BTreeMap<String, Arc<Folder>>,
     /// The current day, UTC.
     pub(super) today: Date,
-}
-
-/// The groups of the file.
-pub(super) fn groups(root: &Section<'_>, context: &Context<'_>, findings: &mut Findings) -> BTreeMap<String, Group> {
-    let mut groups = BTreeMap::new();
-    for entry in root.open("group", findings).entries() {
-        if Username::parse(&entry.key).is_err() {
-            let message = format!("`{}` cannot name a group", shown(&entry.key));
-            findings.error(entry.place, message, "letters, digits and . _ - @ +, beginning with a letter or digit");
-        }
-        let name = format!("group.{}", entry.key);
-        let section = Section::of(&entry.node, name, entry.place, "group.NAME", findings);
-        let group = Group {
-            may_change_password: section.boolean("password-change", true, findings),
-            permissions: permissions(&section, findings),
-            addresses: addresses(&section, context, findings),
-            exceptions: exceptions::read(&section, Holder::Account, context.networks, context.today, findings).bindings,
-            source: findings.rule_source(entry.place),
-        };
-        groups.insert(entry.key.clone(), group);
-    }
-    groups
 }
 
 /// The users of the file. Those with errors are left out; the errors keep the file from being used.
@@ -102,34 +83,56 @@ fn user(
     let home = home(section, findings);
     let password = password(section, findings);
     let password_set = password_set(section, context.today, findings);
-    let member_of = member_of(section, groups, findings);
-    let own = permissions(section, findings);
-    let permissions = own.or_else(|| Policy::inherited(groups, &member_of));
-    if permissions.is_none() && section.get("permissions").is_none() {
+    let names: Vec<&str> = groups.keys().map(String::as_str).collect();
+    let member_of = member_of(section, &names, findings);
+    let holder = section.name().replacen('.', " ", 1);
+    let own = terms::read(section, &holder, context, findings);
+    let of_groups: Vec<&Terms> = member_of.iter().filter_map(|name| Some(&groups.get(name)?.terms)).collect();
+    let terms = own.over(&of_groups);
+    let says_nothing =
+        terms.permissions.is_none() && terms.rules.iter().all(|rule| rule.allow.is_empty()) && terms.mounts.is_empty();
+    if says_nothing && section.get("permissions").is_none() {
         let message = format!("[{}] states no `permissions`, and no group of it does", shown(section.name()));
         let help = "write permissions = \"full\", \"read-only\" or a list such as [\"list\", \"read\"]";
         findings.error(section.place(), message, help);
     }
-    let group_says = |name: &String| groups.get(name).is_none_or(|group| group.may_change_password);
-    let may_change_password = section.boolean("password-change", member_of.iter().all(group_says), findings);
+    check_mounts(section, &terms, findings);
     let account = Account {
         home: home.unwrap_or_default(),
         password: password.unwrap_or_default(),
         password_set: password_set.unwrap_or(context.today),
         password_by_user: false,
-        may_change_password,
+        password_temporary: section.boolean("password-temporary", false, findings),
         expires: section.date("expires", findings),
         enabled: section.boolean("enabled", true, findings),
-        addresses: addresses(section, context, findings),
+        certificates: certificates(section, findings),
+        certificate_alone: section.boolean("certificate-alone", false, findings),
+        totp_secret: section.text("totp-secret", findings).map(|text| text.text.to_owned()),
         groups: member_of,
-        quota_bytes: section.number_given(&keys::QUOTA_BYTES, findings),
-        quota_files: section.number_given(&keys::QUOTA_FILES, findings),
-        exceptions: exceptions::read(section, Holder::Account, context.networks, context.today, findings).bindings,
+        terms,
         source: findings.rule_source(section.place()),
-        permissions: permissions?,
         name: name?,
     };
     Some(account)
+}
+
+/// No two folders are mounted at one place or one in the other.
+fn check_mounts(section: &Section<'_>, terms: &Terms, findings: &mut Findings) {
+    for (index, mount) in terms.mounts.iter().enumerate() {
+        let mut others = terms.mounts.iter().take(index);
+        let clash = others.find(|other| other.path.is_within(&mount.path) || mount.path.is_within(&other.path));
+        if let Some(other) = clash {
+            let message = format!(
+                "[{}] has a folder at {} ({}) and one at {} ({})",
+                shown(section.name()),
+                other.path,
+                other.source,
+                mount.path,
+                mount.source
+            );
+            findings.error(section.place(), message, "mount them beside each other, or only one of them");
+        }
+    }
 }
 
 fn home(section: &Section<'_>, findings: &mut Findings) -> Option<PathBuf> {
@@ -174,59 +177,17 @@ pub(super) fn password_set(section: &Section<'_>, today: Date, findings: &mut Fi
     Some(date)
 }
 
-fn member_of(section: &Section<'_>, groups: &BTreeMap<String, Group>, findings: &mut Findings) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for text in section.texts("groups", findings).unwrap_or_default() {
-        if !groups.contains_key(text.text) {
-            let otherwise = format!("define it: [group.{}]", shown(text.text));
-            let help = did_you_mean(text.text, groups.keys().map(String::as_str), &otherwise);
-            findings.error(text.place, format!("there is no group `{}`", shown(text.text)), help);
-        } else if !names.iter().any(|name| name == text.text) {
-            names.push(text.text.to_owned());
+fn certificates(section: &Section<'_>, findings: &mut Findings) -> Vec<CertificateName> {
+    let mut names = Vec::new();
+    for text in section.texts("certificates", findings).unwrap_or_default() {
+        match CertificateName::parse(text.text) {
+            Some(name) => names.push(name),
+            None => findings.error(
+                text.place,
+                format!("`{}` names no certificate", shown(text.text)),
+                "write \"sha256:…\" with 64 digits, \"email:…\", \"dns:…\", \"uri:…\" or \"subject:CN=…\"",
+            ),
         }
     }
     names
-}
-
-/// A list of words, or one of the two words that stand for a list.
-fn permissions(section: &Section<'_>, findings: &mut Findings) -> Option<Permissions> {
-    let entry = section.get("permissions")?;
-    let texts = match &entry.node.value {
-        Value::Text(text) => vec![Text { text, place: entry.node.place }],
-        _ => section.texts("permissions", findings)?,
-    };
-    let mut set = PermissionSet::NONE;
-    for text in texts {
-        if let Some(found) = permission(text.text) {
-            set = set.union(found);
-        } else {
-            let known = || Permission::ALL.into_iter().map(Permission::word).chain(["read-only", "full"]);
-            let otherwise = format!("known are: {}", known().collect::<Vec<_>>().join(", "));
-            let help = did_you_mean(text.text, known(), &otherwise);
-            findings.error(text.place, format!("`{}` is no permission", shown(text.text)), help);
-        }
-    }
-    Some(Permissions { set, source: findings.rule_source(entry.node.place) })
-}
-
-/// The permissions that one word means.
-pub(crate) fn permission(word: &str) -> Option<PermissionSet> {
-    match word {
-        "full" => Some(PermissionSet::ALL),
-        "read-only" => Some(PermissionSet::READ_ONLY),
-        word => Permission::from_word(word).map(|permission| PermissionSet::of(&[permission])),
-    }
-}
-
-fn addresses(section: &Section<'_>, context: &Context<'_>, findings: &mut Findings) -> AddressRules {
-    let rules = context.networks.rules(section, ["allow-from", "deny-from"], findings);
-    let Some(server) = context.server else { return rules };
-    for rule in &rules.allow {
-        let overlaps = |allowed: &ipnet::IpNet| allowed.contains(&rule.network) || rule.network.contains(allowed);
-        if !server.allow.iter().any(|allowed| overlaps(&allowed.network)) {
-            let message = format!("nobody in {} gets past `allow` of [networks]", rule.network);
-            findings.warning(section.place_of("allow-from"), message, "add the network to [networks] in server.toml");
-        }
-    }
-    rules
 }

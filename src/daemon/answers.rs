@@ -99,7 +99,7 @@ impl Driver {
         self.flush().await;
         self.forget_lines();
         let stream = self.control.take_clear()?;
-        let policy = self.shared.policy.get();
+        let policy = self.shared.policy();
         let today = World { policy: &policy, now: jiff::Timestamp::now() }.today();
         let offered = policy.tls(self.client.ip(), today);
         let tls = match self.shared.tls.session(offered.maximum) {
@@ -110,7 +110,7 @@ impl Driver {
             }
         };
         let place = self.shared.admission.handshake();
-        match tls.accept_control(stream, self.shared.config.limits.handshake_time, place).await {
+        match tls.accept_control(stream, self.shared.config().limits.handshake_time, place).await {
             Ok((stream, mut facts)) => {
                 facts.exception = offered.exception.map(|exception| exception.to_string());
                 self.control = Control::Tls(Box::new(stream));
@@ -136,7 +136,7 @@ impl Driver {
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
             Attempt::Busy => return PasswordCheck::Busy,
         };
-        let policy = shared.policy.get();
+        let policy = shared.policy();
         let name = Username::parse(claimed).ok().filter(|_| !is_anonymous(claimed));
         let account = name.as_ref().and_then(|name| policy.users.get(name));
         let known = account.is_some();
@@ -173,7 +173,7 @@ impl Driver {
     /// What a data connection of this session must show, and how long it may take.
     pub(super) fn link_needs(&self) -> Option<LinkNeeds> {
         let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);
-        let (config, policy) = (&self.shared.config, self.shared.policy.get());
+        let (config, policy) = (&self.shared.config(), self.shared.policy());
         let world = World { policy: &policy, now: jiff::Timestamp::now() };
         let granted = policy.binding(principal, world.today()).level;
         // Where all clients of a proxy share its address, that proves nothing.
@@ -189,7 +189,7 @@ impl Driver {
     async fn open_passive(&mut self) -> Result<PassivePort, PassiveFault> {
         let needs = self.link_needs().ok_or(PassiveFault::Unbindable)?;
         let (local, comer) = self.route.of_data();
-        let held = self.shared.config.limits.data_connect_time;
+        let held = self.shared.config().limits.data_connect_time;
         let wait = held.saturating_add(PASSIVE_PORT_PATIENCE).min(PASSIVE_PORT_WAIT_MAX);
         match self.shared.passive.reserve_within(local, comer, wait).await {
             Ok(reservation) => {
@@ -220,12 +220,12 @@ impl Driver {
     }
 
     fn uploader(&self, principal: &Principal) -> Uploader {
-        let policy = self.shared.policy.get();
+        let policy = self.shared.policy();
         let account = policy.users.get(principal.name());
         Uploader {
             name: principal.name().clone(),
-            quota_bytes: account.and_then(|account| account.quota_bytes),
-            quota_files: account.and_then(|account| account.quota_files),
+            quota_bytes: account.and_then(|account| account.terms.quota_bytes),
+            quota_files: account.and_then(|account| account.terms.quota_files),
         }
     }
 
@@ -316,7 +316,7 @@ impl Driver {
                 }
             }
         };
-        let config = &self.shared.config;
+        let config = &self.shared.config();
         self.progress = Arc::default();
         self.job = Some(Job {
             what,

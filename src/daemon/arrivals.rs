@@ -142,7 +142,7 @@ impl Verdict {
 
 /// Whether an address may come, by policy, by its past, and by what is free.
 fn may_come(shared: &Shared, client: IpAddr) -> Result<Permit, &'static str> {
-    match shared.policy.get().networks.judge(client) {
+    match shared.policy().networks.judge(client) {
         AddressVerdict::Allowed(_) => {}
         AddressVerdict::Denied(_) => return Err("ip_denied"),
         AddressVerdict::Unlisted => return Err("ip_not_allowed"),

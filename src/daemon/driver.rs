@@ -91,7 +91,7 @@ impl Driver {
         session: Session,
         stop: watch::Receiver<Stop>,
     ) -> Self {
-        let limits = &shared.config.limits;
+        let limits = &shared.config().limits;
         let lines = LineBuffer::new(limits.line_bytes);
         let patience = after(limits.login_time);
         Self {
@@ -273,7 +273,7 @@ impl Driver {
     /// The client did something, so its time starts anew; before the login it does not.
     fn still_patient(&mut self) {
         if self.session.stage() == Some(Stage::Files) {
-            self.patience = after(self.shared.config.limits.idle_time);
+            self.patience = after(self.shared.config().limits.idle_time);
         }
     }
 
@@ -282,7 +282,7 @@ impl Driver {
     async fn input(&mut self, input: Input) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
-            let policy = self.shared.policy.get();
+            let policy = self.shared.policy();
             let world = World { policy: &policy, now: Timestamp::now() };
             let Step { effects, question } = self.session.handle(input, world);
             for effect in effects {
@@ -317,9 +317,9 @@ impl Driver {
                 }
                 self.entered.logged_in(principal.name());
                 self.principal = Some(principal);
-                let quota = Quota::per_second(self.shared.config.limits.commands_per_second);
+                let quota = Quota::per_second(self.shared.config().limits.commands_per_second);
                 self.rate = RateLimiter::direct(quota);
-                self.patience = after(self.shared.config.limits.idle_time);
+                self.patience = after(self.shared.config().limits.idle_time);
             }
             Effect::CloseData => {
                 // The client hears why before its data connection ends.
@@ -378,7 +378,7 @@ impl Driver {
 
     /// Forgets what was collected of lines: nothing crosses the TLS boundary.
     pub(super) fn forget_lines(&mut self) {
-        self.lines = LineBuffer::new(self.shared.config.limits.line_bytes);
+        self.lines = LineBuffer::new(self.shared.config().limits.line_bytes);
     }
 
     fn is_stopping(&self) -> bool {

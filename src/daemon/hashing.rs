@@ -47,7 +47,7 @@ impl Driver {
                 return Some(Input::Hashed(Box::new(hashed)));
             }
         };
-        let limits = &self.shared.config.limits;
+        let limits = &self.shared.config().limits;
         self.progress = Arc::default();
         let job = Job {
             order,

@@ -133,13 +133,13 @@ fn confined(config: Config, opened: Opened, workers: usize, report: &Report, not
                 .collect::<std::io::Result<_>>(),
         )?;
         let signals = step("catching signals", Signals::catch())?;
-        step("writing the audit log", record_start(&audit, &shared.config, report).await)?;
+        step("writing the audit log", record_start(&audit, &shared.config(), report).await)?;
         let (stop, told) = watch::channel(Stop::No);
         tokio::spawn(signals.conduct(stop, drain));
         if let Some(names) = names {
             server::look_names_up(&shared, names).await;
         }
-        ready(&shared.config, notice);
+        ready(&shared.config(), notice);
         let strangers = shared.passive.strangers();
         server::serve(shared, listeners, strangers, &told).await;
         Ok(())

@@ -61,7 +61,7 @@ impl Driver {
         };
         changes.attempt(&user).map_err(PasswordFault::TooOften)?;
         let (old, new) = strong(&shared, &user, old, new).await?;
-        let before = shared.policy.get().users.get(&user).map(|account| account.password.clone()).unwrap_or_default();
+        let before = shared.policy().users.get(&user).map(|account| account.password.clone()).unwrap_or_default();
         match self.check_password(user.as_str(), old).await {
             PasswordCheck::Right(_) => {}
             PasswordCheck::Wrong { .. } => return Err(PasswordFault::Wrong("bad_password")),
@@ -69,7 +69,7 @@ impl Driver {
             PasswordCheck::Limited { .. } => return Err(PasswordFault::Wrong("user_limit")),
             PasswordCheck::Busy => return Err(PasswordFault::Busy),
         }
-        let hashed = shared.verifier.hash(new, shared.config.passwords.argon2).await;
+        let hashed = shared.verifier.hash(new, shared.config().passwords.argon2).await;
         let after = hashed.map_err(|_| PasswordFault::Busy)?.ok_or_else(|| {
             error!(%user, "a new password could not be hashed: no randomness");
             PasswordFault::NotStored
@@ -90,7 +90,7 @@ async fn strong(
         let mut reasons = Vec::new();
         match std::str::from_utf8(new.expose()) {
             Ok(text) => {
-                let found = weaknesses(text, user.as_str(), &shared.config.passwords);
+                let found = weaknesses(text, user.as_str(), &shared.config().passwords);
                 reasons.extend(found.iter().map(ToString::to_string));
             }
             Err(_) => reasons.push("it is no UTF-8 text: have the client send UTF-8, or use plain letters".to_owned()),
@@ -109,7 +109,7 @@ fn store(shared: &Shared, ready: &Ready) -> Result<(), PasswordFault> {
     let changes = shared.changes.as_ref().ok_or(PasswordFault::NotStored)?;
     let mut writing = changes.writing();
     // Nobody else changes a password from here on.
-    let policy = shared.policy.get();
+    let policy = shared.policy();
     if policy.users.get(user).is_none_or(|account| account.password != *before) {
         return Err(PasswordFault::ChangedMeanwhile);
     }
@@ -121,6 +121,6 @@ fn store(shared: &Shared, ready: &Ready) -> Result<(), PasswordFault> {
         let full = matches!(failure.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
         return Err(if full { PasswordFault::NoSpace } else { PasswordFault::NotStored });
     }
-    shared.policy.change(|policy| policy.with_password(user, after, set));
+    shared.current.change_policy(|policy| policy.with_password(user, after, set));
     Ok(())
 }

@@ -14,7 +14,7 @@ use ulid::Ulid;
 
 use super::arrivals::admit;
 use super::buffers::Buffers;
-use super::current::CurrentPolicy;
+use super::current::Current;
 use super::driver::Driver;
 use super::sessions::Sessions;
 use super::stopping::Stop;
@@ -32,6 +32,7 @@ use crate::net::names::Names;
 use crate::net::passive::{PassivePorts, Stranger};
 use crate::net::proxy::HEADERS_MAX;
 use crate::net::route::{Proxies, Route};
+use crate::policy::Policy;
 use crate::proto::host::ServerName;
 use crate::session::{Session, Settings};
 use crate::settings::Config;
@@ -51,9 +52,7 @@ const FIRST_LOOKUP_TIME: Duration = Duration::from_secs(2);
 
 /// What every session uses.
 pub(super) struct Shared {
-    pub(super) config: Config,
-    /// The policy in force; the one in `config` is that of the start.
-    pub(super) policy: CurrentPolicy,
+    pub(super) current: Current,
     /// The passwords that users changed; none where the policy keeps none.
     pub(super) changes: Option<Changes>,
     pub(super) tls: Arc<ServerTls>,
@@ -87,7 +86,6 @@ impl Shared {
         changes: Option<Changes>,
     ) -> Self {
         Self {
-            policy: CurrentPolicy::new(Arc::clone(&config.policy)),
             changes,
             tls: Arc::new(tls),
             names: config.tls.identities.iter().flat_map(|identity| identity.names.iter().cloned()).collect(),
@@ -105,8 +103,18 @@ impl Shared {
             headers: Arc::new(Semaphore::new(HEADERS_MAX)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             flood: Mutex::default(),
-            config,
+            current: Current::new(config),
         }
+    }
+
+    /// The settings in force.
+    pub(super) fn config(&self) -> Arc<Config> {
+        self.current.config()
+    }
+
+    /// The policy in force; the one in the settings is that of the last reading.
+    pub(super) fn policy(&self) -> Arc<Policy> {
+        self.current.policy()
     }
 
     /// Records something that clients can cause at will, each on its own while they are few, and
@@ -206,7 +214,7 @@ pub(super) fn driver(
     implicit: bool,
     stop: watch::Receiver<Stop>,
 ) -> Driver {
-    let config = &shared.config;
+    let config = &shared.config();
     let facts = Arc::new(SessionFacts {
         id: Ulid::generate().to_string(),
         created_micros: Timestamp::now().as_microsecond(),

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::folder::Folder;
 use super::permission::{Permission, PermissionSet};
 use crate::proto::path::VirtualPath;
 
@@ -28,17 +29,51 @@ impl fmt::Display for RuleSource {
 #[must_use = "a grant that is not used was asked for in vain"]
 pub struct Grant {
     path: VirtualPath,
+    place: Place,
     permissions: PermissionSet,
+    file_bytes_max: Option<u64>,
+    whole_tree: bool,
+}
+
+/// Where a path of a user's tree lies: in the home or in a folder that is mounted there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The folder; none is the home.
+    pub folder: Option<Arc<Folder>>,
+    /// The path beneath the folder or home.
+    pub path: VirtualPath,
 }
 
 impl Grant {
-    pub(super) fn new(path: VirtualPath, permissions: PermissionSet) -> Self {
-        Self { path, permissions }
+    pub(super) fn new(path: VirtualPath, place: Place, permissions: PermissionSet) -> Self {
+        Self { path, place, permissions, file_bytes_max: None, whole_tree: true }
     }
 
-    /// The path it was given for.
+    /// The same, for files of so many bytes at most.
+    pub(super) fn of_files_up_to(mut self, bytes: Option<u64>) -> Self {
+        self.file_bytes_max = bytes;
+        self
+    }
+
+    /// The same, for the path alone where other rules hold for something below it.
+    pub(super) fn for_whole_tree(mut self, whole_tree: bool) -> Self {
+        self.whole_tree = whole_tree;
+        self
+    }
+
+    /// The path it was given for, as the user sees it.
     pub fn path(&self) -> &VirtualPath {
         &self.path
+    }
+
+    /// The same path beneath the root that the grant is for: the home or [`Self::folder`].
+    pub fn stored(&self) -> &VirtualPath {
+        &self.place.path
+    }
+
+    /// The folder in which the path lies; none where it lies in the home.
+    pub fn folder(&self) -> Option<&Arc<Folder>> {
+        self.place.folder.as_ref()
     }
 
     /// Whether it covers this action.
@@ -46,10 +81,22 @@ impl Grant {
         self.permissions.contains(permission)
     }
 
+    /// Most bytes of a file uploaded with it; none is no limit.
+    pub fn file_bytes_max(&self) -> Option<u64> {
+        self.file_bytes_max
+    }
+
+    /// Whether no other rules hold for anything below the path, so that a directory may be given
+    /// another name without taking what is below it out of their reach.
+    pub fn is_for_whole_tree(&self) -> bool {
+        self.whole_tree
+    }
+
     /// A grant for tests of the code that consumes grants.
     #[cfg(test)]
     pub(crate) fn for_test(path: &str, permissions: PermissionSet) -> Self {
-        Self { path: VirtualPath::root().join(path.as_bytes()).unwrap(), permissions }
+        let path = VirtualPath::root().join(path.as_bytes()).unwrap();
+        Self::new(path.clone(), Place { folder: None, path }, permissions)
     }
 }
 
@@ -68,4 +115,17 @@ pub enum Judgement {
 pub struct Denial {
     /// The rule that decided; none where silence did.
     pub rule: Option<RuleSource>,
+    /// What kind of rule it is.
+    pub reason: DenialReason,
+}
+
+/// What kind of rule refused an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DenialReason {
+    /// The action is not permitted on the path.
+    NotPermitted,
+    /// Files of that name are not taken there.
+    Name,
+    /// A folder is mounted at the path or below it, so it stays where it is.
+    MountPoint,
 }

@@ -1,30 +1,40 @@
 //! Who may do what, from where, on which path: pure decisions over what the policy files say.
 //!
-//! The server enforces with [`Policy::enter`], [`Policy::judge`], [`Policy::binding`] and
-//! [`Policy::tls`]; there is no second place where access is decided. The store asks for a [`Grant`], which only
+//! The server enforces with [`Policy::enter`], [`Policy::judge`], [`Policy::still_admits`],
+//! [`Policy::binding`] and [`Policy::tls`]; there is no second place where access is decided. The store asks for a
+//! [`Grant`](grant::Grant), which only
 //! [`Policy::judge`] makes, and a [`Principal`] is made only by [`Policy::enter`].
 
 pub mod account;
 pub mod binding;
+pub mod decision;
 pub mod exception;
+pub mod factor;
+pub mod folder;
 pub mod grant;
+pub mod hours;
 pub mod network;
+pub mod path_pattern;
 pub mod permission;
+pub mod rule;
 pub mod tls;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use crate::identity::{Username, Verified};
-use crate::proto::path::VirtualPath;
-use account::{Account, Group, Permissions};
+use account::{Account, Group};
 use binding::DataBinding;
 use exception::Exception;
-use grant::{Denial, Grant, Judgement, RuleSource};
+use folder::Folder;
+use grant::RuleSource;
 use network::{AddressRules, AddressVerdict};
-use permission::PermissionSet;
 use tls::TlsVersion;
 
 /// Everything that decides, from one reading of the policy files.
@@ -34,6 +44,8 @@ pub struct Policy {
     pub networks: AddressRules,
     /// Accounts by name.
     pub users: BTreeMap<Username, Account>,
+    /// Folders by name.
+    pub folders: BTreeMap<String, Arc<Folder>>,
     /// Groups by name.
     pub groups: BTreeMap<String, Group>,
     /// Exceptions granted to networks, whoever logs in from them.
@@ -42,6 +54,8 @@ pub struct Policy {
     pub tls_exceptions: Vec<Exception<TlsVersion>>,
     /// Age in days at which a password no longer logs in; none where passwords do not age.
     pub password_days_max: Option<u16>,
+    /// Where the clocks are by which hours are meant.
+    pub zone: TimeZone,
 }
 
 /// A user who has logged in. Made by [`Policy::enter`] alone.
@@ -49,6 +63,7 @@ pub struct Policy {
 pub struct Principal {
     name: Username,
     address: IpAddr,
+    home: PathBuf,
 }
 
 impl Principal {
@@ -62,10 +77,15 @@ impl Principal {
         self.address
     }
 
+    /// The directory that the user sees as `/`.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// A principal for the tests of other modules.
     #[cfg(test)]
     pub(crate) fn for_test(name: &str, address: &str) -> Self {
-        Self { name: Username::parse(name).unwrap(), address: address.parse().unwrap() }
+        Self { name: Username::parse(name).unwrap(), address: address.parse().unwrap(), home: PathBuf::new() }
     }
 }
 
@@ -80,8 +100,36 @@ pub enum LoginDenial {
     AccountExpired(RuleSource),
     /// The password is older than the policy permits.
     PasswordExpired(RuleSource),
+    /// It is not one of the account's hours.
+    Hours(RuleSource),
+    /// The password was not shown, and nothing else suffices for this account.
+    NoPassword(RuleSource),
+    /// The second factor that the account needs was not shown.
+    SecondFactor(RuleSource),
+    /// The account has another home since the session began.
+    Moved(RuleSource),
     /// The address is not one this user may come from.
     Address(Option<RuleSource>),
+}
+
+/// What is asked of account, hour and address, at the login and as long as the session lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// The server's lists admit the address.
+    ServerNetworks,
+    /// The account is enabled.
+    Enabled,
+    /// Its last day has not passed.
+    Expiry,
+    /// The lists of the user and its groups admit the address.
+    UserNetworks,
+    /// It is one of the account's hours.
+    Hours,
+}
+
+impl Check {
+    /// Every check, in the order in which they are made.
+    pub const ALL: [Self; 5] = [Self::ServerNetworks, Self::Enabled, Self::Expiry, Self::UserNetworks, Self::Hours];
 }
 
 /// The binding that holds for a user, and the exception that gives it.
@@ -94,25 +142,71 @@ pub struct BindingJudgement {
 }
 
 impl Policy {
-    /// Lets a user in whose password was verified, if the account and the address permit it
-    /// `today` (UTC).
+    /// Lets a user in who has shown what is the account's own, if the account, the hour and the
+    /// address permit it.
     ///
     /// # Errors
     /// [`LoginDenial`] names the rule that keeps the user out.
-    pub fn enter(&self, verified: &Verified, address: IpAddr, today: Date) -> Result<Principal, LoginDenial> {
+    pub fn enter(&self, verified: &Verified, address: IpAddr, now: Timestamp) -> Result<Principal, LoginDenial> {
         let account = self.users.get(verified.name()).ok_or(LoginDenial::Unknown)?;
+        self.admits(account, address, now)?;
+        let shown = verified.shown();
         let source = || account.source.clone();
-        if !account.enabled {
-            return Err(LoginDenial::Disabled(source()));
+        if !(shown.password || account.certificate_alone && shown.certificate) {
+            return Err(LoginDenial::NoPassword(source()));
         }
-        if account.expires.is_some_and(|last| today > last) {
-            return Err(LoginDenial::AccountExpired(source()));
+        if !account.second_factor().is_met_by(shown) {
+            return Err(LoginDenial::SecondFactor(source()));
         }
-        self.admit_to_account(account, address)?;
-        if self.password_expiry(account).is_some_and(|last| today > last) {
+        if shown.password && self.password_expiry(account).is_some_and(|last| date_of(now) > last) {
             return Err(LoginDenial::PasswordExpired(source()));
         }
-        Ok(Principal { name: account.name.clone(), address: address.to_canonical() })
+        let (name, home) = (account.name.clone(), account.home.clone());
+        Ok(Principal { name, address: address.to_canonical(), home })
+    }
+
+    /// Whether a user who has logged in may go on: what [`Self::enter`] asks of account, hour and
+    /// address still holds, and the home is the same.
+    ///
+    /// # Errors
+    /// [`LoginDenial`] names the rule that ends the session.
+    pub fn still_admits(&self, principal: &Principal, now: Timestamp) -> Result<(), LoginDenial> {
+        let account = self.users.get(principal.name()).ok_or(LoginDenial::Unknown)?;
+        if account.home != principal.home {
+            return Err(LoginDenial::Moved(account.source.clone()));
+        }
+        self.admits(account, principal.address(), now)
+    }
+
+    fn admits(&self, account: &Account, address: IpAddr, now: Timestamp) -> Result<(), LoginDenial> {
+        Check::ALL.into_iter().try_for_each(|check| self.check(check, account, address, now).map(|_| ()))
+    }
+
+    /// Makes one check of a login, and names the rule that passes it, if one does in particular.
+    ///
+    /// # Errors
+    /// [`LoginDenial`] names the rule that keeps the user out.
+    pub fn check(
+        &self,
+        check: Check,
+        account: &Account,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<Option<RuleSource>, LoginDenial> {
+        let source = || account.source.clone();
+        match check {
+            Check::ServerNetworks => admit_to(&self.networks, address, true),
+            Check::Enabled if !account.enabled => Err(LoginDenial::Disabled(source())),
+            Check::Expiry if account.expires.is_some_and(|last| date_of(now) > last) => {
+                Err(LoginDenial::AccountExpired(source()))
+            }
+            Check::UserNetworks => admit_to(&account.terms.addresses, address, false),
+            Check::Hours => match &account.terms.hours {
+                Some(hours) if !hours.hold(now, &self.zone) => Err(LoginDenial::Hours(hours.source.clone())),
+                hours => Ok(hours.as_ref().map(|hours| hours.source.clone())),
+            },
+            Check::Enabled | Check::Expiry => Ok(None),
+        }
     }
 
     /// The same policy with another password of one user, who set it.
@@ -133,51 +227,12 @@ impl Policy {
         account.password_set.checked_add(jiff::Span::new().days(days)).ok()
     }
 
-    /// The user's own lists decide where they say anything; where they allow nothing in
-    /// particular, the lists of the groups do, any one of which suffices. A deny of either wins.
-    fn admit_to_account(&self, account: &Account, address: IpAddr) -> Result<(), LoginDenial> {
-        let groups: Vec<&Group> = account.groups.iter().filter_map(|name| self.groups.get(name)).collect();
-        let lists = || std::iter::once(&account.addresses).chain(groups.iter().map(|group| &group.addresses));
-        for list in lists() {
-            if let AddressVerdict::Denied(rule) = list.judge(address) {
-                return Err(LoginDenial::Address(Some(rule.source.clone())));
-            }
-        }
-        let deciding: Vec<&AddressRules> = if account.addresses.allow.is_empty() {
-            groups.iter().map(|group| &group.addresses).filter(|list| !list.allow.is_empty()).collect()
-        } else {
-            vec![&account.addresses]
-        };
-        let admitted = |list: &&AddressRules| matches!(list.judge(address), AddressVerdict::Allowed(_));
-        if deciding.is_empty() || deciding.iter().any(admitted) { Ok(()) } else { Err(LoginDenial::Address(None)) }
-    }
-
-    /// Decides whether the user may do any of `wanted` on the path. The grant covers those of them
-    /// that are permitted; where none is, the denial names the rule.
-    pub fn judge(&self, principal: &Principal, wanted: PermissionSet, path: &VirtualPath) -> Judgement {
-        let Some(account) = self.users.get(principal.name()).filter(|account| account.enabled) else {
-            return Judgement::Deny(Denial { rule: None });
-        };
-        let granted = account.permissions.set.intersection(wanted);
-        if granted.is_empty() {
-            Judgement::Deny(Denial { rule: Some(account.permissions.source.clone()) })
-        } else {
-            Judgement::Allow(Grant::new(path.clone(), granted))
-        }
-    }
-
     /// What the user's data connections must show today (UTC): the most relaxed level that an
     /// exception of the user, of one of its groups or of its network grants.
     pub fn binding(&self, principal: &Principal, today: Date) -> BindingJudgement {
         let account = self.users.get(principal.name());
-        let of_user = account.into_iter().flat_map(|account| &account.exceptions);
-        let of_groups = account
-            .into_iter()
-            .flat_map(|account| &account.groups)
-            .filter_map(|name| self.groups.get(name))
-            .flat_map(|group| &group.exceptions);
+        let of_user = account.into_iter().flat_map(|account| &account.terms.exceptions);
         let granted = of_user
-            .chain(of_groups)
             .chain(&self.exceptions)
             .filter(|exception| exception.holds(principal.address(), today))
             .max_by_key(|exception| exception.granted);
@@ -186,13 +241,22 @@ impl Policy {
             None => BindingJudgement { level: DataBinding::Session, exception: None },
         }
     }
+}
 
-    /// What an account may do where it states nothing itself: the union of its groups' permissions.
-    pub fn inherited(groups: &BTreeMap<String, Group>, names: &[String]) -> Option<Permissions> {
-        let mut found = names.iter().filter_map(|name| groups.get(name)).filter_map(|g| g.permissions.clone());
-        let first = found.next()?;
-        Some(found.fold(first, |all, one| Permissions { set: all.set.union(one.set), source: all.source }))
+/// Whether lists admit an address, and by which line. Where they allow nothing in particular, they
+/// admit whatever they do not deny, unless they have to allow it.
+fn admit_to(lists: &AddressRules, address: IpAddr, has_to: bool) -> Result<Option<RuleSource>, LoginDenial> {
+    match lists.judge(address) {
+        AddressVerdict::Allowed(rule) => Ok(Some(rule.source.clone())),
+        AddressVerdict::Denied(rule) => Err(LoginDenial::Address(Some(rule.source.clone()))),
+        AddressVerdict::Unlisted if lists.allow.is_empty() && !has_to => Ok(None),
+        AddressVerdict::Unlisted => Err(LoginDenial::Address(lists.allow.first().map(|rule| rule.source.clone()))),
     }
+}
+
+/// The day of a moment, UTC: dates of the policy files mean that.
+pub(crate) fn date_of(now: Timestamp) -> Date {
+    jiff::tz::Offset::UTC.to_datetime(now).date()
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 use super::*;
+use crate::identity::Shown;
+use crate::policy::account::{Permissions, Terms};
+use crate::policy::grant::Judgement;
 use crate::policy::network::NetworkRule;
-use crate::policy::permission::Permission;
+use crate::policy::permission::{Permission, PermissionSet};
+use crate::proto::path::VirtualPath;
 
 fn source(line: u32) -> RuleSource {
     RuleSource { file: "users.toml".into(), line }
@@ -10,44 +14,50 @@ fn date(text: &str) -> Date {
     text.parse().unwrap()
 }
 
+fn noon(day: &str) -> Timestamp {
+    format!("{day}T12:00:00Z").parse().unwrap()
+}
+
 fn nets(list: &[&str]) -> Vec<NetworkRule> {
     list.iter().map(|net| NetworkRule { network: net.parse().unwrap(), source: source(9) }).collect()
 }
 
 fn account(name: &str) -> Account {
+    let permissions = Some(Permissions { set: PermissionSet::READ_ONLY, source: source(3) });
     Account {
         name: Username::parse(name).unwrap(),
         home: "/srv/alice".into(),
         password: String::new(),
         password_set: date("2026-11-01"),
         password_by_user: false,
-        may_change_password: true,
+        password_temporary: false,
         expires: None,
         enabled: true,
-        permissions: Permissions { set: PermissionSet::READ_ONLY, source: source(3) },
-        addresses: AddressRules::default(),
+        certificates: Vec::new(),
+        certificate_alone: false,
+        totp_secret: None,
         groups: Vec::new(),
-        quota_bytes: None,
-        quota_files: None,
-        exceptions: Vec::new(),
+        terms: Terms { permissions, ..Terms::default() },
         source: source(2),
     }
 }
 
 fn policy(accounts: Vec<Account>) -> Policy {
     Policy {
-        networks: AddressRules::default(),
+        networks: AddressRules { allow: nets(&["0.0.0.0/0", "::/0"]), deny: vec![] },
         users: accounts.into_iter().map(|account| (account.name.clone(), account)).collect(),
+        folders: BTreeMap::new(),
         groups: BTreeMap::new(),
         exceptions: Vec::new(),
         tls_exceptions: Vec::new(),
         password_days_max: Some(180),
+        zone: TimeZone::UTC,
     }
 }
 
 fn enter(policy: &Policy, address: &str, today: &str) -> Result<Principal, LoginDenial> {
-    let verified = Verified::assertion(Username::parse("alice").unwrap());
-    policy.enter(&verified, address.parse().unwrap(), date(today))
+    let verified = Verified::assertion(Username::parse("alice").unwrap(), Shown::PASSWORD);
+    policy.enter(&verified, address.parse().unwrap(), noon(today))
 }
 
 #[test]
@@ -79,25 +89,22 @@ fn disabled_and_unknown_accounts_stay_out() {
 #[test]
 fn a_users_networks_narrow_and_deny_wins() {
     let mut alice = account("alice");
-    alice.addresses = AddressRules { allow: nets(&["10.0.0.0/8"]), deny: nets(&["10.9.0.0/16"]) };
+    alice.terms.addresses = AddressRules { allow: nets(&["10.0.0.0/8"]), deny: nets(&["10.9.0.0/16"]) };
     let policy = policy(vec![alice]);
     assert!(enter(&policy, "10.1.2.3", "2026-11-22").is_ok());
     assert_eq!(enter(&policy, "10.9.2.3", "2026-11-22").unwrap_err(), LoginDenial::Address(Some(source(9))));
-    assert_eq!(enter(&policy, "192.0.2.1", "2026-11-22").unwrap_err(), LoginDenial::Address(None));
+    assert_eq!(enter(&policy, "192.0.2.1", "2026-11-22").unwrap_err(), LoginDenial::Address(Some(source(9))));
 }
 
 #[test]
-fn groups_narrow_where_the_user_says_nothing() {
-    let mut alice = account("alice");
-    alice.groups = vec!["partners".into()];
-    let mut policy = policy(vec![alice]);
-    let addresses = AddressRules { allow: nets(&["10.0.0.0/8"]), deny: vec![] };
-    policy.groups.insert(
-        "partners".into(),
-        Group { may_change_password: true, permissions: None, addresses, exceptions: vec![], source: source(1) },
-    );
-    assert!(enter(&policy, "10.1.2.3", "2026-11-22").is_ok());
-    assert_eq!(enter(&policy, "192.0.2.1", "2026-11-22").unwrap_err(), LoginDenial::Address(None));
+fn groups_count_where_the_user_says_nothing() {
+    let addresses = |allow: &[&str]| AddressRules { allow: nets(allow), deny: vec![] };
+    let group = Terms { addresses: addresses(&["10.0.0.0/8"]), quota_files: Some(7), ..Terms::default() };
+    let other = Terms { addresses: addresses(&["192.0.2.0/24"]), quota_files: Some(9), ..Terms::default() };
+    let silent = Terms::default().over(&[&group, &other]);
+    assert_eq!((silent.addresses.allow.len(), silent.quota_files), (2, Some(7)));
+    let own = Terms { addresses: addresses(&["127.0.0.1/32"]), quota_files: Some(1), ..Terms::default() };
+    assert_eq!(own.clone().over(&[&group, &other]), own);
 }
 
 #[test]
@@ -106,9 +113,13 @@ fn a_grant_covers_what_is_permitted_and_no_more() {
     let alice = enter(&policy, "::1", "2026-11-22").unwrap();
     let path = VirtualPath::root();
     let wanted = PermissionSet::of(&[Permission::Read, Permission::Delete]);
-    let Judgement::Allow(grant) = policy.judge(&alice, wanted, &path) else { panic!("reading is permitted") };
+    let Judgement::Allow(grant) = policy.judge(&alice, wanted, &path, noon("2026-11-22")) else {
+        panic!("reading is permitted")
+    };
     assert!(grant.allows(Permission::Read) && !grant.allows(Permission::Delete));
-    let Judgement::Deny(denial) = policy.judge(&alice, PermissionSet::of(&[Permission::Delete]), &path) else {
+    let Judgement::Deny(denial) =
+        policy.judge(&alice, PermissionSet::of(&[Permission::Delete]), &path, noon("2026-11-22"))
+    else {
         panic!("deleting is not permitted")
     };
     assert_eq!(denial.rule, Some(source(3)));
@@ -117,7 +128,7 @@ fn a_grant_covers_what_is_permitted_and_no_more() {
 #[test]
 fn an_exception_holds_for_its_network_until_its_last_day() {
     let mut alice = account("alice");
-    alice.exceptions = vec![Exception {
+    alice.terms.exceptions = vec![Exception {
         granted: DataBinding::Address,
         clients: Some("10.0.0.0/8".parse().unwrap()),
         reason: "supplier cannot resume".into(),

@@ -254,19 +254,20 @@ impl Session {
         step: &mut Step,
     ) -> Option<(VirtualPath, Grant)> {
         let State::Files(files) = &self.state else { return None };
-        match world.policy.judge(&files.principal, wanted, &path) {
+        match world.policy.judge(&files.principal, wanted, &path, world.now) {
             Judgement::Allow(grant) => Some((path, grant)),
             Judgement::Deny(denial) => {
-                let mut record = self.record(Event::AccessDenied).failed("not_permitted");
+                let (reply, reason) = refusal::policy(denial.reason);
+                let mut record = self.record(Event::AccessDenied).failed(reason);
                 record.command = Some(command);
-                record.codes = vec![Code::NotPossible.number()];
+                record.codes = vec![reply.code().number()];
                 record.file = Some(FileFacts::of(&path));
                 record = record.with("wanted", Detail::Text(wanted.to_string()));
                 if let Some(rule) = denial.rule {
                     record = record.with("rule", Detail::Text(rule.to_string()));
                 }
                 step.audit(record);
-                step.reply(Reply::new(Code::NotPossible, "Not permitted."));
+                step.reply(reply);
                 None
             }
         }

@@ -119,7 +119,7 @@ impl Session {
 pub(super) fn form(files: &Files, path: &VirtualPath, world: World<'_>) -> Form {
     let permitted = |permission: Permission| {
         let wanted = PermissionSet::of(&[permission]);
-        matches!(world.policy.judge(&files.principal, wanted, path), Judgement::Allow(_))
+        matches!(world.policy.judge(&files.principal, wanted, path, world.now), Judgement::Allow(_))
     };
     let letters = |table: &[(char, Permission)]| -> String {
         table.iter().filter(|(_, needed)| permitted(*needed)).map(|(letter, _)| *letter).collect()

@@ -9,6 +9,7 @@ use super::{Command, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
 use crate::identity::{Secret, Username, is_anonymous};
+use crate::policy::account::Account;
 use crate::policy::{LoginDenial, Principal};
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
@@ -58,6 +59,10 @@ impl From<LoginDenial> for Failure {
             LoginDenial::Disabled(rule) => ("disabled", Some(rule)),
             LoginDenial::AccountExpired(rule) => ("expired", Some(rule)),
             LoginDenial::PasswordExpired(rule) => ("password_expired", Some(rule)),
+            LoginDenial::Hours(rule) => ("outside_hours", Some(rule)),
+            LoginDenial::NoPassword(rule) => ("no_password", Some(rule)),
+            LoginDenial::SecondFactor(rule) => ("second_factor_missing", Some(rule)),
+            LoginDenial::Moved(rule) => ("home_changed", Some(rule)),
             LoginDenial::Address(rule) => ("ip_not_allowed", rule),
         };
         Self { rule: rule.map(|rule| rule.to_string()), ..Self::new(reason) }
@@ -126,12 +131,10 @@ impl Session {
             _ if anonymous => Failure::new("anonymous"),
             PasswordCheck::Wrong { known: true } => Failure::new("bad_password"),
             PasswordCheck::Wrong { known: false } => Failure::new("unknown_user"),
-            PasswordCheck::Right(verified) => {
-                match world.policy.enter(&verified, self.facts.client.ip(), world.today()) {
-                    Ok(principal) => return self.open_home(principal, world, step),
-                    Err(denial) => denial.into(),
-                }
-            }
+            PasswordCheck::Right(verified) => match world.policy.enter(&verified, self.facts.client.ip(), world.now) {
+                Ok(principal) => return self.open_home(principal, world, step),
+                Err(denial) => denial.into(),
+            },
         };
         self.fail(failure, step);
     }
@@ -211,7 +214,7 @@ fn welcome(user: &Username, world: World<'_>) -> String {
     let days = end.and_then(|end| world.today().until(end).ok()).map(|span| span.get_days());
     match days.filter(|days| *days <= EXPIRY_WARNING_DAYS) {
         Some(days) => {
-            let may_change = account.is_some_and(|account| account.may_change_password);
+            let may_change = account.is_some_and(Account::may_change_password);
             let how = if may_change { "change it with SITE PSWD" } else { "have it changed" };
             format!("Logged in. The password ends in {days} days; {how}.")
         }

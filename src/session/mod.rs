@@ -75,7 +75,7 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
     /// The policy in force.
-    pub policy: &'a Policy,
+    pub policy: &'a Arc<Policy>,
     /// The time of day.
     pub now: Timestamp,
 }

@@ -11,6 +11,7 @@ use super::{Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
 use crate::identity::Secret;
+use crate::policy::account::Account;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
 
@@ -34,7 +35,7 @@ impl Session {
     pub(super) fn change_password(&mut self, arguments: &[u8], world: World<'_>, step: &mut Step) {
         let State::Files(files) = &mut self.state else { return };
         let account = world.policy.users.get(files.principal.name());
-        if !account.is_some_and(|account| account.may_change_password) {
+        if !account.is_some_and(Account::may_change_password) {
             let reply = Reply::new(Code::NotPossible, "Your password is changed by the administrator here.");
             return self.password_refused("not_offered", reply, step);
         }

@@ -1,6 +1,7 @@
 //! What the client reads when something is refused: one place for the words and codes.
 
 use super::effect::{MoveFault, PassiveFault, StoreFault};
+use crate::policy::grant::DenialReason;
 use crate::proto::path::PathError;
 use crate::proto::reply::{Code, Reply};
 
@@ -33,6 +34,17 @@ pub(super) fn store(fault: StoreFault, doing: Doing) -> (Reply, &'static str) {
         StoreFault::NoSpace => (Code::NoSpace, "Not enough free space on the server.", "no_space"),
         StoreFault::CrossDevice => (Code::NotPossible, "Not possible across file systems.", "cross_device"),
         StoreFault::Local => (Code::LocalError, "A local error; the operator's log has it.", "local_error"),
+    };
+    (Reply::new(code, text), reason)
+}
+
+/// The reply to a refusal of the policy, and the reason for the audit log. It is the same whether or
+/// not something is there.
+pub(super) fn policy(reason: DenialReason) -> (Reply, &'static str) {
+    let (code, text, reason) = match reason {
+        DenialReason::NotPermitted => (Code::NotPossible, "Not permitted.", "not_permitted"),
+        DenialReason::Name => (Code::NameRefused, "Files of that name are not taken here.", "name_refused"),
+        DenialReason::MountPoint => (Code::NotPossible, "A folder is mounted there; it stays.", "mount_point"),
     };
     (Reply::new(code, text), reason)
 }

@@ -267,7 +267,7 @@ fn listing(files: &Files, verb: Verb, path: &VirtualPath, grant: Grant, argument
     let matching = Pattern::parse(last).and_then(|pattern| {
         let directory = files.directory.join(ahead.as_bytes()).ok()?;
         let wanted = PermissionSet::of(&[Permission::List]);
-        match world.policy.judge(&files.principal, wanted, &directory) {
+        match world.policy.judge(&files.principal, wanted, &directory, world.now) {
             Judgement::Allow(grant) => Some((grant, pattern)),
             Judgement::Deny(_) => None,
         }

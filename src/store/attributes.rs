@@ -54,8 +54,8 @@ impl Root {
         if mode.is_some() {
             require(grant, Permission::SetMode)?;
         }
-        let name = grant.path().name().ok_or(Fault::Denied)?;
-        if self.partials.find(user, grant.path()).is_some() {
+        let name = grant.stored().name().ok_or(Fault::Denied)?;
+        if self.partials.find(user, grant.stored()).is_some() {
             return Err(Fault::Busy);
         }
         let object = Object::find(self, grant)?;
@@ -87,10 +87,10 @@ fn kept(kind: EntryKind, present: u32, asked: u32) -> u32 {
 
 impl Object {
     fn find(root: &Root, grant: &Grant) -> Result<Self, Fault> {
-        let (place, status) = resolve::find(root, grant.path(), Lookup::Full)?;
+        let (place, status) = resolve::find(root, grant.stored(), Lookup::Full)?;
         status.kind()?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let open = match resolve::open(root, grant.path(), flags, Lookup::Full) {
+        let open = match resolve::open(root, grant.stored(), flags, Lookup::Full) {
             Ok(open) => Some(open),
             Err(Fault::Denied) => None,
             Err(fault) => return Err(fault),

@@ -31,14 +31,14 @@ impl Root {
     /// file is uploaded to the name; [`Fault::Denied`] without [`Permission::MakeDirectory`].
     pub fn make_directory(&self, grant: &Grant, uploader: &Uploader) -> Result<(), Fault> {
         require(grant, Permission::MakeDirectory)?;
-        let (parent, name) = resolve::parent(self, grant.path()).map_err(|fault| match fault {
-            Fault::Denied if grant.path().is_root() => Fault::Exists,
+        let (parent, name) = resolve::parent(self, grant.stored()).map_err(|fault| match fault {
+            Fault::Denied if grant.stored().is_root() => Fault::Exists,
             other => other,
         })?;
         resolve::acceptable_new_name(name)?;
-        let _held = self.held.hold(grant.path())?;
+        let _held = self.held.hold(grant.stored())?;
         self.count_for(uploader)?;
-        if self.partials.find(&uploader.name, grant.path()).is_some() {
+        if self.partials.find(&uploader.name, grant.stored()).is_some() {
             return Err(Fault::Exists);
         }
         let mut reservation = Charge::new(&self.ledger, uploader.quota());
@@ -57,8 +57,8 @@ impl Root {
     /// [`Permission::RemoveDirectory`].
     pub fn remove_directory(&self, grant: &Grant) -> Result<(), Fault> {
         require(grant, Permission::RemoveDirectory)?;
-        let (parent, name) = resolve::parent(self, grant.path())?;
-        let _held = self.held.hold(grant.path())?;
+        let (parent, name) = resolve::parent(self, grant.stored())?;
+        let _held = self.held.hold(grant.stored())?;
         match Status::at(&parent, name)?.kind()? {
             EntryKind::Directory => {}
             EntryKind::File => return Err(Fault::NotADirectory),
@@ -74,7 +74,7 @@ impl Root {
         }
         change.record(NOTHING, ONE);
         // Whatever was being uploaded into it has no place to go to any more.
-        discard(&self.partials.take_within(grant.path()), &change);
+        discard(&self.partials.take_within(grant.stored()), &change);
         Ok(())
     }
 
@@ -85,11 +85,11 @@ impl Root {
     /// [`Fault::Denied`] without [`Permission::Delete`].
     pub fn remove_file(&self, grant: &Grant, user: &Username) -> Result<(), Fault> {
         require(grant, Permission::Delete)?;
-        let (parent, name) = resolve::parent(self, grant.path()).map_err(|fault| match fault {
-            Fault::Denied if grant.path().is_root() => Fault::IsADirectory,
+        let (parent, name) = resolve::parent(self, grant.stored()).map_err(|fault| match fault {
+            Fault::Denied if grant.stored().is_root() => Fault::IsADirectory,
             other => other,
         })?;
-        let _held = self.held.hold(grant.path())?;
+        let _held = self.held.hold(grant.stored())?;
         let found = Status::find(&parent, name)?;
         if let Some(status) = &found {
             match status.kind()? {
@@ -98,7 +98,7 @@ impl Root {
             }
         }
         let change = self.ledger.change();
-        let partial = self.partials.take(user, grant.path());
+        let partial = self.partials.take(user, grant.stored());
         discard(&partial, &change);
         match found {
             Some(status) => {
@@ -122,28 +122,28 @@ impl Root {
     pub fn rename(&self, from: &Grant, to: &Grant, user: &Username) -> Result<(), Fault> {
         require(from, Permission::Rename)?;
         require(to, Permission::Rename).or_else(|_| require(to, Permission::Create))?;
-        let (from_parent, from_name) = resolve::parent(self, from.path())?;
-        let (to_parent, to_name) = resolve::parent(self, to.path()).map_err(|fault| match fault {
-            Fault::Denied if to.path().is_root() => Fault::Exists,
+        let (from_parent, from_name) = resolve::parent(self, from.stored())?;
+        let (to_parent, to_name) = resolve::parent(self, to.stored()).map_err(|fault| match fault {
+            Fault::Denied if to.stored().is_root() => Fault::Exists,
             other => other,
         })?;
         let source = Status::at(&from_parent, from_name)?;
         let kind = source.kind()?;
-        if from.path() == to.path() {
+        if from.stored() == to.stored() {
             return Ok(());
         }
-        if to.path().is_within(from.path()) {
+        if to.stored().is_within(from.stored()) {
             return Err(if kind == EntryKind::Directory { Fault::IntoItself } else { Fault::NotADirectory });
         }
         resolve::acceptable_new_name(to_name)?;
         // The target first: it may be an ancestor of the source, and then a name held below it is ours.
-        let _to_held = self.held.hold(to.path())?;
-        let _from_held = self.held.hold(from.path())?;
-        if self.partials.find(user, from.path()).is_some() {
+        let _to_held = self.held.hold(to.stored())?;
+        let _from_held = self.held.hold(from.stored())?;
+        if self.partials.find(user, from.stored()).is_some() {
             return Err(Fault::Busy);
         }
         let overwrite = to.allows(Permission::Overwrite) && kind == EntryKind::File;
-        if !overwrite && self.partials.find(user, to.path()).is_some() {
+        if !overwrite && self.partials.find(user, to.stored()).is_some() {
             return Err(Fault::Exists);
         }
         let change = self.ledger.change();
@@ -162,10 +162,10 @@ impl Root {
         if let Some(status) = replaced {
             change.record(NOTHING, Amount { bytes: status.size, files: 1 });
         }
-        discard(&self.partials.take(user, to.path()), &change);
+        discard(&self.partials.take(user, to.stored()), &change);
         if kind == EntryKind::Directory {
-            discard(&self.partials.follow(from.path(), to.path()), &change);
-            self.places.follow(self.as_fd(), from.path(), to.path())?;
+            discard(&self.partials.follow(from.stored(), to.stored()), &change);
+            self.places.follow(self.as_fd(), from.stored(), to.stored())?;
         }
         Ok(())
     }

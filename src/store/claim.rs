@@ -120,8 +120,8 @@ impl Root {
         self.discard_expired();
         let held = match mode {
             UploadMode::Unique => self.hold_unique_name(&grant)?,
-            _ if grant.path().is_root() => return Err(Fault::IsADirectory),
-            _ => self.held.hold(grant.path())?,
+            _ if grant.stored().is_root() => return Err(Fault::IsADirectory),
+            _ => self.held.hold(grant.stored())?,
         };
         let (parent, name) = resolve::parent(self.as_ref(), held.path())?;
         let existing = find_target(&parent, name)?;
@@ -168,10 +168,10 @@ impl Root {
 
     /// Draws a name in the grant's directory that nothing has.
     fn hold_unique_name(&self, grant: &Grant) -> Result<Held, Fault> {
-        let directory = resolve::open_directory(self, grant.path())?;
+        let directory = resolve::open_directory(self, grant.stored())?;
         for _ in 0..UNIQUE_ATTEMPTS {
             let name = format!("upload-{:016x}", rand::random::<u64>());
-            let path = grant.path().join(name.as_bytes()).map_err(|_| Fault::NameRefused)?;
+            let path = grant.stored().join(name.as_bytes()).map_err(|_| Fault::NameRefused)?;
             if Status::find(&directory, &name)?.is_none()
                 && let Ok(held) = self.held.hold(&path)
             {

@@ -22,7 +22,7 @@ impl Root {
     /// # Errors
     /// [`Fault::NotFound`], [`Fault::NotAFile`], as for [`Root::facts`].
     pub fn room(&self, grant: &Grant, uploader: &Uploader) -> Result<u64, Fault> {
-        let path = grant.path();
+        let path = grant.stored();
         let interrupted = self.partials.find(&uploader.name, path).is_some();
         let place = if interrupted { path.parent() } else { path.clone() };
         let (place, status) = resolve::find(self, &place, Lookup::Full)?;

@@ -152,7 +152,7 @@ impl Root {
     /// # Errors
     /// [`Fault::NotFound`], [`Fault::NotAFile`]; [`Fault::WouldBlock`] for a cached look-up.
     pub fn facts(&self, grant: &Grant, viewer: &Username, lookup: Lookup) -> Result<Entry, Fault> {
-        let path = grant.path();
+        let path = grant.stored();
         if let Some(partial) = self.partials.find(viewer, path) {
             resolve::open(self, &path.parent(), OFlags::PATH | OFlags::DIRECTORY, lookup)?;
             return partial.entry().map(|entry| entry.to_entry());
@@ -181,10 +181,10 @@ impl Root {
     }
 
     fn open_content(&self, grant: &Grant, viewer: &Username, lookup: Lookup) -> Result<ReadFile, Fault> {
-        if self.partials.find(viewer, grant.path()).is_some() {
+        if self.partials.find(viewer, grant.stored()).is_some() {
             return Err(Fault::Busy);
         }
-        let (file, status) = resolve::open_file(self, grant.path(), lookup)?;
+        let (file, status) = resolve::open_file(self, grant.stored(), lookup)?;
         Ok(ReadFile::new(file, &status))
     }
 
@@ -194,8 +194,8 @@ impl Root {
     /// [`Fault::NotADirectory`], [`Fault::NotFound`]; [`Fault::Denied`] without [`Permission::List`].
     pub fn list(&self, grant: &Grant, viewer: &Username) -> Result<Listing, Fault> {
         require(grant, Permission::List)?;
-        let directory = resolve::open_directory(self, grant.path())?;
-        Ok(Listing::new(directory, self.partials.in_directory(viewer, grant.path())))
+        let directory = resolve::open_directory(self, grant.stored())?;
+        Ok(Listing::new(directory, self.partials.in_directory(viewer, grant.stored())))
     }
 
     /// Fails where a further `bytes` would leave less than the floor free.

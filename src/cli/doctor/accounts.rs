@@ -107,11 +107,13 @@ fn dates(policy: &Policy, today: Date, report: &mut Report) {
 /// Those that ended already are reported with the policy files.
 fn exceptions(policy: &Policy, today: Date, report: &mut Report) {
     let check = Check::UsersExceptions;
-    let of_users = policy.users.values().flat_map(|account| &account.exceptions);
-    let of_groups = policy.groups.values().flat_map(|group| &group.exceptions);
+    let of_users = policy.users.values().flat_map(|account| &account.terms.exceptions);
+    let of_groups = policy.groups.values().flat_map(|group| &group.terms.exceptions);
     let bindings = of_users.chain(of_groups).chain(&policy.exceptions).map(|exception| exception.granting(()));
+    let terms = policy.users.values().map(|account| &account.terms).chain(policy.groups.values().map(|g| &g.terms));
+    let paths = terms.flat_map(|terms| &terms.path_exceptions).map(|exception| exception.granting(()));
     let mut all: Vec<_> =
-        bindings.chain(policy.tls_exceptions.iter().map(|exception| exception.granting(()))).collect();
+        bindings.chain(paths).chain(policy.tls_exceptions.iter().map(|exception| exception.granting(()))).collect();
     // One that grants both, or is for several networks, is still one.
     let mut seen = BTreeSet::new();
     all.retain(|exception| seen.insert((exception.source.to_string(), exception.until, exception.reason.clone())));
@@ -143,14 +145,10 @@ fn addresses(policy: &Policy, report: &mut Report) {
 }
 
 fn can_come(account: &Account, policy: &Policy) -> bool {
-    let groups = || account.groups.iter().filter_map(|name| policy.groups.get(name)).map(|group| &group.addresses);
     let nets = |rules: &[NetworkRule]| rules.iter().map(|rule| rule.network).collect::<Vec<IpNet>>();
-    let own = if account.addresses.allow.is_empty() {
-        groups().flat_map(|rules| nets(&rules.allow)).collect()
-    } else {
-        nets(&account.addresses.allow)
-    };
-    let denied = [&policy.networks, &account.addresses].into_iter().chain(groups()).flat_map(|rules| nets(&rules.deny));
+    let lists = &account.terms.addresses;
+    let own = nets(&lists.allow);
+    let denied = [&policy.networks, lists].into_iter().flat_map(|rules| nets(&rules.deny));
     // Aggregated, networks that are denied piece by piece are one.
     let denied = IpNet::aggregate(&denied.collect());
     let reachable = |server: &IpNet| {

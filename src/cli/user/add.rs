@@ -12,7 +12,7 @@ use super::super::{Failure, say, today};
 use super::{TAKES_EFFECT, edit, username};
 use crate::config::directory::{self, Found};
 use crate::config::load::Judged;
-use crate::config::{RunAs, users};
+use crate::config::{RunAs, terms};
 use crate::identity::Username;
 
 /// Add a user. Its home is made if it is not there.
@@ -206,7 +206,7 @@ pub(super) fn toml_date(date: Date) -> Result<Value, Failure> {
 
 fn permission(text: &str) -> Result<String, String> {
     let word = text.trim();
-    users::permission(word).map(|_| word.to_owned()).ok_or_else(|| "no permission of this name".to_owned())
+    terms::permission(word).map(|_| word.to_owned()).ok_or_else(|| "no permission of this name".to_owned())
 }
 
 fn quota(text: &str) -> Result<i64, String> {

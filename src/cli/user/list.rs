@@ -43,11 +43,11 @@ fn row(account: &Account, policy: &Policy) -> [String; 8] {
     [
         account.name.to_string(),
         if account.enabled { "enabled" } else { "disabled" }.to_owned(),
-        permissions(account.permissions.set),
+        permissions(account.permissions()),
         quota(account).unwrap_or_else(none),
         account.expires.map_or_else(none, |date| date.to_string()),
         password_age(account, policy) + if account.password_by_user { ", by the user" } else { "" },
-        match exceptions(account, policy) {
+        match exceptions(account) {
             0 => none(),
             count => count.to_string(),
         },
@@ -78,8 +78,8 @@ pub(super) fn permissions(set: PermissionSet) -> String {
 
 /// The quotas, where there are any.
 pub(super) fn quota(account: &Account) -> Option<String> {
-    let bytes = account.quota_bytes.map(|bytes| format!("{bytes} bytes"));
-    let files = account.quota_files.map(|files| format!("{files} files"));
+    let bytes = account.terms.quota_bytes.map(|bytes| format!("{bytes} bytes"));
+    let files = account.terms.quota_files.map(|files| format!("{files} files"));
     let parts: Vec<String> = bytes.into_iter().chain(files).collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -92,9 +92,10 @@ pub(super) fn password_age(account: &Account, policy: &Policy) -> String {
 }
 
 /// Exceptions of the user and its groups that still count.
-fn exceptions(account: &Account, policy: &Policy) -> usize {
-    let groups = account.groups.iter().filter_map(|name| policy.groups.get(name)).flat_map(|group| &group.exceptions);
-    account.exceptions.iter().chain(groups).filter(|exception| exception.until >= today()).count()
+fn exceptions(account: &Account) -> usize {
+    let bindings = account.terms.exceptions.iter().map(|exception| exception.until);
+    let paths = account.terms.path_exceptions.iter().map(|exception| exception.until);
+    bindings.chain(paths).filter(|until| *until >= today()).count()
 }
 
 /// One user as JSON, without the hash.
@@ -112,18 +113,18 @@ pub(super) fn as_json(account: &Account, policy: &Policy) -> Value {
         "name": account.name.as_str(),
         "home": account.home.display().to_string(),
         "enabled": account.enabled,
-        "permissions": account.permissions.set.iter().map(Permission::word).collect::<Vec<_>>(),
+        "permissions": account.permissions().iter().map(Permission::word).collect::<Vec<_>>(),
         "groups": account.groups,
-        "allow_from": networks(&account.addresses.allow),
-        "deny_from": networks(&account.addresses.deny),
-        "quota_bytes": account.quota_bytes,
-        "quota_files": account.quota_files,
+        "allow_from": networks(&account.terms.addresses.allow),
+        "deny_from": networks(&account.terms.addresses.deny),
+        "quota_bytes": account.terms.quota_bytes,
+        "quota_files": account.terms.quota_files,
         "expires": account.expires.map(|date| date.to_string()),
         "password_set": account.password_set.to_string(),
         "password_by_user": account.password_by_user,
-        "may_change_password": account.may_change_password,
+        "may_change_password": account.may_change_password(),
         "password_expires": policy.password_expiry(account).map(|date| date.to_string()),
-        "exceptions": account.exceptions.iter().map(exception).collect::<Vec<_>>(),
+        "exceptions": account.terms.exceptions.iter().map(exception).collect::<Vec<_>>(),
         "source": account.source.to_string(),
     })
 }

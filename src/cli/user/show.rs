@@ -43,18 +43,25 @@ fn lines(account: &Account, policy: &Policy) -> String {
         ("name", account.name.to_string()),
         ("state", if account.enabled { "enabled" } else { "disabled" }.to_owned()),
         ("home", account.home.display().to_string().escape_debug().to_string()),
-        ("permissions", format!("{} ({})", permissions(account.permissions.set), account.permissions.source)),
+        ("permissions", permissions_line(account)),
         ("groups", if account.groups.is_empty() { none() } else { account.groups.join(", ") }),
-        ("allow-from", networks(&account.addresses.allow, "what groups and server allow")),
-        ("deny-from", networks(&account.addresses.deny, "none")),
+        ("allow-from", networks(&account.terms.addresses.allow, "what groups and server allow")),
+        ("deny-from", networks(&account.terms.addresses.deny, "none")),
         ("quota", quota(account).unwrap_or_else(none)),
         ("expires", account.expires.map_or_else(none, |date| date.to_string())),
         ("password", format!("{set} {} ({}){expiry}", account.password_set, password_age(account, policy))),
-        ("SITE PSWD", if account.may_change_password { "permitted" } else { "refused" }.to_owned()),
+        ("SITE PSWD", if account.may_change_password() { "permitted" } else { "refused" }.to_owned()),
     ];
-    lines.extend(account.exceptions.iter().map(|exception| ("exception", exception_line(exception))));
+    lines.extend(account.terms.exceptions.iter().map(|exception| ("exception", exception_line(exception))));
     lines.push(("stands at", account.source.to_string()));
     lines.iter().map(|(label, text)| format!("{label:12}{text}")).collect::<Vec<_>>().join("\n")
+}
+
+fn permissions_line(account: &Account) -> String {
+    match &account.terms.permissions {
+        Some(stated) => format!("{} ({})", permissions(stated.set), stated.source),
+        None => "none but by rules and mounts".to_owned(),
+    }
 }
 
 fn networks(rules: &[NetworkRule], otherwise: &str) -> String {

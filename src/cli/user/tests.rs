@@ -80,9 +80,9 @@ fn a_user_is_added_changed_and_removed() {
     assert_eq!(site.home("alice").metadata().unwrap().permissions().mode() & 0o777, 0o750);
     let alice = username("alice").unwrap();
     let account = site.config().policy.users[&alice].clone();
-    assert_eq!(account.permissions.set, PermissionSet::READ_ONLY);
-    assert_eq!((account.quota_bytes, account.home), (Some(10_000), site.home("alice")));
-    assert_eq!(account.addresses.allow.len(), 1);
+    assert_eq!(account.permissions(), PermissionSet::READ_ONLY);
+    assert_eq!((account.terms.quota_bytes, account.home), (Some(10_000), site.home("alice")));
+    assert_eq!(account.terms.addresses.allow.len(), 1);
     assert!(site.run("add alice --home HOMES/alice --generate").unwrap_err().contains("already"));
 
     site.run("passwd alice --generate").unwrap();
@@ -112,7 +112,7 @@ fn what_nobody_states_is_full_unless_a_group_says_less() {
     ] {
         site.run(line).unwrap();
         let (name, _) = line.trim_start_matches("add ").split_once(' ').unwrap();
-        let set = site.config().policy.users[&username(name).unwrap()].permissions.set;
+        let set = site.config().policy.users[&username(name).unwrap()].permissions();
         assert_eq!(list::permissions(set), expected, "{line}");
     }
 }

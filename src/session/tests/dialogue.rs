@@ -6,10 +6,10 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::audit::record::Digest;
-use crate::identity::{Username, Verified};
-use crate::policy::account::{Account, Permissions};
+use crate::identity::{Shown, Username, Verified};
+use crate::policy::account::{Account, Permissions, Terms};
 use crate::policy::grant::RuleSource;
-use crate::policy::network::AddressRules;
+use crate::policy::network::{AddressRules, NetworkRule};
 use crate::policy::permission::PermissionSet;
 use crate::proto::host::ServerName;
 use crate::proto::path::VirtualPath;
@@ -22,7 +22,7 @@ use crate::session::*;
 /// A session with a world around it that says yes.
 pub(super) struct Dialogue {
     pub(super) session: Session,
-    pub(super) policy: Policy,
+    pub(super) policy: Arc<Policy>,
     /// The question that was left open.
     pub(super) open: Option<Question>,
     /// Everything that was recorded.
@@ -35,30 +35,33 @@ pub(super) struct Dialogue {
 fn policy(set: PermissionSet) -> Policy {
     let source = RuleSource { file: "users.toml".into(), line: 1 };
     let name = Username::parse("alice").unwrap();
+    let permissions = Some(Permissions { set, source: source.clone() });
     let account = Account {
         name: name.clone(),
         home: "/srv/alice".into(),
         password: String::new(),
         password_set: "2026-11-01".parse().unwrap(),
         password_by_user: false,
-        may_change_password: true,
+        password_temporary: false,
         expires: None,
         enabled: true,
-        permissions: Permissions { set, source: source.clone() },
-        addresses: AddressRules::default(),
+        certificates: vec![],
+        certificate_alone: false,
+        totp_secret: None,
         groups: vec![],
-        quota_bytes: None,
-        quota_files: None,
-        exceptions: vec![],
-        source,
+        terms: Terms { permissions, ..Terms::default() },
+        source: source.clone(),
     };
+    let everywhere = |network: &str| NetworkRule { network: network.parse().unwrap(), source: source.clone() };
     Policy {
-        networks: AddressRules::default(),
+        networks: AddressRules { allow: vec![everywhere("0.0.0.0/0"), everywhere("::/0")], deny: vec![] },
         users: BTreeMap::from([(name, account)]),
+        folders: BTreeMap::new(),
         groups: BTreeMap::new(),
         exceptions: vec![],
         tls_exceptions: vec![],
         password_days_max: None,
+        zone: jiff::tz::TimeZone::UTC,
     }
 }
 
@@ -113,7 +116,7 @@ impl Dialogue {
             policy: "0".into(),
         };
         let session = Session::new(settings, Arc::new(facts));
-        let policy = policy(permissions);
+        let policy = Arc::new(policy(permissions));
         let mut dialogue = Self { session, policy, open: None, records: vec![], aborted: false, server_name: None };
         assert_eq!(dialogue.input(Input::Connected), [220]);
         dialogue
@@ -153,7 +156,9 @@ impl Dialogue {
         Some(match self.open.take()? {
             Question::StartTls => Input::Tls(Ok(tls_facts(self.server_name))),
             Question::CheckPassword { claimed, secret } => Input::Password(match secret.expose() {
-                b"right" => PasswordCheck::Right(Verified::assertion(Username::parse(&claimed).unwrap())),
+                b"right" => {
+                    PasswordCheck::Right(Verified::assertion(Username::parse(&claimed).unwrap(), Shown::PASSWORD))
+                }
                 b"limited" => PasswordCheck::Limited { scope: "address" },
                 _ => PasswordCheck::Wrong { known: true },
             }),

@@ -1,0 +1,283 @@
+//! The decision about one path: which rules speak of it, which of them decides, and where the path
+//! lies.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::account::Account;
+use super::folder::Mount;
+use super::grant::{Denial, DenialReason, Grant, Judgement, Place, RuleSource};
+use super::path_pattern::Specificity;
+use super::permission::{Permission, PermissionSet};
+use super::rule::PathRule;
+use super::{Policy, Principal, date_of};
+use crate::proto::path::VirtualPath;
+
+/// Actions that give a name to a file.
+const NAMING: PermissionSet = PermissionSet::of(&[Permission::Create, Permission::Overwrite, Permission::Append]);
+/// What a file's name must be fit for.
+const NAMED: PermissionSet = NAMING.union(PermissionSet::of(&[Permission::Rename]));
+/// What would take a mount point away.
+const UNMOUNTING: PermissionSet = PermissionSet::of(&[Permission::Rename, Permission::RemoveDirectory]);
+
+/// One thing that the policy says of a permission on a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consideration {
+    /// Whether it allows or denies.
+    pub allows: bool,
+    /// What says so, for people: such as `rule /in/** of group partners`.
+    pub what: String,
+    /// Where it stands.
+    pub source: RuleSource,
+    rank: Rank,
+}
+
+/// The greater decides: an exception before rules, rules before what holds for every path; among
+/// rules the more specific one; and among those a deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    EveryPath,
+    Rule(Specificity, bool),
+    Exception,
+}
+
+/// What speaks of a permission on a path, before anybody wants to read it.
+#[derive(Clone, Copy)]
+enum Speaker<'a> {
+    Everywhere(&'a RuleSource),
+    Mount(&'a Mount, bool),
+    Rule(&'a PathRule, bool),
+    Exception(&'a str, &'a RuleSource),
+}
+
+impl Speaker<'_> {
+    fn rank(&self) -> Rank {
+        match self {
+            Self::Everywhere(_) => Rank::EveryPath,
+            Self::Mount(mount, allows) => Rank::Rule(Specificity::of_tree(&mount.path), !allows),
+            Self::Rule(rule, allows) => Rank::Rule(rule.pattern.specificity(), !allows),
+            Self::Exception(..) => Rank::Exception,
+        }
+    }
+
+    fn allows(&self) -> bool {
+        match self {
+            Self::Everywhere(_) | Self::Exception(..) => true,
+            Self::Mount(_, allows) | Self::Rule(_, allows) => *allows,
+        }
+    }
+
+    fn source(&self) -> &RuleSource {
+        match self {
+            Self::Everywhere(source) | Self::Exception(_, source) => source,
+            Self::Mount(mount, _) => &mount.source,
+            Self::Rule(rule, _) => &rule.source,
+        }
+    }
+
+    fn considered(&self) -> Consideration {
+        let what = match self {
+            Self::Everywhere(_) => "permissions".to_owned(),
+            Self::Mount(mount, _) => format!("mount {} of {}", mount.path, mount.holder),
+            Self::Rule(rule, _) => format!("rule {} of {}", rule.pattern, rule.holder),
+            Self::Exception(reason, _) => format!("exception: {reason}"),
+        };
+        Consideration { allows: self.allows(), what, source: self.source().clone(), rank: self.rank() }
+    }
+}
+
+impl Policy {
+    /// Decides whether the user may do any of `wanted` on the path now. The grant covers those of
+    /// them that are permitted; where none is, the denial names the rule.
+    pub fn judge(&self, principal: &Principal, wanted: PermissionSet, path: &VirtualPath, now: Timestamp) -> Judgement {
+        let Some(account) = self.users.get(principal.name()).filter(|account| account.enabled) else {
+            return Judgement::Deny(Denial { rule: None, reason: DenialReason::NotPermitted });
+        };
+        let mut granted = permitted(account, principal.address(), wanted, path, date_of(now));
+        if granted.is_empty() {
+            let first = wanted.iter().next().unwrap_or(Permission::List);
+            let rule = speakers(account, principal.address(), first, path, date_of(now)).max_by_key(Speaker::rank);
+            let rule = rule.map_or_else(|| silence(account), |speaker| speaker.source().clone());
+            return Judgement::Deny(Denial { rule: Some(rule), reason: DenialReason::NotPermitted });
+        }
+        if holds_mount(account, path) {
+            granted = granted.without(UNMOUNTING);
+            if granted.is_empty() {
+                let mount = account.terms.mounts.iter().find(|mount| mount.path.is_within(path));
+                let rule = mount.map(|mount| mount.source.clone());
+                return Judgement::Deny(Denial { rule, reason: DenialReason::MountPoint });
+            }
+        }
+        if !wanted.intersection(NAMING).is_empty()
+            && let Err(rule) = name_is_taken(account, path)
+        {
+            granted = granted.without(NAMED);
+            if granted.is_empty() {
+                return Judgement::Deny(Denial { rule: Some(rule), reason: DenialReason::Name });
+            }
+        }
+        let grant = Grant::new(path.clone(), place(account, path), granted)
+            .of_files_up_to(file_bytes_max(account, path).map(|(bytes, _)| bytes))
+            .for_whole_tree(is_uniform_below(account, path));
+        Judgement::Allow(grant)
+    }
+
+    /// Decides whether the user may go through a directory: where anything at all is permitted in
+    /// it, or may be somewhere below it.
+    pub fn pass(&self, principal: &Principal, path: &VirtualPath, now: Timestamp) -> Judgement {
+        let judged = self.judge(principal, PermissionSet::ALL, path, now);
+        let Some(account) = self.users.get(principal.name()).filter(|account| account.enabled) else { return judged };
+        match judged {
+            Judgement::Deny(_) if leads_somewhere(account, principal.address(), path, date_of(now)) => {
+                Judgement::Allow(Grant::new(path.clone(), place(account, path), PermissionSet::NONE))
+            }
+            judged => judged,
+        }
+    }
+
+    /// What is permitted on a path, of what is wanted, by the rules alone: the part of
+    /// [`Self::judge`] that listings need of every entry.
+    pub fn permissions_at(&self, principal: &Principal, path: &VirtualPath, now: Timestamp) -> PermissionSet {
+        let account = self.users.get(principal.name()).filter(|account| account.enabled);
+        account.map_or(PermissionSet::NONE, |account| {
+            permitted(account, principal.address(), PermissionSet::ALL, path, date_of(now))
+        })
+    }
+
+    /// Whether the same is permitted everywhere below a path, so that one look does for all of it.
+    pub fn is_uniform_below(&self, principal: &Principal, path: &VirtualPath) -> bool {
+        self.users.get(principal.name()).is_none_or(|account| is_uniform_below(account, path))
+    }
+
+    /// Everything that the policy says of one permission on a path, the deciding thing first. Where
+    /// there is nothing, silence denies.
+    pub fn considerations(
+        &self,
+        account: &Account,
+        address: IpAddr,
+        permission: Permission,
+        path: &VirtualPath,
+        now: Timestamp,
+    ) -> Vec<Consideration> {
+        let mut all: Vec<Consideration> =
+            speakers(account, address, permission, path, date_of(now)).map(|speaker| speaker.considered()).collect();
+        // As `max_by_key` does, which takes the last of several that are equal.
+        all.reverse();
+        all.sort_by_key(|one| std::cmp::Reverse(one.rank));
+        all
+    }
+}
+
+/// What is permitted on a path, of what is wanted.
+fn permitted(
+    account: &Account,
+    address: IpAddr,
+    wanted: PermissionSet,
+    path: &VirtualPath,
+    today: Date,
+) -> PermissionSet {
+    let allowed = |permission: &Permission| {
+        let deciding = speakers(account, address, *permission, path, today).max_by_key(Speaker::rank);
+        deciding.is_some_and(|speaker| speaker.allows())
+    };
+    wanted.iter().filter(allowed).collect()
+}
+
+/// Everything that speaks of a permission on a path.
+fn speakers<'a>(
+    account: &'a Account,
+    address: IpAddr,
+    permission: Permission,
+    path: &'a VirtualPath,
+    today: Date,
+) -> impl Iterator<Item = Speaker<'a>> {
+    let terms = &account.terms;
+    let mount = mount_of(account, path);
+    let everywhere = terms.permissions.iter().filter(move |_| mount.is_none());
+    let everywhere =
+        everywhere.filter(move |own| own.set.contains(permission)).map(|own| Speaker::Everywhere(&own.source));
+    let mounted = mount.map(|mount| Speaker::Mount(mount, mount.permissions.set.contains(permission)));
+    let rules = terms.rules.iter().filter_map(move |rule| {
+        // A rule that does both denies.
+        let allows = !rule.deny.contains(permission);
+        let speaks = !allows || rule.allow.contains(permission);
+        (speaks && rule.pattern.matches(path)).then_some(Speaker::Rule(rule, allows))
+    });
+    let exceptions = terms.path_exceptions.iter().filter(move |exception| {
+        let granted = &exception.granted;
+        granted.allow.contains(permission) && granted.pattern.matches(path) && exception.holds(address, today)
+    });
+    let exceptions = exceptions.map(|exception| Speaker::Exception(&exception.reason, &exception.source));
+    everywhere.chain(mounted).chain(rules).chain(exceptions)
+}
+
+/// What is to be named where nothing speaks of a path.
+pub(super) fn silence(account: &Account) -> RuleSource {
+    account.terms.permissions.as_ref().map_or_else(|| account.source.clone(), |own| own.source.clone())
+}
+
+/// The mount in which a path lies.
+fn mount_of<'a>(account: &'a Account, path: &VirtualPath) -> Option<&'a Mount> {
+    account.terms.mounts.iter().find(|mount| path.is_within(&mount.path))
+}
+
+fn place(account: &Account, path: &VirtualPath) -> Place {
+    let Some(mount) = mount_of(account, path) else { return Place { folder: None, path: path.clone() } };
+    let rest = path.as_str().strip_prefix(mount.path.as_str()).unwrap_or_default();
+    // What lies below a path that could be named can be named itself.
+    let below = VirtualPath::root().join(rest.as_bytes()).unwrap_or_else(|_| path.clone());
+    Place { folder: Some(Arc::clone(&mount.folder)), path: below }
+}
+
+/// Whether something is mounted at a path or below it.
+fn holds_mount(account: &Account, path: &VirtualPath) -> bool {
+    account.terms.mounts.iter().any(|mount| mount.path.is_within(path))
+}
+
+/// Whether files of the path's name are taken there; else the rule against it.
+fn name_is_taken(account: &Account, path: &VirtualPath) -> Result<(), RuleSource> {
+    let Some(name) = path.name() else { return Ok(()) };
+    let rules = || account.terms.rules.iter().filter(|rule| rule.pattern.matches(path));
+    let forbids = |rule: &&PathRule| rule.upload.names_forbidden.iter().any(|pattern| pattern.matches(name));
+    if let Some(rule) = rules().find(forbids) {
+        return Err(rule.source.clone());
+    }
+    let stating = || rules().filter(|rule| !rule.upload.names_allowed.is_empty());
+    let Some(deciding) = stating().map(|rule| rule.pattern.specificity()).max() else { return Ok(()) };
+    let lacks = |rule: &&PathRule| !rule.upload.names_allowed.iter().any(|pattern| pattern.matches(name));
+    match stating().filter(|rule| rule.pattern.specificity() == deciding).find(lacks) {
+        Some(rule) => Err(rule.source.clone()),
+        None => Ok(()),
+    }
+}
+
+/// Most bytes of a file at a path, and the rule that says so: the most specific one, and of several
+/// the least.
+pub(super) fn file_bytes_max<'a>(account: &'a Account, path: &VirtualPath) -> Option<(u64, &'a RuleSource)> {
+    let matching = account.terms.rules.iter().filter(|rule| rule.pattern.matches(path));
+    let stating = matching.filter_map(|rule| Some((rule, rule.upload.file_bytes_max?)));
+    let deciding = stating.max_by_key(|(rule, bytes)| (rule.pattern.specificity(), std::cmp::Reverse(*bytes)));
+    deciding.map(|(rule, bytes)| (bytes, &rule.source))
+}
+
+/// Whether whatever speaks of something below a path speaks of the path and all below it.
+fn is_uniform_below(account: &Account, path: &VirtualPath) -> bool {
+    let terms = &account.terms;
+    let rules = terms.rules.iter().map(|rule| &rule.pattern);
+    let exceptions = terms.path_exceptions.iter().map(|exception| &exception.granted.pattern);
+    let mut patterns = rules.chain(exceptions);
+    patterns.all(|pattern| pattern.covers(path) || !pattern.reaches_below(path))
+        && !terms.mounts.iter().any(|mount| mount.path != *path && mount.path.is_within(path))
+}
+
+/// Whether something below a path may be permitted.
+fn leads_somewhere(account: &Account, address: IpAddr, path: &VirtualPath, today: Date) -> bool {
+    let terms = &account.terms;
+    let mounts = terms.mounts.iter().any(|mount| mount.path.is_within(path) && !mount.permissions.set.is_empty());
+    let rules = terms.rules.iter().any(|rule| !rule.allow.is_empty() && rule.pattern.reaches_below(path));
+    let exceptions = terms.path_exceptions.iter().filter(|exception| exception.holds(address, today));
+    mounts || rules || exceptions.into_iter().any(|exception| exception.granted.pattern.reaches_below(path))
+}
