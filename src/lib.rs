@@ -16,6 +16,7 @@
 //! | [`net`] | listeners, passive ports, bounds on connections, proxies, announced addresses |
 //! | [`store`] | rooted files: reading, listing, staged uploads, quotas |
 //! | [`config`] | reading the policy files: every problem at once |
+//! | [`review`] | what a policy decides, put into words, put to the test and compared |
 //! | [`daemon`] | the running server |
 //! | [`cli`] | the commands people type |
 //!
@@ -36,6 +37,7 @@ pub mod identity;
 pub mod net;
 pub mod policy;
 pub mod proto;
+pub mod review;
 pub mod rules;
 pub mod session;
 pub mod settings;

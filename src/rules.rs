@@ -3,6 +3,8 @@
 //! [`admit`] is the only code that decides from it. `FEAT`, `HELP`, the documentation's table and
 //! the tests are derived from it, so none of them can disagree.
 
+pub mod action;
+
 use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::reply::Code;
 use crate::proto::verb::Verb;

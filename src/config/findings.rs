@@ -162,7 +162,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// The candidate nearest to what was written, where one is near.
-pub(super) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written: String = written.chars().take(64).collect::<String>().to_lowercase().replace('_', "-");
     let near = |candidate: &str| strsim::jaro_winkler(&written, &candidate.to_lowercase());
     candidates

@@ -81,8 +81,8 @@ numbers! {
     QUOTA_FILES               = "user.NAME" "quota-files":           NONE,       1..=9_223_372_036_854_775_807 "files";
 }
 
-/// The tables and the keys in them that are no numbers. `server`, `users` and `changes` stand for
-/// the files themselves; an exception has the same keys wherever it stands.
+/// The tables and the keys in them that are no numbers. `server`, `users`, `changes` and `tests` stand
+/// for the files themselves; an exception has the same keys wherever it stands.
 const TABLES: &[(&str, &[&str])] = &[
     (
         "server",
@@ -182,6 +182,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("folder.NAME", &["directory", "quota-bytes", "quota-files"]),
     ("changes", &["changed"]),
     ("changed.NAME", &["password", "password-set", "replaces"]),
+    ("tests", &["test"]),
+    ("test", &["name", "user", "from", "at", "verb", "path", "expect", "by"]),
 ];
 
 /// The keys that a table takes; none where it takes any (`named`, `user`, `group`).
@@ -212,7 +214,7 @@ mod tests {
     #[test]
     fn the_document_has_a_row_for_every_key() {
         let document = include_str!("../../docs/policy.md");
-        for (table, _) in TABLES.iter().filter(|(table, _)| !["server", "users", "changes"].contains(table)) {
+        for (table, _) in TABLES.iter().filter(|(table, _)| !["server", "users", "changes", "tests"].contains(table)) {
             let rows = rows(document, &format!("`[{table}]`"));
             let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
             let mut known = of_table(table);

@@ -4,12 +4,13 @@
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
 //! reads one table by the rules of `keys`; `server`, `listen`, `identities`, `passive`, `limits`,
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
-//! make domain types of them; `changes` reads the passwords that users changed;
+//! make domain types of them; `changes` reads the passwords that users changed; `assertions` reads what the policy is expected to decide;
 //! `certificate`, `disk` and `account` look at what they name; `directory` makes directories that
 //! are missing. All of them note what is wrong in `findings`, so that one reading reports every
 //! problem.
 
 mod account;
+mod assertions;
 mod certificate;
 mod changes;
 pub(crate) mod directory;
@@ -39,6 +40,8 @@ mod tree;
 pub(crate) mod users;
 
 pub use crate::settings::*;
+pub use assertions::{Assertion, Assertions, TESTS_FILE};
+pub(crate) use findings::nearest;
 pub use load::{Loaded, SERVER_FILE, USERS_FILE, check_texts};
 pub use overrides::Override;
 pub use problem::{Problem, Problems, Severity, Subject};

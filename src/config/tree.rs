@@ -2,7 +2,7 @@
 //! a file and a `--set` look the same to them.
 
 use jiff::civil::Date;
-use toml_edit::{Item, TableLike};
+use toml_edit::{Datetime, Item, TableLike};
 
 use super::findings::{Findings, Place, shown};
 
@@ -20,9 +20,11 @@ pub(super) enum Value {
     Integer(i64),
     Boolean(bool),
     Date(Date),
+    /// A date with a time of day, with or without its distance from UTC.
+    Moment(Datetime),
     List(Vec<Node>),
     Table(Table),
-    /// A float, a time or a date that does not exist; no key takes one.
+    /// A float, a time of day alone or a date that does not exist; no key takes one.
     Other(&'static str),
 }
 
@@ -48,6 +50,7 @@ impl Value {
             Self::Integer(_) => "a number",
             Self::Boolean(_) => "true or false",
             Self::Date(_) => "a date",
+            Self::Moment(_) => "a date with a time",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
             Self::Other(kind) => kind,
@@ -173,10 +176,13 @@ fn value(value: &toml_edit::Value, key: Place) -> Node {
     Node { place, value }
 }
 
-fn date(when: &toml_edit::Datetime) -> Value {
-    let day = when.date.filter(|_| when.time.is_none() && when.offset.is_none()).and_then(|day| {
+fn date(when: &Datetime) -> Value {
+    if when.date.is_some() && when.time.is_some() {
+        return Value::Moment(*when);
+    }
+    let day = when.date.and_then(|day| {
         let (year, month) = (i16::try_from(day.year).ok()?, i8::try_from(day.month).ok()?);
         Date::new(year, month, i8::try_from(day.day).ok()?).ok()
     });
-    day.map_or(Value::Other("a date with a time, or no date at all"), Value::Date)
+    day.map_or(Value::Other("a time without a date, or no date at all"), Value::Date)
 }

@@ -17,6 +17,7 @@ pub mod network;
 pub mod path_pattern;
 pub mod permission;
 pub mod rule;
+pub mod supposed;
 pub mod tls;
 
 use std::collections::BTreeMap;
