@@ -9,7 +9,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::files::{self, Kind, Links};
-use super::findings::{Findings, shown};
+use super::findings::{Findings, Place, shown};
+use super::load::Reach;
 use super::section::{Section, Text};
 use super::tree::{self, Entry, Node, Value};
 use super::{Config, Problems};
@@ -60,11 +61,12 @@ pub struct Assertions {
 }
 
 impl Assertions {
-    /// Reads the file in the directory of a configuration; none where there is no such file.
+    /// Reads the file in the directory of a configuration; none where there is no such file. Its
+    /// owner counts where those of the policy files do.
     ///
     /// # Errors
     /// Every problem of the file at once.
-    pub fn load(config: &Config) -> Result<Option<Self>, Problems> {
+    pub(crate) fn load(config: &Config, reach: Reach) -> Result<Option<Self>, Problems> {
         let mut findings = Findings::default();
         let path = config.directory.join(TESTS_FILE);
         let name = path.display().to_string();
@@ -84,7 +86,10 @@ impl Assertions {
             return Err(Problems::new(findings.into_problems()));
         };
         let place = findings.source(&name, text);
-        files::judge(&path, &content.metadata, Kind::Public, config.process.run_as.as_ref(), place, &mut findings);
+        if reach == Reach::Disk {
+            let run_as = config.process.run_as.as_ref();
+            files::judge(&path, &content.metadata, Kind::Public, run_as, place, &mut findings);
+        }
         Self::read(text, place, &config.policy, findings).map(Some)
     }
 
@@ -98,12 +103,7 @@ impl Assertions {
         Self::read(text, place, policy, findings)
     }
 
-    fn read(
-        text: &str,
-        place: super::findings::Place,
-        policy: &Policy,
-        mut findings: Findings,
-    ) -> Result<Self, Problems> {
+    fn read(text: &str, place: Place, policy: &Policy, mut findings: Findings) -> Result<Self, Problems> {
         let table = tree::parse(text, place, &mut findings).unwrap_or_default();
         let root = Section::root(&table, place, "tests", &mut findings);
         let tables = root.tables("test", "test", &mut findings).unwrap_or_default();

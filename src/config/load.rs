@@ -77,11 +77,24 @@ impl Config {
     /// # Errors
     /// Every problem of both files at once, where one of them is an error.
     pub fn load(directory: &Path, overrides: &[Override]) -> Result<Loaded, Problems> {
+        Self::load_within(directory, overrides, Reach::Disk)
+    }
+
+    /// The same by the texts alone: owners, certificates, homes and passwords that users changed
+    /// are not looked at. For reviews, where none of these is.
+    ///
+    /// # Errors
+    /// Every problem of both texts at once, where one of them is an error.
+    pub fn load_text(directory: &Path, overrides: &[Override]) -> Result<Loaded, Problems> {
+        Self::load_within(directory, overrides, Reach::Text)
+    }
+
+    fn load_within(directory: &Path, overrides: &[Override], reach: Reach) -> Result<Loaded, Problems> {
         let mut findings = Findings::default();
         let texts = read(directory, &mut findings);
         let unreadable = findings.into_problems();
         let Some(texts) = texts else { return Err(Problems::new(unreadable)) };
-        let judged = judge(directory, &texts, overrides, Reach::Disk);
+        let judged = judge(directory, &texts, overrides, reach);
         match judged.config {
             Some(config) => Ok(Loaded { config, warnings: judged.problems }),
             None => Err(Problems::new(judged.problems)),

@@ -40,6 +40,7 @@ mod tree;
 pub(crate) mod users;
 
 pub use crate::settings::*;
+pub(crate) use assertions::read_moment;
 pub use assertions::{Assertion, Assertions, TESTS_FILE};
 pub(crate) use findings::nearest;
 pub use load::{Loaded, SERVER_FILE, USERS_FILE, check_texts};

@@ -1,5 +1,7 @@
 //! Patterns of paths, as rules name them: `/in/**`, `/reports/*.csv`.
 
+mod walk;
+
 use std::cmp::Ordering;
 use std::fmt;
 

@@ -1,5 +1,7 @@
 //! Patterns of names, as people give them to `LIST` and `NLST`: `*`, `?`, `[a-z]`, `[!a-z]`.
 
+pub mod walk;
+
 /// A pattern of one name. Matching needs at most as many steps as the name and the pattern have
 /// characters, multiplied.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::explanation::{Explanation, Question, explain};
+use crate::config::load::Reach;
 use crate::config::{Assertion, Assertions, Config, Problems};
 use crate::identity::Username;
 use crate::policy::Policy;
@@ -36,7 +37,19 @@ pub struct Failure {
 /// # Errors
 /// Every problem of the file, where it cannot be understood.
 pub fn test(config: &Config) -> Result<Option<Tested>, Problems> {
-    let assertions = Assertions::load(config)?;
+    test_within(config, Reach::Disk)
+}
+
+/// The same where files are judged by their text alone.
+///
+/// # Errors
+/// As [`test`].
+pub fn test_text(config: &Config) -> Result<Option<Tested>, Problems> {
+    test_within(config, Reach::Text)
+}
+
+fn test_within(config: &Config, reach: Reach) -> Result<Option<Tested>, Problems> {
+    let assertions = Assertions::load(config, reach)?;
     Ok(assertions.map(|assertions| run(&config.policy, &assertions, Timestamp::now())))
 }
 

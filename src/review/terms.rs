@@ -6,6 +6,7 @@ use super::explanation::{Question, address};
 use crate::policy::Policy;
 use crate::policy::account::Account;
 use crate::policy::permission::{Permission, PermissionSet};
+use crate::policy::rule::NamePattern;
 
 /// A bound, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,7 +49,7 @@ pub(super) fn limits(policy: &Policy, question: &Question<'_>) -> Vec<Limit> {
     for rule in account.terms.rules.iter().filter(|rule| rule.pattern.matches(path)) {
         let lists = [("names-allowed", &rule.upload.names_allowed), ("names-forbidden", &rule.upload.names_forbidden)];
         for (key, names) in lists.into_iter().filter(|(_, names)| !names.is_empty()) {
-            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            let names: Vec<&str> = names.iter().map(NamePattern::as_str).collect();
             limits.push(Limit { key, value: names.join(", "), source: Some(rule.source.to_string()) });
         }
     }

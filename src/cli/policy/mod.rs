@@ -5,13 +5,22 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+mod diff;
+mod explain;
+mod test;
+
 use super::{Failure, say, warn};
 use crate::config::problem::Count;
 use crate::config::{Config, Override, Problem, Severity};
 
 /// Look at the policy.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  portcullis policy check")]
+#[command(after_help = "\
+Examples:
+  portcullis policy check
+  portcullis policy explain alice --from 192.0.2.7 STOR /in/a.csv
+  portcullis policy test
+  portcullis policy diff ./before ./policy")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -20,6 +29,9 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(Check),
+    Explain(explain::Arguments),
+    Test(test::Arguments),
+    Diff(diff::Arguments),
 }
 
 /// Say everything that is wrong with the policy files, the certificate and the key.
@@ -42,7 +54,21 @@ struct Check {
 
 /// Runs a command about the policy.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
-    let Command::Check(check) = &arguments.command;
+    match &arguments.command {
+        Command::Check(check) => run_check(check, policy),
+        Command::Explain(arguments) => explain::run(arguments, policy),
+        Command::Test(arguments) => test::run(arguments, policy),
+        Command::Diff(arguments) => diff::run(arguments),
+    }
+}
+
+/// Reads the policy, as the server does or by its text alone.
+fn load(policy: &Path, overrides: &[Override], text_only: bool) -> Result<Config, Failure> {
+    let loaded = if text_only { Config::load_text(policy, overrides) } else { Config::load(policy, overrides) };
+    Ok(loaded?.config)
+}
+
+fn run_check(check: &Check, policy: &Path) -> Result<(), Failure> {
     let result = Config::load(policy, &check.overrides);
     if check.json {
         let problems = match &result {
