@@ -25,7 +25,13 @@ use crate::identity::Username;
 use crate::policy::grant::Grant;
 use crate::policy::permission::{Permission, PermissionSet};
 
-const SETTINGS: StoreSettings = StoreSettings { free_space_floor_bytes: 0, partial_uploads: Duration::from_hours(1) };
+const SETTINGS: StoreSettings =
+    StoreSettings { floor: Floor { bytes: 0, inodes: 0 }, partial_uploads: Duration::from_hours(1) };
+
+/// Bytes to be left free, and nothing else.
+fn floor(bytes: u64) -> StoreSettings {
+    StoreSettings { floor: Floor { bytes, inodes: 0 }, ..SETTINGS }
+}
 
 /// A home in a temporary directory, open.
 struct Home {
