@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::server::Shared;
 use crate::audit::event::Event;
@@ -228,20 +228,21 @@ pub(super) async fn count(shared: Arc<Shared>) {
     loop {
         ticks.tick().await;
         let (policy, config) = (shared.policy(), shared.config());
-        let directories: BTreeSet<PathBuf> =
-            quotas(&policy).map(|(_, directory, _)| directory.to_owned()).collect();
+        let directories: BTreeSet<PathBuf> = quotas(&policy).map(|(_, directory, _)| directory.to_owned()).collect();
         counted.retain(|directory, _| directories.contains(directory));
         for directory in directories {
             if counted.get(&directory).is_some_and(|at| at.elapsed() < config.storage.quota_scan) {
                 continue;
             }
-            recount(&shared, &directory).await;
-            counted.insert(directory, Instant::now());
+            if recount(&shared, &directory).await {
+                counted.insert(directory, Instant::now());
+            }
         }
     }
 }
 
-async fn recount(shared: &Shared, directory: &Path) {
+/// Counts one of them; false where that is to be tried again soon.
+async fn recount(shared: &Shared, directory: &Path) -> bool {
     let (homes, path) = (Arc::clone(&shared.homes), directory.to_owned());
     let began = Instant::now();
     let scan = tokio::task::spawn_blocking(move || homes.root(&path).and_then(|root| root.recount()));
@@ -263,12 +264,16 @@ async fn recount(shared: &Shared, directory: &Path) {
             let record = figures.into_iter().fold(record, |record, (name, n)| record.with(name, Detail::Number(n)));
             shared.record_all(vec![record]).await;
         }
-        Ok(Err(Fault::Busy)) => debug!(directory = %directory.display(), "not counted to the end"),
+        Ok(Err(Fault::Busy)) => {
+            debug!(directory = %directory.display(), "not counted to the end");
+            return false;
+        }
         Ok(Err(fault)) => {
             warn!(directory = %directory.display(), %fault, "a directory with a quota cannot be counted; check that the server may read all of it");
         }
-        Err(_) => {}
+        Err(failure) => error!(%failure, "a scan did not finish"),
     }
+    true
 }
 
 #[cfg(test)]

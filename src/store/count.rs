@@ -95,7 +95,8 @@ impl Root {
         self.last_look.0.swap(now, Ordering::AcqRel) == now
     }
 
-    fn save_count(&self) -> Result<(), Fault> {
+    /// Writes the count to disk, unless it is there.
+    pub(super) fn save_count(&self) -> Result<(), Fault> {
         if self.ledger.stored.holds() || self.ledger.held().is_none() {
             return Ok(());
         }

@@ -97,7 +97,11 @@ impl Amount {
 impl Quota {
     fn allows(self, used: Amount) -> Result<(), Fault> {
         let within = |used: u64, limit: Option<u64>| limit.is_none_or(|limit| used <= limit);
-        if within(used.bytes, self.bytes) && within(used.files, self.files) { Ok(()) } else { Err(Fault::QuotaExceeded) }
+        if within(used.bytes, self.bytes) && within(used.files, self.files) {
+            Ok(())
+        } else {
+            Err(Fault::QuotaExceeded)
+        }
     }
 }
 

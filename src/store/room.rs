@@ -39,7 +39,8 @@ impl Root {
         // What takes the place of a file is staged beside it first.
         let free = self.file_systems.of(&place)?.room(&place, self.settings.floor, u64::from(!interrupted))?;
         let used = self.usage(uploader)?;
-        let left = |limit: Option<u64>, used: Option<u64>| limit.zip(used).map(|(limit, used)| limit.saturating_sub(used));
+        let left =
+            |limit: Option<u64>, used: Option<u64>| limit.zip(used).map(|(limit, used)| limit.saturating_sub(used));
         if new && left(uploader.quota_files, used.map(|used| used.files)) == Some(0) {
             return Ok(0);
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, RawDir, SeekFrom, seek};
+use rustix::io::Errno;
 
 use super::entry::Status;
 use super::fault::Fault;
@@ -146,6 +147,8 @@ impl Scan<'_> {
             let mut batch: Vec<Entry> = Vec::with_capacity(BATCH_ENTRIES);
             while more && batch.len() < BATCH_ENTRIES {
                 match entries.next() {
+                    // A directory that was removed has come to its end.
+                    None | Some(Err(Errno::NOENT)) => more = false,
                     Some(entry) => {
                         let entry = entry?;
                         if is_counted(entry.file_name()) {
@@ -153,7 +156,6 @@ impl Scan<'_> {
                             batch.push((entry.file_name().to_owned(), amount));
                         }
                     }
-                    None => more = false,
                 }
             }
             self.take_in(directory, batch, changes, !more);
@@ -182,7 +184,10 @@ impl Scan<'_> {
     fn next_below(&mut self, directory: &OwnedFd) -> Result<Option<OwnedFd>, Fault> {
         let mut entries = RawDir::new(directory, &mut self.buffer);
         while let Some(entry) = entries.next() {
-            let entry = entry?;
+            let entry = match entry {
+                Err(Errno::NOENT) => break,
+                entry => entry?,
+            };
             let may_be = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
             if may_be
                 && is_counted(entry.file_name())

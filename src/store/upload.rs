@@ -107,16 +107,7 @@ impl Upload {
             }
         };
         let continues = matches!(claim.plan, Plan::Continue { .. });
-        Ok(Self {
-            file,
-            staged,
-            offset,
-            size: offset,
-            base,
-            continues,
-            ended: false,
-            claim,
-        })
+        Ok(Self { file, staged, offset, size: offset, base, continues, ended: false, claim })
     }
 
     /// Where the first byte of this upload goes in the file.

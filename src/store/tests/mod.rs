@@ -3,7 +3,9 @@
 mod attributes;
 mod changes;
 mod confinement;
+mod counts;
 mod faults;
+mod floor;
 mod homes;
 mod listing;
 mod model;
@@ -11,6 +13,7 @@ mod places;
 mod quota;
 mod restart;
 mod room;
+mod scan;
 mod uploads;
 
 use std::fs;
@@ -57,6 +60,12 @@ impl Home {
         Self { directory: self.directory, root }
     }
 
+    /// The same after a server that ended as it should.
+    fn stopped_and_restarted(self, settings: StoreSettings) -> Self {
+        self.root.save_count().unwrap();
+        self.restarted(settings)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -99,10 +108,11 @@ impl Home {
         entries
     }
 
-    /// Files in the staging directory.
+    /// Files in the staging directory, but for what concerns the home as a whole.
     fn staged(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path(".portcullis-staging")) else { return Vec::new() };
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !["count.json", "shared.json"].contains(&name.as_str())).collect()
     }
 }
 
