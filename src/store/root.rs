@@ -97,7 +97,7 @@ impl Homes {
         let nested = nested.map(|(_, root)| root.path.clone());
         let (file_systems, stopping) = (Arc::clone(&self.file_systems), Arc::clone(&self.stopping));
         let opened = Root::open(home, directory, self.settings);
-        let root = Arc::new(Root { above, nested, file_systems, stopping, ..opened });
+        let root = Arc::new(Root { file_systems, stopping, above, nested, ..opened });
         roots.insert(unique, Arc::clone(&root));
         Ok(root)
     }

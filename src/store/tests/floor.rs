@@ -23,9 +23,9 @@ fn on_a_small_disk() {
     let directory = home_of_this_namespace();
     let root = Homes::new(StoreSettings { floor: FLOOR, ..SETTINGS }).root(&directory).unwrap();
     let begin = |path: &str, mode| root.claim_upload(all(path), &uploader("alice"), mode, None)?.begin();
-    begin("/kept", UploadMode::Replace).unwrap().finish(&[7; CHUNK]).unwrap();
+    begin("/kept", UploadMode::Replace).unwrap().finish(&vec![7; CHUNK]).unwrap();
     let mut half = begin("/half", UploadMode::Replace).unwrap();
-    half.write(&[8; CHUNK]).unwrap();
+    half.write(&vec![8; CHUNK]).unwrap();
     half.interrupt().unwrap();
 
     let over = AtomicBool::new(false);
@@ -48,7 +48,7 @@ fn on_a_small_disk() {
                     };
                     let mut upload = begin(&path, mode).unwrap();
                     loop {
-                        if let Err(fault) = upload.write(&[1; CHUNK]) {
+                        if let Err(fault) = upload.write(&vec![1; CHUNK]) {
                             return (fault, upload);
                         }
                     }
@@ -65,7 +65,7 @@ fn on_a_small_disk() {
     for (fault, upload) in ends {
         upload.give_up(fault);
     }
-    assert_eq!(fs::read(directory.join("kept")).unwrap(), [7; CHUNK], "what was there stays");
+    assert_eq!(fs::read(directory.join("kept")).unwrap(), vec![7; CHUNK], "what was there stays");
     let half = root.facts(&all("/half"), &name("alice"), Lookup::Full).unwrap();
     assert!(half.partial && half.size > CHUNK as u64, "and so does what came of an upload that was resumed");
 

@@ -118,10 +118,10 @@ fn a_scan_in_the_middle_counts_each_name_once() {
     progress.note(of("done"), "new", none, one(1));
     progress.note(of("ahead"), "new", none, one(1));
     progress.note(of("at"), "new", none, one(1));
-    progress.count(b"new", || unreachable!("it is counted"));
+    progress.count(b"new", || panic!("it is counted"));
     progress.note(of("at"), "f", one(5), one(7));
     progress.note(of("at"), "gone", one(50), none);
-    progress.count(b"gone", || unreachable!("it is passed by"));
+    progress.count(b"gone", || panic!("it is passed by"));
     progress.leave();
     assert_eq!(progress.total().unwrap(), super::super::ledger::Amount { bytes: 5 + 1 + 7 + 1, files: 4 });
     progress.note_moved(home.root.as_ref(), "at");
