@@ -314,6 +314,14 @@ pub struct Storage {
     pub base_directories: Vec<PathBuf>,
     /// Bytes that uploads leave free in the file system.
     pub free_space_floor_bytes: u64,
+    /// Inodes that uploads leave free in the file system.
+    pub free_inodes_floor: u64,
+    /// Percent of a file system that must be free, or the operator is warned; 0 is never.
+    pub free_space_warn_percent: u64,
+    /// Percent of a quota from which the operator is warned.
+    pub quota_warn_percent: u64,
+    /// How often homes with quotas are counted anew.
+    pub quota_scan: Duration,
     /// The digest of each whole file moved.
     pub digest: DigestKind,
     /// How long an interrupted upload is kept for its uploader to resume.

@@ -40,6 +40,7 @@ mod nat;
 mod password;
 mod proxy;
 mod quickstart;
+mod quota;
 mod refusals;
 mod resumption;
 mod site;

@@ -302,12 +302,12 @@ fn quota_tells_what_is_used_and_what_may_be() {
     server.start();
     let mut wire = Wire::login(&server, "alice");
     let lines = wire.ask("SITE QUOTA", 200).lines;
-    assert_eq!(lines[1..3], [" bytes: 300 of 1000, 700 left", " files and directories: 2 of 10, 8 left"]);
+    assert_eq!(lines[1..3], [" bytes: 300 of 1000 (30 %), 700 left", " files and directories: 2 of 10 (20 %), 8 left"]);
     wire.store("STOR g", &[0; 100]);
     let lines = wire.ask("SITE QUOTA", 200).lines;
-    assert_eq!(lines[1..3], [" bytes: 400 of 1000, 600 left", " files and directories: 3 of 10, 7 left"]);
+    assert_eq!(lines[1..3], [" bytes: 400 of 1000 (40 %), 600 left", " files and directories: 3 of 10 (30 %), 7 left"]);
     let lines = Wire::login(&server, "bob").ask("SITE QUOTA", 200).lines;
-    assert!(lines[1..3].iter().all(|line| line.ends_with("limit none")), "{lines:?}");
+    assert!(lines[1..3].iter().all(|line| line.ends_with(", no limit")), "{lines:?}");
 }
 
 #[test]

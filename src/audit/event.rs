@@ -73,6 +73,10 @@ pub enum Event {
     DataPeerMismatch,
     /// An upload was stopped by a quota or the free-space floor.
     QuotaExceeded,
+    /// A quota is nearly used up, or little of a file system is free.
+    QuotaWarning,
+    /// A scan found something else in a directory with a quota than was believed.
+    QuotaRepaired,
     /// The log goes on behind a line that a crash cut short.
     AuditGap,
     /// The log could not be written for a time, and can be again.
@@ -124,7 +128,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -160,6 +164,8 @@ impl Event {
         Self::DataBindingFailed,
         Self::DataPeerMismatch,
         Self::QuotaExceeded,
+        Self::QuotaWarning,
+        Self::QuotaRepaired,
         Self::AuditGap,
         Self::AuditDegraded,
     ];
@@ -205,6 +211,8 @@ impl Event {
             Self::DataBindingFailed      => row("data.binding_failed",      Ftp,            99, Medium),
             Self::DataPeerMismatch       => row("data.peer_mismatch",       Ftp,            99, High),
             Self::QuotaExceeded          => row("quota.exceeded",           Ftp,            99, Low),
+            Self::QuotaWarning           => row("quota.warning",            Lifecycle,      99, Medium),
+            Self::QuotaRepaired          => row("quota.repaired",           Lifecycle,      99, Low),
             Self::AuditGap               => row("audit.gap",                Lifecycle,      99, High),
             Self::AuditDegraded          => row("audit.degraded",           Lifecycle,      99, Critical),
         }

@@ -68,6 +68,10 @@ numbers! {
     RESOLVE_SECONDS           = "passive" "resolve-seconds":         60,         1..=86_400 "seconds";
 
     FREE_SPACE_FLOOR_BYTES    = "storage" "free-space-floor-bytes":  67_108_864, 0..=9_223_372_036_854_775_807 "bytes";
+    FREE_INODES_FLOOR         = "storage" "free-inodes-floor":       1_024,      0..=9_223_372_036_854_775_807 "inodes";
+    FREE_SPACE_WARN_PERCENT   = "storage" "free-space-warn-percent": 10,         0..=99 "percent";
+    QUOTA_WARN_PERCENT        = "storage" "quota-warn-percent":      90,         1..=100 "percent";
+    QUOTA_SCAN_HOURS          = "storage" "quota-scan-hours":        24,         1..=8_760 "hours";
     PARTIAL_UPLOADS_HOURS     = "storage" "partial-uploads-hours":   24,         0..=8_760 "hours";
 
     FILE_BYTES_MAX            = "rule" "file-bytes-max":             NONE,       1..=9_223_372_036_854_775_807 "bytes";

@@ -47,12 +47,17 @@ pub(super) fn storage(section: &Section<'_>, findings: &mut Findings) -> Storage
         }
     }
     let digests = [("blake3", DigestKind::Blake3), ("sha256", DigestKind::Sha256), ("off", DigestKind::Off)];
-    let hours = section.number(&keys::PARTIAL_UPLOADS_HOURS, findings);
+    let mut hours = |number| std::time::Duration::from_secs(section.number(number, findings).saturating_mul(3600));
+    let (partial_uploads, quota_scan) = (hours(&keys::PARTIAL_UPLOADS_HOURS), hours(&keys::QUOTA_SCAN_HOURS));
     Storage {
         base_directories,
         free_space_floor_bytes: section.number(&keys::FREE_SPACE_FLOOR_BYTES, findings),
+        free_inodes_floor: section.number(&keys::FREE_INODES_FLOOR, findings),
+        free_space_warn_percent: section.number(&keys::FREE_SPACE_WARN_PERCENT, findings),
+        quota_warn_percent: section.number(&keys::QUOTA_WARN_PERCENT, findings),
+        quota_scan,
         digest: section.word("digest", &digests, DigestKind::Blake3, findings),
-        partial_uploads: std::time::Duration::from_secs(hours.saturating_mul(3600)),
+        partial_uploads,
         hashes: hashes(section, findings),
     }
 }

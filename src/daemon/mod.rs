@@ -18,6 +18,7 @@ mod passwords;
 pub mod sandbox;
 mod server;
 mod sessions;
+mod space;
 mod stopping;
 
 use std::fmt;
@@ -37,7 +38,7 @@ use crate::auth::verifier::Verifier;
 use crate::net::listener::{self, Listener};
 use crate::net::names::Names;
 use crate::settings::{Argon2Cost, Config};
-use crate::store::{Homes, StoreSettings};
+use crate::store::{Floor, Homes, StoreSettings};
 use crate::tls::ServerTls;
 use logging::Logging;
 use sandbox::{Plan, Report};
@@ -190,7 +191,7 @@ fn plan(config: &Config) -> Plan {
 /// that cannot be opened concerns its users alone.
 fn open_homes(config: &Config) -> Homes {
     let homes = Homes::new(StoreSettings {
-        free_space_floor_bytes: config.storage.free_space_floor_bytes,
+        floor: Floor { bytes: config.storage.free_space_floor_bytes, inodes: config.storage.free_inodes_floor },
         partial_uploads: config.storage.partial_uploads,
     });
     for account in config.policy.users.values() {

@@ -17,6 +17,7 @@ use super::buffers::Buffers;
 use super::current::Current;
 use super::driver::Driver;
 use super::sessions::Sessions;
+use super::space::{self, Warned};
 use super::stopping::Stop;
 use crate::audit::event::Event;
 use crate::audit::flood::{FloodCounter, Refusal};
@@ -59,6 +60,8 @@ pub(super) struct Shared {
     /// Every name of the server.
     names: Arc<[ServerName]>,
     pub(super) homes: Arc<Homes>,
+    /// What was warned of as nearly full.
+    pub(super) space: Warned,
     pub(super) passive: Arc<PassivePorts>,
     pub(super) throttle: Throttle,
     pub(super) verifier: Verifier,
@@ -90,6 +93,7 @@ impl Shared {
             tls: Arc::new(tls),
             names: config.tls.identities.iter().flat_map(|identity| identity.names.iter().cloned()).collect(),
             homes: Arc::new(homes),
+            space: Warned::default(),
             passive: PassivePorts::new(config.passive.ports, Proxies::new(&config.listen.proxies)),
             throttle: Throttle::new(&config.login),
             verifier,
@@ -169,6 +173,8 @@ pub(super) async fn serve(
     let mut upkeep = JoinSet::new();
     upkeep.spawn(sweep(Arc::clone(&shared)));
     upkeep.spawn(watch_certificates(Arc::clone(&shared.tls)));
+    upkeep.spawn(space::watch(Arc::clone(&shared)));
+    upkeep.spawn(space::count(Arc::clone(&shared)));
     if let Some(strangers) = strangers {
         upkeep.spawn(record_strangers(Arc::clone(&shared), strangers));
     }
@@ -177,7 +183,12 @@ pub(super) async fn serve(
             error!(%failure, "an accept loop ended");
         }
     }
+    shared.homes.end_scans();
     upkeep.shutdown().await;
+    let homes = Arc::clone(&shared.homes);
+    if let Err(failure) = tokio::task::spawn_blocking(move || homes.save_counts(true)).await {
+        error!(%failure, "what the homes hold could not be written down; they are counted at the next start");
+    }
     shared.record_counted(true).await;
 }
 
@@ -246,7 +257,11 @@ async fn sweep(shared: Arc<Shared>) {
         if swept.elapsed() >= SWEEP_PERIOD {
             shared.throttle.sweep();
             let homes = Arc::clone(&shared.homes);
-            if let Err(failure) = tokio::task::spawn_blocking(move || homes.expire()).await {
+            let upkeep = move || {
+                homes.expire();
+                homes.save_counts(false);
+            };
+            if let Err(failure) = tokio::task::spawn_blocking(upkeep).await {
                 error!(%failure, "interrupted uploads whose time is over could not be removed");
             }
             swept = Instant::now();

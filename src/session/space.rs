@@ -53,9 +53,12 @@ fn quota(facts: &QuotaFacts) -> Reply {
 /// How much of a limit is used.
 fn share(used: Option<u64>, limit: Option<u64>) -> String {
     match (used, limit) {
-        (Some(used), Some(limit)) => format!("{used} of {limit}, {} left", limit.saturating_sub(used)),
-        (Some(used), None) => format!("{used}, limit none"),
+        (Some(used), Some(limit)) => {
+            let percent = u128::from(used).saturating_mul(100).checked_div(limit.into()).unwrap_or(100);
+            format!("{used} of {limit} ({percent} %), {} left", limit.saturating_sub(used))
+        }
+        (Some(used), None) => format!("{used}, no limit"),
         (None, Some(limit)) => format!("not counted, limit {limit}"),
-        (None, None) => "not counted, limit none".to_owned(),
+        (None, None) => "not counted, no limit".to_owned(),
     }
 }

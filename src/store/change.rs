@@ -27,8 +27,9 @@ impl Root {
     /// without end use up no file system.
     ///
     /// # Errors
-    /// [`Fault::Exists`], [`Fault::NameRefused`], [`Fault::QuotaExceeded`]; [`Fault::Busy`] while a
-    /// file is uploaded to the name; [`Fault::Denied`] without [`Permission::MakeDirectory`].
+    /// [`Fault::Exists`], [`Fault::NameRefused`], [`Fault::QuotaExceeded`]; [`Fault::NoSpace`] where
+    /// the file system is at its floor; [`Fault::Busy`] while a file is uploaded to the name;
+    /// [`Fault::Denied`] without [`Permission::MakeDirectory`].
     pub fn make_directory(&self, grant: &Grant, uploader: &Uploader) -> Result<(), Fault> {
         require(grant, Permission::MakeDirectory)?;
         let (parent, name) = resolve::parent(self, grant.stored()).map_err(|fault| match fault {
@@ -43,9 +44,12 @@ impl Root {
         }
         let mut reservation = Charge::new(&self.ledger, uploader.quota());
         reservation.reserve_file()?;
+        let _room = self.promise(&parent, 0, 1)?;
         let change = self.ledger.change();
-        mkdirat(parent, name, DIRECTORY_MODE).map_err(new_name_fault)?;
+        mkdirat(&parent, name, DIRECTORY_MODE).map_err(new_name_fault)?;
         reservation.settle(&change, ONE, NOTHING);
+        change.note(&parent, name, NOTHING, ONE);
+        change.note_made(&parent, name);
         Ok(())
     }
 
@@ -59,12 +63,13 @@ impl Root {
         require(grant, Permission::RemoveDirectory)?;
         let (parent, name) = resolve::parent(self, grant.stored())?;
         let _held = self.held.hold(grant.stored())?;
-        match Status::at(&parent, name)?.kind()? {
+        let status = Status::at(&parent, name)?;
+        match status.kind()? {
             EntryKind::Directory => {}
             EntryKind::File => return Err(Fault::NotADirectory),
         }
         let change = self.ledger.change();
-        match unlinkat(parent, name, AtFlags::REMOVEDIR) {
+        match unlinkat(&parent, name, AtFlags::REMOVEDIR) {
             Ok(()) => {}
             // POSIX lets a system answer either way.
             Err(Errno::EXIST) => return Err(Fault::NotEmpty),
@@ -73,6 +78,8 @@ impl Root {
             Err(errno) => return Err(errno.into()),
         }
         change.record(NOTHING, ONE);
+        change.note(&parent, name, ONE, NOTHING);
+        change.note_removed(status.unique);
         // Whatever was being uploaded into it has no place to go to any more.
         discard(&self.partials.take_within(grant.stored()), &change);
         Ok(())
@@ -102,8 +109,9 @@ impl Root {
         discard(&partial, &change);
         match found {
             Some(status) => {
-                unlinkat(parent, name, AtFlags::empty())?;
-                change.record(NOTHING, Amount { bytes: status.size, files: 1 });
+                unlinkat(&parent, name, AtFlags::empty())?;
+                change.record(NOTHING, status.amount());
+                change.note(&parent, name, status.amount(), NOTHING);
                 Ok(())
             }
             None if partial.is_some() => Ok(()),
@@ -155,12 +163,16 @@ impl Root {
                 return Err(Fault::Exists);
             }
             regular?;
-            renameat(from_parent, from_name, to_parent, to_name).map_err(new_name_fault)?;
+            renameat(&from_parent, from_name, &to_parent, to_name).map_err(new_name_fault)?;
         } else {
             rename_to_free_name(&from_parent, from_name, &to_parent, to_name)?;
         }
-        if let Some(status) = replaced {
-            change.record(NOTHING, Amount { bytes: status.size, files: 1 });
+        let replaced = replaced.map_or(NOTHING, |status| status.amount());
+        change.record(NOTHING, replaced);
+        change.note(&from_parent, from_name, source.amount(), NOTHING);
+        change.note(&to_parent, to_name, replaced, source.amount());
+        if kind == EntryKind::Directory {
+            change.note_moved(&to_parent, to_name);
         }
         discard(&self.partials.take(user, to.stored()), &change);
         if kind == EntryKind::Directory {
@@ -175,7 +187,7 @@ impl Root {
         if uploader.quota_bytes.is_none() && uploader.quota_files.is_none() {
             return Ok(());
         }
-        self.ledger.ensure_counted(self, || self.partials.amount())
+        self.ensure_counted()
     }
 }
 

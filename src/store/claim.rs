@@ -7,6 +7,7 @@ use rustix::fd::{AsFd, OwnedFd};
 
 use super::entry::{Identity, Status};
 use super::fault::Fault;
+use super::floor::Promise;
 use super::held::Held;
 use super::ledger::{Charge, Quota};
 use super::partial::{Owner, Partial};
@@ -62,6 +63,8 @@ pub struct UploadClaim {
     pub(super) unique: bool,
     pub(super) user: Username,
     pub(super) charge: Charge,
+    /// Room in the file system.
+    pub(super) promise: Promise,
     pub(super) held: Held,
 }
 
@@ -161,9 +164,10 @@ impl Root {
         if !charge.has_room_for(keep.saturating_add(expected), in_books) {
             return Err(Fault::QuotaExceeded);
         }
-        self.leave_floor(&parent, expected)?;
+        // What is kept of an interrupted upload is a file already; everything else is staged in a new one.
+        let promise = self.promise(&parent, expected, u64::from(!continues))?;
         let (root, user) = (Arc::clone(self), uploader.name.clone());
-        Ok(UploadClaim { root, plan, grant, unique: mode == UploadMode::Unique, user, charge, held })
+        Ok(UploadClaim { root, plan, grant, unique: mode == UploadMode::Unique, user, charge, promise, held })
     }
 
     /// Draws a name in the grant's directory that nothing has.

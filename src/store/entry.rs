@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
+use super::ledger::Amount;
 
 /// What an entry is; nothing else exists for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +137,12 @@ impl Status {
             FileType::Directory => Err(Fault::IsADirectory),
             _ => Err(Fault::NotAFile),
         }
+    }
+
+    /// What it counts against quotas.
+    pub(super) fn amount(&self) -> Amount {
+        let bytes = if self.file_type == FileType::RegularFile { self.size } else { 0 };
+        Amount { bytes, files: 1 }
     }
 
     /// Which content it is, as far as the file system tells.

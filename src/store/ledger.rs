@@ -1,24 +1,19 @@
-//! How much a home holds, and reservations against quotas. The count begins with a scan the first
-//! time somebody with a quota uploads, and is kept from then on; what other programs change in the
-//! home meanwhile is seen at the next start.
+//! How much a home holds, and reservations against quotas. The number comes from what the last run
+//! wrote down, or else from a scan before the first upload of somebody with a quota; it is kept from
+//! then on, and a scan from time to time puts right what other programs changed.
 
-use std::mem::MaybeUninit;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, RawDir, SeekFrom, openat, seek};
-use rustix::io::Errno;
+use rustix::fd::AsFd;
+use serde::{Deserialize, Serialize};
 
-use super::entry::Status;
 use super::fault::Fault;
-use crate::proto::path::{DEPTH_MAX, RESERVED_PREFIX};
-
-/// Bytes of directory entries read at a time in a scan.
-const SCAN_BUFFER_BYTES: usize = 32 << 10;
+use super::progress::Progress;
+use super::usage::StoredCount;
 
 /// An amount of storage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Amount {
     /// Bytes of content.
     pub(super) bytes: u64,
@@ -38,22 +33,34 @@ pub(super) struct Quota {
 /// The books of one home.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    used: OnceLock<Used>,
-    /// Read while something changes what the home holds, written during the scan: so that the scan
-    /// counts every change once.
+    books: Mutex<Books>,
+    /// Read while something changes what the home holds, written while a scan takes a few entries
+    /// in: so that the scan counts every change once.
     changing: RwLock<()>,
+    /// How many changes there were.
+    changes: AtomicU64,
+    /// How far a scan is, while one runs.
+    progress: Mutex<Option<Progress>>,
+    /// Held by whoever scans.
+    scanning: Mutex<()>,
+    /// How many wait for the first count.
+    waiting: AtomicUsize,
+    /// The number on disk.
+    pub(super) stored: StoredCount,
 }
 
-#[derive(Debug)]
-struct Used {
-    bytes: AtomicU64,
-    files: AtomicU64,
+#[derive(Debug, Default)]
+struct Books {
+    /// What is in its place, and interrupted uploads; none before the first count.
+    held: Option<Amount>,
+    /// What uploads under way have reserved.
+    reserved: Amount,
 }
 
 /// Leave to change what the home holds, and to write it down in the same breath.
 #[derive(Debug)]
 pub(super) struct Change<'a> {
-    used: Option<&'a Used>,
+    ledger: &'a Ledger,
     _no_scan: RwLockReadGuard<'a, ()>,
 }
 
@@ -75,48 +82,148 @@ pub(super) struct Charge {
     reserved: Amount,
 }
 
-impl Ledger {
-    /// Counts the home unless that was done. `kept` says what interrupted uploads hold; it is
-    /// asked while nothing changes.
-    pub(super) fn ensure_counted(&self, home: impl AsFd, kept: impl FnOnce() -> Amount) -> Result<(), Fault> {
-        if self.used.get().is_some() {
-            return Ok(());
-        }
-        let _exclusive = self.changing.write().unwrap_or_else(PoisonError::into_inner);
-        if self.used.get().is_some() {
-            return Ok(());
-        }
-        let found = scan(home)?;
-        let kept = kept();
-        let total =
-            Amount { bytes: found.bytes.saturating_add(kept.bytes), files: found.files.saturating_add(kept.files) };
-        self.used.get_or_init(|| Used { bytes: AtomicU64::new(total.bytes), files: AtomicU64::new(total.files) });
-        Ok(())
+impl Amount {
+    /// Both together.
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_add(other.bytes), files: self.files.saturating_add(other.files) }
     }
 
-    /// Begins a change of what the home holds.
+    /// What is left without the other, never below zero.
+    pub(super) fn minus(self, other: Self) -> Self {
+        Self { bytes: self.bytes.saturating_sub(other.bytes), files: self.files.saturating_sub(other.files) }
+    }
+}
+
+impl Quota {
+    fn allows(self, used: Amount) -> Result<(), Fault> {
+        let within = |used: u64, limit: Option<u64>| limit.is_none_or(|limit| used <= limit);
+        if within(used.bytes, self.bytes) && within(used.files, self.files) {
+            Ok(())
+        } else {
+            Err(Fault::QuotaExceeded)
+        }
+    }
+}
+
+impl Books {
+    fn used(&self) -> Option<Amount> {
+        self.held.map(|held| held.plus(self.reserved))
+    }
+}
+
+impl Ledger {
+    /// Begins with what the last run wrote down, and with what interrupted uploads hold.
+    pub(super) fn begin_with(&self, counted: Option<Amount>, kept: Amount) {
+        self.books().held = counted.map(|counted| counted.plus(kept));
+    }
+
+    /// Begins a change of what the home holds. What is on disk about it does not hold any more.
     pub(super) fn change(&self) -> Change<'_> {
         let no_scan = self.changing.read().unwrap_or_else(PoisonError::into_inner);
-        Change { used: self.used.get(), _no_scan: no_scan }
+        self.stored.invalidate();
+        Change { ledger: self, _no_scan: no_scan }
     }
 
-    /// What the home holds; none before the first count.
+    /// What the home holds, uploads under way included; none before the first count.
     pub(super) fn used(&self) -> Option<Amount> {
-        let load = |used: &Used| Amount {
-            bytes: used.bytes.load(Ordering::Relaxed),
-            files: used.files.load(Ordering::Relaxed),
-        };
-        self.used.get().map(load)
+        self.books().used()
+    }
+
+    /// How many changes there were so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Keeps everybody from changing what the home holds.
+    pub(super) fn hold_still(&self) -> RwLockWriteGuard<'_, ()> {
+        self.changing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for its turn to scan. Who is waited for goes on without pauses.
+    pub(super) fn scanning(&self, hurry: bool) -> MutexGuard<'_, ()> {
+        let more = usize::from(hurry);
+        self.waiting.fetch_add(more, Ordering::AcqRel);
+        let guard = self.scanning.lock().unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(more, Ordering::AcqRel);
+        guard
+    }
+
+    /// Whether somebody waits for the scan that runs.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
+    /// How far the scan is that runs.
+    pub(super) fn progress(&self) -> MutexGuard<'_, Option<Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over what a scan found, while nothing changes; returns what the books said before.
+    pub(super) fn correct(&self, found: Amount) -> Option<Amount> {
+        self.books().held.replace(found)
+    }
+
+    /// What the home holds without what is under way; none before the first count.
+    pub(super) fn held(&self) -> Option<Amount> {
+        self.books().held
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `more` in and takes `less` out.
+    fn write_down(&self, more: Amount, less: Amount) {
+        let mut books = self.books();
+        books.held = books.held.map(|held| held.plus(more).minus(less));
+    }
+
+    fn give_back(&self, reserved: Amount) {
+        let mut books = self.books();
+        books.reserved = books.reserved.minus(reserved);
     }
 }
 
 impl Change<'_> {
     /// Writes down that `more` came and `less` went.
     pub(super) fn record(&self, more: Amount, less: Amount) {
-        if let Some(used) = self.used {
-            adjust(&used.bytes, more.bytes, less.bytes);
-            adjust(&used.files, more.files, less.files);
+        self.ledger.write_down(more, less);
+    }
+
+    /// Tells a scan that runs what a name stood for, and what it stands for now. For each change of
+    /// a name once; what is not under a name, such as an interrupted upload, no scan comes across.
+    pub(super) fn note(&self, directory: impl AsFd, name: &str, before: Amount, after: Amount) {
+        if let Some(progress) = self.ledger.progress().as_mut() {
+            progress.note(directory, name, before, after);
         }
+    }
+
+    /// Tells a scan that runs of a directory that was just made.
+    pub(super) fn note_made(&self, parent: impl AsFd, name: &str) {
+        if let Some(progress) = self.ledger.progress().as_mut() {
+            progress.note_made(parent, name);
+        }
+    }
+
+    /// Tells a scan that runs of a directory, given by device and inode, that is gone.
+    pub(super) fn note_removed(&self, unique: (u64, u64)) {
+        if let Some(progress) = self.ledger.progress().as_mut() {
+            progress.note_removed(unique);
+        }
+    }
+
+    /// Tells a scan that runs of a directory that has another place now.
+    pub(super) fn note_moved(&self, parent: impl AsFd, name: &str) {
+        if let Some(progress) = self.ledger.progress().as_mut() {
+            progress.note_moved(parent, name);
+        }
+    }
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        // Before the lock is let go: a scan that comes next sees that something happened.
+        self.ledger.changes.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -135,11 +242,8 @@ impl Charge {
     /// Reserves bytes: all of them or, where the quota has no room, none.
     pub(super) fn reserve_bytes(&mut self, bytes: u64) -> Result<(), Fault> {
         let held = self.held.saturating_add(bytes);
-        if let Some(used) = self.ledger.used.get() {
-            let more = self.excess(held).saturating_sub(self.excess(self.held));
-            reserve(&used.bytes, more, self.quota.bytes)?;
-            self.reserved.bytes = self.reserved.bytes.saturating_add(more);
-        }
+        let more = self.excess(held).saturating_sub(self.excess(self.held));
+        self.reserve(Amount { bytes: more, files: 0 }, Quota { files: None, ..self.quota })?;
         self.held = held;
         Ok(())
     }
@@ -148,10 +252,9 @@ impl Charge {
     pub(super) fn return_bytes(&mut self, bytes: u64) {
         let held = self.held.saturating_sub(bytes);
         let returned = self.excess(self.held).saturating_sub(self.excess(held)).min(self.reserved.bytes);
-        if let Some(used) = self.ledger.used.get() {
-            adjust(&used.bytes, 0, returned);
-        }
-        self.reserved.bytes = self.reserved.bytes.saturating_sub(returned);
+        let returned = Amount { bytes: returned, files: 0 };
+        self.ledger.give_back(returned);
+        self.reserved = self.reserved.minus(returned);
         self.held = held;
     }
 
@@ -162,22 +265,30 @@ impl Charge {
 
     /// Reserves one file.
     pub(super) fn reserve_file(&mut self) -> Result<(), Fault> {
-        if let Some(used) = self.ledger.used.get() {
-            reserve(&used.files, 1, self.quota.files)?;
-            self.reserved.files = self.reserved.files.saturating_add(1);
+        self.reserve(Amount { bytes: 0, files: 1 }, Quota { bytes: None, ..self.quota })
+    }
+
+    /// Reserves unless that would pass the limits.
+    fn reserve(&mut self, more: Amount, limits: Quota) -> Result<(), Fault> {
+        let mut books = self.ledger.books();
+        if let Some(used) = books.used().filter(|_| more != Amount::default()) {
+            limits.allows(used.plus(more))?;
         }
+        books.reserved = books.reserved.plus(more);
+        drop(books);
+        self.reserved = self.reserved.plus(more);
         Ok(())
     }
 
     /// Takes over what is written down already for an interrupted upload that goes on.
-    pub(super) fn take_over(&mut self, held: Amount, change: &Change<'_>) {
+    pub(super) fn take_over(&mut self, held: Amount) {
         self.held = self.held.saturating_add(held.bytes);
-        if let Some(used) = change.used {
-            let counted = self.excess(held.bytes);
-            adjust(&used.bytes, 0, held.bytes.saturating_sub(counted));
-            self.reserved.bytes = self.reserved.bytes.saturating_add(counted);
-            self.reserved.files = self.reserved.files.saturating_add(held.files);
-        }
+        let counted = Amount { bytes: self.excess(held.bytes), files: held.files };
+        let mut books = self.ledger.books();
+        books.held = books.held.map(|all| all.minus(held));
+        books.reserved = books.reserved.plus(counted);
+        drop(books);
+        self.reserved = self.reserved.plus(counted);
     }
 
     /// Whether an upload of so many bytes in all has room, without reserving them. `kept` of them
@@ -191,84 +302,19 @@ impl Charge {
         }
     }
 
-    /// Ends the reservation: from now on the home holds `more`, and no longer `less`.
-    pub(super) fn settle(&mut self, change: &Change<'_>, more: Amount, less: Amount) {
+    /// Ends the reservation: from now on the home holds `more`, and no longer `less`. The change
+    /// shows that no scan looks meanwhile.
+    pub(super) fn settle(&mut self, _change: &Change<'_>, more: Amount, less: Amount) {
         let reserved = std::mem::take(&mut self.reserved);
         self.held = 0;
-        let less = Amount {
-            bytes: less.bytes.saturating_add(reserved.bytes),
-            files: less.files.saturating_add(reserved.files),
-        };
-        change.record(more, less);
+        let mut books = self.ledger.books();
+        books.reserved = books.reserved.minus(reserved);
+        books.held = books.held.map(|held| held.plus(more).minus(less));
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some(used) = self.ledger.used.get() {
-            adjust(&used.bytes, 0, self.reserved.bytes);
-            adjust(&used.files, 0, self.reserved.files);
-        }
+        self.ledger.give_back(self.reserved);
     }
-}
-
-/// Adds and subtracts in one step, never below zero.
-fn adjust(counter: &AtomicU64, more: u64, less: u64) {
-    counter.update(Ordering::AcqRel, Ordering::Acquire, |used| used.saturating_add(more).saturating_sub(less));
-}
-
-/// Adds unless that would pass the limit.
-fn reserve(counter: &AtomicU64, more: u64, limit: Option<u64>) -> Result<(), Fault> {
-    let add = |used: u64| used.checked_add(more).filter(|sum| more == 0 || limit.is_none_or(|limit| *sum <= limit));
-    counter.try_update(Ordering::AcqRel, Ordering::Acquire, add).map(|_| ()).map_err(|_| Fault::QuotaExceeded)
-}
-
-/// Counts a tree, one directory handle for each level: memory does not grow with the tree. What
-/// lies deeper than clients can reach is left out.
-fn scan(home: impl AsFd) -> Result<Amount, Fault> {
-    let open = |parent: &dyn AsFd, name: &std::ffi::CStr| {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        openat(parent.as_fd(), name, flags, Mode::empty())
-    };
-    let mut buffer = vec![MaybeUninit::<u8>::uninit(); SCAN_BUFFER_BYTES];
-    let mut total = Amount::default();
-    let mut levels: Vec<OwnedFd> = vec![open(&home, c".")?];
-    while let Some(directory) = levels.last() {
-        match scan_level(directory, &mut buffer, &mut total, &open, levels.len() <= DEPTH_MAX)? {
-            Some(below) => levels.push(below),
-            None => drop(levels.pop()),
-        }
-    }
-    Ok(total)
-}
-
-/// Counts on in one directory up to the next directory in it, which is returned open, or to the end.
-fn scan_level(
-    directory: &OwnedFd,
-    buffer: &mut [MaybeUninit<u8>],
-    total: &mut Amount,
-    open: &dyn Fn(&dyn AsFd, &std::ffi::CStr) -> Result<OwnedFd, Errno>,
-    descend: bool,
-) -> Result<Option<OwnedFd>, Fault> {
-    let mut entries = RawDir::new(directory, buffer);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == c"." || name == c".." || name.to_bytes().starts_with(RESERVED_PREFIX.as_bytes()) {
-            continue;
-        }
-        let Ok(status) = Status::at(directory, name) else { continue };
-        total.files = total.files.saturating_add(1);
-        match status.file_type {
-            FileType::RegularFile => total.bytes = total.bytes.saturating_add(status.size),
-            FileType::Directory if descend => {
-                if let Ok(below) = open(directory, name) {
-                    seek(directory, SeekFrom::Start(entry.next_entry_cookie()))?;
-                    return Ok(Some(below));
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(None)
 }

@@ -19,6 +19,10 @@
 //! | `partial` | interrupted uploads, kept for their uploaders |
 //! | `sweep` | what an earlier run left behind |
 //! | `ledger` | how much a home holds, and reservations against quotas |
+//! | `scan`, `progress` | counting a home, and what that makes of changes meanwhile |
+//! | `usage` | the count on disk |
+//! | `count` | when homes are counted, and when the counts are written |
+//! | `floor` | what stays free in a file system |
 //! | `room` | how much may still be stored |
 //!
 //! Invariants, each kept by a test:
@@ -32,25 +36,32 @@
 mod attributes;
 mod change;
 mod claim;
+mod count;
 mod entry;
 mod fault;
+mod floor;
 mod held;
 mod ledger;
 mod listing;
 mod partial;
 mod places;
+mod progress;
 mod read;
 mod resolve;
 mod room;
 mod root;
+mod scan;
 mod staging;
 mod sweep;
 mod text;
 mod upload;
+mod usage;
 
 pub use claim::{UploadClaim, UploadMode, Uploader};
+pub use count::Repaired;
 pub use entry::{Entry, EntryKind, EntryRef};
 pub use fault::Fault;
+pub use floor::{Floor, Free};
 pub use listing::Listing;
 pub use read::ReadFile;
 pub use resolve::Lookup;

@@ -173,9 +173,14 @@ impl Partials {
         self.take_where(|partial| partial.owner.path.is_within(directory), None)
     }
 
-    /// Takes out those whose time is over, so many at a time; costs nothing before the first one's is.
+    /// Whether the time of one may be over; costs nothing before the first one's is.
+    pub(super) fn any_expired(&self) -> bool {
+        now_seconds() >= self.first_expiry.load(Ordering::Acquire)
+    }
+
+    /// Takes out those whose time is over, so many at a time.
     pub(super) fn take_expired(&self) -> Vec<Arc<Partial>> {
-        if now_seconds() < self.first_expiry.load(Ordering::Acquire) {
+        if !self.any_expired() {
             return Vec::new();
         }
         let left = Cell::new(EXPIRED_AT_ONCE_MAX);
@@ -196,10 +201,7 @@ impl Partials {
     pub(super) fn amount(&self) -> Amount {
         let index = self.lock();
         let all = index.values().flat_map(HashMap::values).flatten().map(|partial| partial.amount());
-        all.fold(Amount::default(), |sum, one| Amount {
-            bytes: sum.bytes.saturating_add(one.bytes),
-            files: sum.files.saturating_add(one.files),
-        })
+        all.fold(Amount::default(), Amount::plus)
     }
 
     /// Lets those below a directory follow it to its new name; returns those that cannot.

@@ -64,6 +64,12 @@ impl StagingPlaces {
         self.lock().blocked
     }
 
+    /// The one at the root, if it is there.
+    pub(super) fn at_root(&self, root: BorrowedFd<'_>) -> Option<Arc<Staging>> {
+        let status = Status::of(root).ok()?;
+        self.lock().open.get(&file_system(&status)).cloned()
+    }
+
     /// Fails where uploads into a directory could not be staged, as far as that can be told without
     /// making anything: [`Fault::Denied`].
     pub(super) fn are_usable(&self, root: BorrowedFd<'_>, directory: &Status) -> Result<(), Fault> {

@@ -1,9 +1,11 @@
 //! How much a home holds, and how much may still be stored in it.
 
 use super::claim::Uploader;
+use super::entry::EntryKind;
 use super::fault::Fault;
+use super::ledger::Amount;
 use super::resolve::{self, Lookup};
-use super::root::{Root, free_bytes};
+use super::root::Root;
 use crate::policy::grant::Grant;
 
 /// What a home holds.
@@ -15,9 +17,16 @@ pub struct Usage {
     pub files: u64,
 }
 
+impl From<Amount> for Usage {
+    fn from(Amount { bytes, files }: Amount) -> Self {
+        Self { bytes, files }
+    }
+}
+
 impl Root {
     /// Bytes that the uploader may still store at a path: what the quota leaves, or what the file
-    /// system has above the floor, whichever is less. Whatever the grant covers is enough.
+    /// system has above the floor, whichever is less. Nothing where a new file cannot even be made,
+    /// unless the path is that of a file. Whatever the grant covers is enough.
     ///
     /// # Errors
     /// [`Fault::NotFound`], [`Fault::NotAFile`], as for [`Root::facts`].
@@ -26,13 +35,16 @@ impl Root {
         let interrupted = self.partials.find(&uploader.name, path).is_some();
         let place = if interrupted { path.parent() } else { path.clone() };
         let (place, status) = resolve::find(self, &place, Lookup::Full)?;
-        status.kind()?;
-        let free = free_bytes(&place)?.saturating_sub(self.settings.free_space_floor_bytes);
-        let left = match (uploader.quota_bytes, self.usage(uploader)?) {
-            (Some(limit), Some(used)) => limit.saturating_sub(used.bytes),
-            _ => u64::MAX,
-        };
-        Ok(free.min(left))
+        let new = status.kind()? == EntryKind::Directory && !interrupted;
+        // What takes the place of a file is staged beside it first.
+        let free = self.file_systems.of(&place)?.room(&place, self.settings.floor, u64::from(!interrupted))?;
+        let used = self.usage(uploader)?;
+        let left =
+            |limit: Option<u64>, used: Option<u64>| limit.zip(used).map(|(limit, used)| limit.saturating_sub(used));
+        if new && left(uploader.quota_files, used.map(|used| used.files)) == Some(0) {
+            return Ok(0);
+        }
+        Ok(free.min(left(uploader.quota_bytes, used.map(|used| used.bytes)).unwrap_or(u64::MAX)))
     }
 
     /// What the home holds, counted if the uploader has a quota; none where nobody has counted it.
@@ -42,6 +54,6 @@ impl Root {
     pub fn usage(&self, uploader: &Uploader) -> Result<Option<Usage>, Fault> {
         self.discard_expired();
         self.count_for(uploader)?;
-        Ok(self.ledger.used().map(|used| Usage { bytes: used.bytes, files: used.files }))
+        Ok(self.used())
     }
 }

@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, fstatvfs, openat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
+use super::count::LastLook;
 use super::entry::{Entry, Status};
 use super::fault::Fault;
+use super::floor::{FileSystems, Floor, Promise};
 use super::held::HeldNames;
 use super::ledger::{Amount, Change, Ledger};
 use super::listing::Listing;
@@ -30,8 +33,8 @@ const ABOVE_MAX: usize = 256;
 /// What holds for every home.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreSettings {
-    /// Bytes that uploads leave free in a file system.
-    pub free_space_floor_bytes: u64,
+    /// What uploads leave free in a file system.
+    pub floor: Floor,
     /// How long an interrupted upload is kept for its uploader to resume.
     pub partial_uploads: Duration,
 }
@@ -43,6 +46,9 @@ pub struct Homes {
     settings: StoreSettings,
     /// By device and inode; a root holds its directory open, so these are not given out again.
     roots: Mutex<HashMap<(u64, u64), Arc<Root>>>,
+    file_systems: Arc<FileSystems>,
+    /// Whether the server stops, and scans with it.
+    stopping: Arc<AtomicBool>,
 }
 
 /// The files of one home.
@@ -54,6 +60,9 @@ pub struct Root {
     pub(super) ledger: Arc<Ledger>,
     pub(super) partials: Partials,
     pub(super) places: StagingPlaces,
+    pub(super) file_systems: Arc<FileSystems>,
+    pub(super) stopping: Arc<AtomicBool>,
+    pub(super) last_look: LastLook,
     swept: Swept,
     /// The directory's path, as it was asked for first.
     path: PathBuf,
@@ -66,7 +75,7 @@ pub struct Root {
 impl Homes {
     /// No home yet.
     pub fn new(settings: StoreSettings) -> Self {
-        Self { settings, roots: Mutex::default() }
+        Self { settings, roots: Mutex::default(), file_systems: Arc::default(), stopping: Arc::default() }
     }
 
     /// The root for this home, opened (and what an earlier run left there swept) the first time it
@@ -86,7 +95,9 @@ impl Homes {
         let contains = |other: &Root| other.above.contains(&unique);
         let nested = roots.iter().find(|(other, root)| above.contains(other) || contains(root));
         let nested = nested.map(|(_, root)| root.path.clone());
-        let root = Arc::new(Root { above, nested, ..Root::open(home, directory, self.settings) });
+        let (file_systems, stopping) = (Arc::clone(&self.file_systems), Arc::clone(&self.stopping));
+        let opened = Root::open(home, directory, self.settings);
+        let root = Arc::new(Root { file_systems, stopping, above, nested, ..opened });
         roots.insert(unique, Arc::clone(&root));
         Ok(root)
     }
@@ -94,10 +105,19 @@ impl Homes {
     /// Removes the interrupted uploads whose time is over, in every home; for a thread that may
     /// block. Where none is over, no disk is asked.
     pub fn expire(&self) {
-        let roots: Vec<_> = self.roots.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        for root in roots {
+        for root in self.open() {
             root.discard_expired();
         }
+    }
+
+    /// Every home that was opened.
+    pub fn open(&self) -> Vec<Arc<Root>> {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Ends the scans that run, and lets none begin any more: the server stops.
+    pub fn end_scans(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 }
 
@@ -105,13 +125,20 @@ impl Root {
     fn open(path: &Path, directory: OwnedFd, settings: StoreSettings) -> Self {
         let partials = Partials::new(settings.partial_uploads);
         let (places, swept) = StagingPlaces::open(directory.as_fd(), &partials);
+        let ledger = Arc::new(Ledger::default());
+        if let (Some(staging), Ok(status)) = (places.at_root(directory.as_fd()), Status::of(&directory)) {
+            ledger.begin_with(ledger.stored.load(&staging, status.unique.1, !swept.shared), partials.amount());
+        }
         Self {
             directory,
             settings,
             held: Arc::default(),
-            ledger: Arc::default(),
+            ledger,
             partials,
             places,
+            file_systems: Arc::default(),
+            stopping: Arc::default(),
+            last_look: LastLook::default(),
             swept,
             path: path.to_owned(),
             above: Vec::new(),
@@ -198,14 +225,22 @@ impl Root {
         Ok(Listing::new(directory, self.partials.in_directory(viewer, grant.stored())))
     }
 
-    /// Fails where a further `bytes` would leave less than the floor free.
-    pub(super) fn leave_floor(&self, place: impl AsFd, bytes: u64) -> Result<(), Fault> {
-        let needed = self.settings.free_space_floor_bytes.saturating_add(bytes);
-        if free_bytes(place)? < needed { Err(Fault::NoSpace) } else { Ok(()) }
+    /// Promises room in the file system of a place, for so many bytes and inodes; [`Fault::NoSpace`]
+    /// where less than the floor would be free.
+    pub(super) fn promise(&self, place: impl AsFd, bytes: u64, inodes: u64) -> Result<Promise, Fault> {
+        Promise::new(self.file_systems.of(&place)?, place, self.settings.floor, (bytes, inodes))
+    }
+
+    /// Where it is, as it was asked for first.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Removes interrupted uploads whose time is over.
     pub(super) fn discard_expired(&self) {
+        if !self.partials.any_expired() {
+            return;
+        }
         let change = self.ledger.change();
         discard(&self.partials.take_expired(), &change);
     }
@@ -245,10 +280,4 @@ pub(super) fn discard<'a>(partials: impl IntoIterator<Item = &'a Arc<Partial>>, 
             change.record(Amount::default(), partial.amount());
         }
     }
-}
-
-/// Bytes that a file system has left for this process.
-pub(super) fn free_bytes(place: impl AsFd) -> Result<u64, Fault> {
-    let figures = fstatvfs(place)?;
-    Ok(figures.f_bavail.saturating_mul(figures.f_frsize))
 }

@@ -7,6 +7,9 @@
 //! | `ID.part` | an interrupted upload |
 //! | `ID.json` | whose it is: its record; it stays while the upload is under way again |
 //! | `ID.tmp` | a record being written |
+//! | `elsewhere.json` | in the home's own: which directories have others |
+//! | `count.json` | in the home's own: what the home holds, while nothing changes it |
+//! | `shared.json` | in the home's own: a second server has the home open, too |
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,6 +10,7 @@ use super::entry::Status;
 use super::fault::Fault;
 use super::partial::{Partial, Partials, Record};
 use super::staging::{Staging, part_name, record_name};
+use super::usage::{COUNT_NAME, SHARED_NAME};
 use crate::proto::path::VirtualPath;
 
 /// Name of the record of the directories that have staging directories of their own.
@@ -41,7 +42,8 @@ pub(super) fn sweep(staging: &Arc<Staging>, alone: bool, partials: &Partials, sw
     for entry in Dir::read_from(staging.directory())? {
         let entry = entry?;
         let Ok(name) = entry.file_name().to_str() else { continue };
-        let Some((id, kind)) = name.rsplit_once('.').filter(|_| name != ELSEWHERE_NAME) else { continue };
+        let of_the_home = [ELSEWHERE_NAME, COUNT_NAME, SHARED_NAME].contains(&name);
+        let Some((id, kind)) = name.rsplit_once('.').filter(|_| !of_the_home) else { continue };
         match kind {
             // One with a record was an interrupted upload that somebody went on with, and is one again.
             "up" if alone && !has_record(staging, id)? && staging.remove(name) => count(|swept| &mut swept.abandoned),

@@ -11,6 +11,7 @@ use super::change::{new_name_fault, rename_to_free_name};
 use super::claim::{Plan, UploadClaim, find_target};
 use super::entry::{Identity, Status};
 use super::fault::{Fault, uninterrupted};
+use super::floor::Promise;
 use super::ledger::{Amount, Change, Charge};
 use super::partial::{Origin, Partial, Record, now_seconds};
 use super::resolve;
@@ -18,8 +19,6 @@ use super::root::{Root, discard};
 use super::staging::{Staged, write_all};
 use crate::proto::path::VirtualPath;
 
-/// Bytes written between two looks at the free space.
-const FLOOR_CHECK_BYTES: u64 = 4 << 20;
 /// Bytes copied at a time where the file system cannot share them.
 const COPY_STEP_BYTES: u64 = 8 << 20;
 /// Bytes of the buffer where it cannot even copy them itself.
@@ -44,8 +43,6 @@ pub struct Upload {
     continues: bool,
     /// Whether the staged file went to its place, or was kept.
     ended: bool,
-    /// Bytes that may be written before the free space is looked at again.
-    unchecked_bytes: u64,
     /// Last, so that the name is let go after everything else.
     claim: UploadClaim,
 }
@@ -95,7 +92,9 @@ impl Upload {
                 let directory = Status::of(&parent)?;
                 let place = claim.held.path().parent();
                 let staging = root.places.for_directory(root.as_fd(), &place, &directory)?;
-                staging.stage()?
+                let staged = staging.stage()?;
+                claim.promise.made();
+                staged
             }
         };
         let (offset, base) = match claim.plan {
@@ -103,22 +102,12 @@ impl Upload {
             Plan::Continue { keep, base } => (keep, base),
             Plan::Extend { keep, base } => {
                 claim.charge.reserve_bytes(keep)?;
-                copy_beginning(&root, &parent, name, &file, keep, base)?;
+                copy_beginning(&mut claim.promise, &parent, name, &file, keep, base)?;
                 (keep, Some(base))
             }
         };
         let continues = matches!(claim.plan, Plan::Continue { .. });
-        Ok(Self {
-            file,
-            staged,
-            offset,
-            size: offset,
-            base,
-            continues,
-            ended: false,
-            unchecked_bytes: FLOOR_CHECK_BYTES,
-            claim,
-        })
+        Ok(Self { file, staged, offset, size: offset, base, continues, ended: false, claim })
     }
 
     /// Where the first byte of this upload goes in the file.
@@ -143,13 +132,7 @@ impl Upload {
     /// [`Fault::QuotaExceeded`]; [`Fault::NoSpace`] where the file system is full or at its floor.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let length = u64::try_from(bytes.len()).map_err(|_| Fault::NoSpace)?;
-        if length > self.unchecked_bytes {
-            let ahead = length.max(FLOOR_CHECK_BYTES);
-            // Near the floor the look ahead is as short as it can be.
-            let checked = self.claim.root.leave_floor(&self.file, ahead).map(|()| ahead);
-            self.unchecked_bytes =
-                checked.or_else(|_| self.claim.root.leave_floor(&self.file, length).map(|()| length))?;
-        }
+        self.claim.promise.cover(&self.file, length)?;
         self.claim.charge.reserve_bytes(length)?;
         if let Err(fault) = write_all(&self.file, bytes, self.size) {
             self.claim.charge.return_bytes(length);
@@ -157,7 +140,7 @@ impl Upload {
             ftruncate(&self.file, self.size)?;
             return Err(fault);
         }
-        self.unchecked_bytes = self.unchecked_bytes.saturating_sub(length);
+        self.claim.promise.written(length);
         self.size = self.size.saturating_add(length);
         Ok(())
     }
@@ -217,8 +200,10 @@ impl Upload {
             }
             self.staged.left();
             self.ended = true;
-            let less = former.map_or(Amount::default(), |former| Amount { bytes: former.size, files: 1 });
-            self.claim.charge.settle(&change, Amount { bytes: self.size, files: 1 }, less);
+            let less = former.map_or(Amount::default(), |former| former.amount());
+            let more = Amount { bytes: self.size, files: 1 };
+            self.claim.charge.settle(&change, more, less);
+            change.note(&directory, name, less, more);
             discard(&root.partials.take(&self.claim.user, &path), &change);
             former.is_some()
         };
@@ -302,7 +287,7 @@ fn take_up(
     charge: &mut Charge,
     books: &Change<'_>,
 ) -> Result<(OwnedFd, Staged), Fault> {
-    charge.take_over(partial.amount(), books);
+    charge.take_over(partial.amount());
     let (file, mut staged) = partial.staging.restage(&partial.id)?;
     let found = Status::of(&file).map_err(Fault::from).and_then(|found| match found.size {
         size if size < keep => Err(Fault::OffsetBeyondEnd),
@@ -327,7 +312,7 @@ fn take_up(
 /// Fills a staged file with the first bytes of the file under the final name: shared where the
 /// file system can, copied otherwise.
 fn copy_beginning(
-    root: &Root,
+    promise: &mut Promise,
     parent: &OwnedFd,
     name: &str,
     staged: &OwnedFd,
@@ -341,7 +326,7 @@ fn copy_beginning(
     if ioctl_ficlone(staged, &source).is_ok() {
         return Ok(ftruncate(staged, length)?);
     }
-    root.leave_floor(staged, length)?;
+    promise.ask(staged, length, 0)?;
     let mut done: u64 = 0;
     while done < length {
         let step = length.saturating_sub(done).min(COPY_STEP_BYTES);
@@ -350,7 +335,8 @@ fn copy_beginning(
             copied => copied,
         };
         done = done.saturating_add(copied);
-        root.leave_floor(staged, 0)?;
+        promise.written(copied);
+        promise.cover(staged, 0)?;
     }
     Ok(())
 }

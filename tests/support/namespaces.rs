@@ -4,6 +4,7 @@
 //! namespace, in which the test is root.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use super::server::done;
@@ -33,6 +34,21 @@ fn is_root() -> bool {
 /// Where programs are looked for: what sets up networks is commonly out of an ordinary user's way.
 fn path() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
+}
+
+/// The words for a server that finds a file system of its own in a directory, in memory and with these
+/// options for `mount`. Nobody else sees it.
+pub fn on_a_disk_of_its_own(directory: &Path, options: &str) -> Vec<String> {
+    let script = "directory=$1 options=$2; shift 2; mount -t tmpfs -o \"$options\" tmpfs \"$directory\" && exec \"$@\"";
+    let mut words = vec!["unshare"];
+    if !is_root() {
+        words.extend(["--user", "--map-root-user"]);
+    }
+    words.extend(["--mount", "sh", "-c", script, "sh", directory.to_str().unwrap(), options]);
+    if !is_root() {
+        words.extend(["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"]);
+    }
+    words.into_iter().map(str::to_owned).collect()
 }
 
 impl Namespace {

@@ -168,6 +168,8 @@ impl Builder {
             set(toml, "passwords.argon2-memory-kib", "64");
             set(toml, "passwords.argon2-iterations", "1");
             set(toml, "login.delay-first-ms", "1");
+            // However full the disk is on which the tests run.
+            set(toml, "storage.free-space-warn-percent", "0");
             for (key, value) in &self.policy {
                 set(toml, key, value);
             }
@@ -276,6 +278,11 @@ impl Server {
     /// Replaces what `--set` says from the next start on.
     pub fn override_with(&mut self, overrides: &[&str]) {
         self.overrides = overrides.iter().map(|&text| text.to_owned()).collect();
+    }
+
+    /// Puts words in front of `portcullis serve` from the next start on.
+    pub fn run_inside(&mut self, words: Vec<String>) {
+        self.inside = words;
     }
 
     /// A command of the binary that works on this server's policy.

@@ -48,7 +48,7 @@ fn homes(examined: &Examined<'_>, report: &mut Report) {
         let place = format!("{} ({kind}: {})", point.display(), named.join(", "));
         mount(&place, kind, figures.f_flag.contains(StatVfsMountFlags::RDONLY), report);
         space(&place, &figures, config.storage.free_space_floor_bytes, report);
-        inodes(&place, &figures, report);
+        inodes(&place, &figures, config.storage.free_inodes_floor, report);
     }
 }
 
@@ -100,21 +100,22 @@ fn space(place: &str, figures: &StatVfs, floor: u64, report: &mut Report) {
     }
 }
 
-fn inodes(place: &str, figures: &StatVfs, report: &mut Report) {
+fn inodes(place: &str, figures: &StatVfs, floor: u64, report: &mut Report) {
     let check = Check::HomesInodes;
     // Some file systems have no fixed number, and say 0.
-    if figures.f_files == 0 || figures.f_favail >= INODES_MIN {
+    if figures.f_files == 0 || figures.f_favail >= floor.saturating_mul(2).max(INODES_MIN) {
         report.ok(check, format!("{place}: room for more files"));
         return;
     }
-    let severity = if figures.f_favail == 0 { Severity::Error } else { Severity::Warning };
     let found = format!("{place}: room for {} more files only", figures.f_favail);
-    report.add(
-        check,
-        severity,
-        found,
-        "df -i shows it: remove small files, or make the file system anew with more inodes",
-    );
+    let (severity, found) = if figures.f_favail <= floor {
+        (Severity::Error, format!("{found}, and free-inodes-floor leaves {floor}: every upload is refused"))
+    } else {
+        (Severity::Warning, found)
+    };
+    let help = "df -i shows it: remove small files, make the file system anew with more inodes, or lower \
+                free-inodes-floor in [storage]";
+    report.add(check, severity, found, help);
 }
 
 fn bytes(figures: &StatVfs) -> (u64, u64) {

@@ -3,7 +3,9 @@
 mod attributes;
 mod changes;
 mod confinement;
+mod counts;
 mod faults;
+mod floor;
 mod homes;
 mod listing;
 mod model;
@@ -11,6 +13,7 @@ mod places;
 mod quota;
 mod restart;
 mod room;
+mod scan;
 mod uploads;
 
 use std::fs;
@@ -25,7 +28,13 @@ use crate::identity::Username;
 use crate::policy::grant::Grant;
 use crate::policy::permission::{Permission, PermissionSet};
 
-const SETTINGS: StoreSettings = StoreSettings { free_space_floor_bytes: 0, partial_uploads: Duration::from_hours(1) };
+const SETTINGS: StoreSettings =
+    StoreSettings { floor: Floor { bytes: 0, inodes: 0 }, partial_uploads: Duration::from_hours(1) };
+
+/// Bytes to be left free, and nothing else.
+fn floor(bytes: u64) -> StoreSettings {
+    StoreSettings { floor: Floor { bytes, inodes: 0 }, ..SETTINGS }
+}
 
 /// A home in a temporary directory, open.
 struct Home {
@@ -49,6 +58,12 @@ impl Home {
         drop(self.root);
         let root = Homes::new(settings).root(self.directory.path()).unwrap();
         Self { directory: self.directory, root }
+    }
+
+    /// The same after a server that ended as it should.
+    fn stopped_and_restarted(self, settings: StoreSettings) -> Self {
+        self.root.save_count().unwrap();
+        self.restarted(settings)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -93,10 +108,11 @@ impl Home {
         entries
     }
 
-    /// Files in the staging directory.
+    /// Files in the staging directory, but for what concerns the home as a whole.
     fn staged(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.path(".portcullis-staging")) else { return Vec::new() };
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| !["count.json", "shared.json"].contains(&name.as_str())).collect()
     }
 }
 

@@ -15,7 +15,8 @@ enum Step {
     Upload { user: usize, name: usize, at: Option<u64>, bytes: usize, end: End },
     Remove { user: usize, name: usize },
     Rename { user: usize, from: usize, to: usize },
-    Restart,
+    Restart { crash: bool },
+    Scan,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +34,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(user, name, at, bytes, end)| Step::Upload { user, name, at, bytes, end }),
         2 => (user(), name()).prop_map(|(user, name)| Step::Remove { user, name }),
         2 => (user(), name(), name()).prop_map(|(user, from, to)| Step::Rename { user, from, to }),
-        1 => Just(Step::Restart),
+        1 => any::<bool>().prop_map(|crash| Step::Restart { crash }),
+        1 => Just(Step::Scan),
     ]
 }
 
@@ -141,7 +143,20 @@ proptest! {
                     };
                     prop_assert_eq!(renamed, expected);
                 }
-                Step::Restart => home = home.restarted(SETTINGS),
+                Step::Restart { crash } => {
+                    let counted = home.root.used().is_some();
+                    home = if crash { home.restarted(SETTINGS) } else { home.stopped_and_restarted(SETTINGS) };
+                    prop_assert!(crash || home.root.used().is_some() == counted);
+                }
+                Step::Scan => {
+                    let counted = home.root.used();
+                    prop_assert_eq!(home.root.recount(), Ok(None));
+                    prop_assert!(counted.is_none() || counted == home.root.used());
+                }
+            }
+            if let Some(used) = home.root.used() {
+                let lengths = || model.files.values().chain(model.partials.values()).map(|content| content.len() as u64);
+                prop_assert_eq!(used, Usage { bytes: lengths().sum(), files: lengths().count() as u64 });
             }
             for (file, path) in NAMES.iter().enumerate() {
                 prop_assert_eq!(home.read(&path[1..]), model.files.get(&file).cloned());

@@ -12,12 +12,19 @@ const HOME_VARIABLE: &str = "STORE_TEST_HOME";
 fn uploads_reach_other_file_systems() {
     let home = TempDir::new().unwrap();
     fs::create_dir_all(home.path().join("d/mnt")).unwrap();
-    let script = "mount -t tmpfs tmpfs \"$STORE_TEST_HOME/d/mnt\" || exit 77; exec \"$0\" \"$@\"";
+    run_with_a_mount("store::tests::places::inside_a_mount_namespace", home.path(), "d/mnt", "size=64m");
+}
+
+/// Runs an ignored test in a mount namespace of its own, with a file system in memory in that
+/// directory of the home, which it finds by [`home_of_this_namespace`].
+pub(super) fn run_with_a_mount(test: &str, home: &Path, directory: &str, options: &str) {
+    let script =
+        format!("mount -t tmpfs -o {options} tmpfs \"${HOME_VARIABLE}/{directory}\" || exit 77; exec \"$0\" \"$@\"");
     let run = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "store::tests::places::inside_a_mount_namespace", "--ignored"])
-        .env(HOME_VARIABLE, home.path())
+        .args(["--exact", test, "--ignored"])
+        .env(HOME_VARIABLE, home)
         .output();
     match run {
         Ok(run) if run.status.success() => {
@@ -31,10 +38,15 @@ fn uploads_reach_other_file_systems() {
     }
 }
 
+/// The home of the test that runs in a mount namespace.
+pub(super) fn home_of_this_namespace() -> PathBuf {
+    PathBuf::from(std::env::var_os(HOME_VARIABLE).unwrap())
+}
+
 #[test]
 #[ignore = "run by the test above, inside a mount namespace"]
 fn inside_a_mount_namespace() {
-    let path = PathBuf::from(std::env::var_os(HOME_VARIABLE).unwrap());
+    let path = home_of_this_namespace();
     let open = || Homes::new(SETTINGS).root(&path).unwrap();
     let root = open();
     let begin = |root: &Arc<Root>, path: &str, mode| {

@@ -1,5 +1,8 @@
 //! Quotas and the free-space floor.
 
+use std::sync::atomic::AtomicBool;
+
+use super::super::scan;
 use super::*;
 
 fn limited(bytes: Option<u64>, files: Option<u64>) -> Uploader {
@@ -18,9 +21,9 @@ fn used(home: &Home) -> (u64, u64) {
 /// What a fresh count finds.
 fn counted(home: &Home) -> (u64, u64) {
     let books = super::super::ledger::Ledger::default();
-    books.ensure_counted(home.root.as_ref(), || home.root.partials.amount()).unwrap();
-    let used = books.used().unwrap();
-    (used.bytes, used.files)
+    let kept = || home.root.partials.amount();
+    let found = scan::run(&books, home.root.as_ref(), scan::Pace::Hurried, &AtomicBool::new(false), kept).unwrap();
+    (found.now.bytes, found.now.files)
 }
 
 #[test]
@@ -136,11 +139,11 @@ fn parallel_uploads_never_overshoot() {
 
 #[test]
 fn the_floor_is_left_free() {
-    let free = super::super::root::free_bytes(Home::new().root.as_ref()).unwrap();
-    let floor = StoreSettings { free_space_floor_bytes: free.saturating_mul(2), ..SETTINGS };
-    let home = Home::with(floor);
+    let free = Home::new().root.free().unwrap().1.bytes;
+    let home = Home::with(floor(free.saturating_mul(2)));
     assert_eq!(home.store("/f", b"x"), Err(Fault::NoSpace));
-    let home = Home::with(StoreSettings { free_space_floor_bytes: free / 2, ..SETTINGS });
+    assert_eq!(home.root.make_directory(&all("/d"), &uploader("alice")), Err(Fault::NoSpace));
+    let home = Home::with(floor(free / 2));
     let announced = home.root.claim_upload(all("/f"), &uploader("alice"), UploadMode::Replace, Some(free));
     assert_eq!(announced.err(), Some(Fault::NoSpace));
     assert_eq!(
@@ -148,6 +151,29 @@ fn the_floor_is_left_free() {
         Some(Fault::NoSpace)
     );
     home.store("/f", b"x").unwrap();
+}
+
+#[test]
+fn a_floor_of_inodes_is_left_too() {
+    let home = Home::with(StoreSettings { floor: Floor { bytes: 0, inodes: u64::MAX }, ..SETTINGS });
+    let held = home.root.free().unwrap().1.inodes.is_some();
+    let refused = |result: Result<(), Fault>| assert_eq!(result.err(), held.then_some(Fault::NoSpace));
+    refused(home.store("/f", b"x").map(|_| ()));
+    refused(home.root.make_directory(&all("/d"), &uploader("alice")));
+    assert_eq!(home.root.room(&all("/"), &uploader("alice")).unwrap() == 0, held);
+}
+
+#[test]
+fn what_one_upload_announced_is_not_there_for_another() {
+    let free = Home::new().root.free().unwrap().1.bytes;
+    let home = Home::with(floor(free / 2));
+    let claim = |path, bytes| home.root.claim_upload(all(path), &uploader("alice"), UploadMode::Replace, Some(bytes));
+    let first = claim("/f", free / 3).unwrap();
+    assert_eq!(claim("/g", free / 3).err(), Some(Fault::NoSpace));
+    let room = home.root.room(&all("/"), &uploader("alice")).unwrap();
+    assert!(room < free / 4, "{room} of {free}");
+    drop(first);
+    drop(claim("/g", free / 3).unwrap());
 }
 
 #[test]

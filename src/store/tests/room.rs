@@ -18,6 +18,11 @@ fn the_quota_leaves_what_is_not_used() {
     home.interrupted("/g", "alice", &[0; 100]);
     assert_eq!(home.root.room(&all("/g"), &limited(1000)), Ok(600), "what is kept of an upload counts");
     assert_eq!(home.root.room(&all("/no"), &limited(1000)), Err(Fault::NotFound));
+    let full = Uploader { quota_files: Some(3), ..limited(1000) };
+    assert_eq!(home.root.room(&all("/"), &full), Ok(0), "no file can be added");
+    for path in ["/f", "/g"] {
+        assert_eq!(home.root.room(&all(path), &full), Ok(600), "{path} is there already");
+    }
     assert_eq!(home.root.usage(&limited(1000)), Ok(Some(Usage { bytes: 400, files: 3 })));
 }
 
@@ -29,8 +34,7 @@ fn without_a_quota_nothing_is_counted_and_the_disk_decides() {
     assert_eq!(home.root.usage(&alice), Ok(None));
     let free = home.root.room(&all("/"), &alice).unwrap();
     assert!(free > 0);
-    let all_floor = StoreSettings { free_space_floor_bytes: u64::MAX, ..SETTINGS };
-    let home = home.restarted(all_floor);
+    let home = home.restarted(floor(u64::MAX));
     assert_eq!(home.root.room(&all("/"), &alice), Ok(0));
     assert_eq!(home.root.room(&all("/"), &limited(1000)), Ok(0), "the floor holds for who has a quota too");
 }
