@@ -96,7 +96,8 @@ fn a_transfer_beyond_the_users_is_refused_before_anything_moves() {
 
 #[test]
 fn transfers_of_an_address_and_of_the_server_are_bounded_too() {
-    for (key, reason) in [("limits.transfers-per-address", "transfers_per_address"), ("limits.transfers", "transfers_total")]
+    for (key, reason) in
+        [("limits.transfers-per-address", "transfers_per_address"), ("limits.transfers", "transfers_total")]
     {
         let server = Server::builder().user("alice", &[]).user("bob", &[]).set(key, "1").start();
         server.put_large("large", 64 << 20);

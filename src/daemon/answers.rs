@@ -268,20 +268,18 @@ impl Driver {
 
     /// A data connection that has failed already needs no transfer made ready for it.
     async fn prepare_over_link(&mut self, order: TransferOrder) -> Result<Prepared, MoveFault> {
-        match self.link.failure() {
-            Some(fault) => Err(link_fault(fault)),
-            None => {
-                let (place, pace) = self.take_transfer_place(&order.what)?;
-                self.prepare(order, place, pace).await.map_err(MoveFault::Store)
-            }
+        if let Some(fault) = self.link.failure() {
+            return Err(link_fault(fault));
         }
+        let (taken, pace) = self.take_transfer_place(&order.what)?;
+        self.prepare(order, taken, pace).await.map_err(MoveFault::Store)
     }
 
     /// Makes a transfer ready: whatever can refuse it before data flows is asked here.
     async fn prepare(
         &mut self,
         order: TransferOrder,
-        place: Option<TransferPlace>,
+        taken: Option<Box<TransferPlace>>,
         pace: Arc<Pace>,
     ) -> Result<Prepared, StoreFault> {
         let (root, principal) = self.place()?;
@@ -340,7 +338,7 @@ impl Driver {
             connect_time: config.limits.data_connect_time.saturating_add(config.limits.handshake_time),
             stall_time: config.limits.stall_time,
             pace,
-            place,
+            place: taken,
             progress: Arc::clone(&self.progress),
         });
         Ok(prepared)

@@ -422,7 +422,7 @@ impl Driver {
         };
         let needs = self.link_needs();
         let link = self.link.for_transfer(job.what.is_to_client(), needs);
-        self.start(|stop| async move { Input::Moved(Box::new(super::mover::run(job, link, stop).await)) });
+        self.start(|stop| async move { Input::Moved(Box::new(Box::pin(super::mover::run(job, link, stop)).await)) });
     }
 }
 

@@ -181,7 +181,10 @@ impl Driver {
 
     /// What a transfer needs before it is made ready: its place, where it counts as one, and its pace.
     /// Listings take no place, so that one can look around while a file moves.
-    pub(super) fn take_transfer_place(&self, what: &Payload) -> Result<(Option<TransferPlace>, Arc<Pace>), MoveFault> {
+    pub(super) fn take_transfer_place(
+        &self,
+        what: &Payload,
+    ) -> Result<(Option<Box<TransferPlace>>, Arc<Pace>), MoveFault> {
         let (Some(seat), Some(principal)) = (&self.seat, &self.principal) else {
             return Err(MoveFault::Store(StoreFault::Local));
         };
@@ -189,7 +192,7 @@ impl Driver {
         let limits = policy.users.get(principal.name()).map(|account| account.terms.limits).unwrap_or_default();
         let place = match what {
             Payload::List { .. } => None,
-            _ => Some(seat.transfer(&limits, &config.limits).map_err(MoveFault::Crowded)?),
+            _ => Some(Box::new(seat.transfer(&limits, &config.limits).map_err(MoveFault::Crowded)?)),
         };
         let way = if matches!(what, Payload::Store { .. }) { Way::Up } else { Way::Down };
         Ok((place, Arc::new(Pace::new(&seat.bandwidth, &self.shared.bandwidth, way))))

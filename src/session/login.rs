@@ -203,7 +203,13 @@ impl Session {
         login.waiting = Some(Waiting::Place(principal));
     }
 
-    fn place_taken(&mut self, principal: Principal, taken: Result<(), SessionsFull>, world: World<'_>, step: &mut Step) {
+    fn place_taken(
+        &mut self,
+        principal: Principal,
+        taken: Result<(), SessionsFull>,
+        world: World<'_>,
+        step: &mut Step,
+    ) {
         if let Err(full) = taken {
             return self.one_session_too_many(full, step);
         }

@@ -65,7 +65,7 @@ pub(super) struct Job {
     /// How fast.
     pub(super) pace: Arc<Pace>,
     /// Its place among the transfers that run; none for listings.
-    pub(super) place: Option<TransferPlace>,
+    pub(super) place: Option<Box<TransferPlace>>,
     /// Content bytes moved so far, for `STAT`.
     pub(super) progress: Arc<AtomicU64>,
 }
