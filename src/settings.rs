@@ -305,6 +305,14 @@ pub struct Limits {
     pub hash_time: Duration,
     /// For a place among those that are hashed.
     pub hash_wait_time: Duration,
+    /// Files moved at the same time, over all sessions.
+    pub transfers: Option<u64>,
+    /// Files moved at the same time by one address (IPv6: /64).
+    pub transfers_per_address: Option<u64>,
+    /// Bytes a second of all uploads together.
+    pub upload_bytes_per_second: Option<u64>,
+    /// Bytes a second of all downloads and listings together.
+    pub download_bytes_per_second: Option<u64>,
 }
 
 /// Where homes may lie and how uploads are kept.

@@ -39,6 +39,8 @@ pub enum Event {
     PasswordChangeFailed,
     /// The session ended; its totals.
     SessionClosed,
+    /// The policy no longer admits the user of a session, which ends.
+    SessionEndedByPolicy,
     /// The policy refused an action.
     AccessDenied,
     /// A file arrived whole.
@@ -128,7 +130,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 40] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -147,6 +149,7 @@ impl Event {
         Self::PasswordChanged,
         Self::PasswordChangeFailed,
         Self::SessionClosed,
+        Self::SessionEndedByPolicy,
         Self::AccessDenied,
         Self::FileUpload,
         Self::FileUploadIncomplete,
@@ -194,6 +197,7 @@ impl Event {
             Self::PasswordChanged        => row("auth.password_changed", Account,       3,  Informational),
             Self::PasswordChangeFailed   => row("auth.password_change_failed", Account, 3,  Low),
             Self::SessionClosed          => row("session.closed",           Network,        2,  Informational),
+            Self::SessionEndedByPolicy   => row("session.ended_by_policy",  Authentication, 2,  Medium),
             Self::AccessDenied           => row("authz.denied",             Ftp,            99, Medium),
             Self::FileUpload             => row("file.upload",              Ftp,            1,  Informational),
             Self::FileUploadIncomplete   => row("file.upload_incomplete",   Ftp,            1,  Low),

@@ -65,6 +65,11 @@ numbers! {
     HASH_SECONDS              = "limits" "hash-seconds":             600,        1..=86_400 "seconds";
     HASH_WAIT_SECONDS         = "limits" "hash-wait-seconds":        30,         0..=3_600 "seconds";
 
+    TRANSFERS                 = "limits" "transfers":                NONE,       1..=100_000 "transfers";
+    TRANSFERS_PER_ADDRESS     = "limits" "transfers-per-address":    NONE,       1..=100_000 "transfers";
+    UPLOAD_BYTES_PER_SECOND   = "limits" "upload-bytes-per-second":  NONE,       1_024..=1_099_511_627_776 "bytes a second";
+    DOWNLOAD_BYTES_PER_SECOND = "limits" "download-bytes-per-second": NONE,      1_024..=1_099_511_627_776 "bytes a second";
+
     RESOLVE_SECONDS           = "passive" "resolve-seconds":         60,         1..=86_400 "seconds";
 
     FREE_SPACE_FLOOR_BYTES    = "storage" "free-space-floor-bytes":  67_108_864, 0..=9_223_372_036_854_775_807 "bytes";

@@ -119,5 +119,9 @@ pub(super) fn limits(section: &Section<'_>, findings: &mut Findings) -> Limits {
         hashes_parallel: count(section, &keys::HASHES_PARALLEL, findings),
         hash_time: seconds(section, &keys::HASH_SECONDS, findings),
         hash_wait_time: seconds(section, &keys::HASH_WAIT_SECONDS, findings),
+        transfers: section.number_given(&keys::TRANSFERS, findings),
+        transfers_per_address: section.number_given(&keys::TRANSFERS_PER_ADDRESS, findings),
+        upload_bytes_per_second: section.number_given(&keys::UPLOAD_BYTES_PER_SECOND, findings),
+        download_bytes_per_second: section.number_given(&keys::DOWNLOAD_BYTES_PER_SECOND, findings),
     }
 }

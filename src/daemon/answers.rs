@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
+use super::bandwidth::Pace;
 use super::control::Control;
 use super::driver::Driver;
 use super::link::{Link, LinkNeeds};
 use super::mover::{Job, Start, What, blocking, lines, link_fault, store_fault};
+use super::places::TransferPlace;
 use super::stopping::Stop;
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::net::passive::ReserveFault;
@@ -64,6 +66,7 @@ impl Driver {
             }
             Question::ChangePassword { old, new } => Input::PasswordChanged(self.change_password(old, new).await),
             Question::OpenHome(home) => Input::Home(self.open_home(&home).await),
+            Question::TakePlace { user, limits } => Input::Place(self.take_seat(&user, &limits)),
             Question::OpenPassive => {
                 let mut stop = self.stop.clone();
                 Input::Passive(tokio::select! {
@@ -265,14 +268,20 @@ impl Driver {
 
     /// A data connection that has failed already needs no transfer made ready for it.
     async fn prepare_over_link(&mut self, order: TransferOrder) -> Result<Prepared, MoveFault> {
-        match self.link.failure() {
-            Some(fault) => Err(link_fault(fault)),
-            None => self.prepare(order).await.map_err(MoveFault::Store),
+        if let Some(fault) = self.link.failure() {
+            return Err(link_fault(fault));
         }
+        let (taken, pace) = self.take_transfer_place(&order.what)?;
+        self.prepare(order, taken, pace).await.map_err(MoveFault::Store)
     }
 
     /// Makes a transfer ready: whatever can refuse it before data flows is asked here.
-    async fn prepare(&mut self, order: TransferOrder) -> Result<Prepared, StoreFault> {
+    async fn prepare(
+        &mut self,
+        order: TransferOrder,
+        taken: Option<Box<TransferPlace>>,
+        pace: Arc<Pace>,
+    ) -> Result<Prepared, StoreFault> {
         let (root, principal) = self.place()?;
         let user = principal.name().clone();
         let (what, prepared) = match order.what {
@@ -328,6 +337,8 @@ impl Driver {
             buffers: Arc::clone(&self.shared.buffers),
             connect_time: config.limits.data_connect_time.saturating_add(config.limits.handshake_time),
             stall_time: config.limits.stall_time,
+            pace,
+            place: taken,
             progress: Arc::clone(&self.progress),
         });
         Ok(prepared)

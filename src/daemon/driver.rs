@@ -19,6 +19,7 @@ use tracing::{debug, error, warn};
 use super::control::Control;
 use super::link::Link;
 use super::mover::Job;
+use super::places::Seat;
 use super::server::Shared;
 use super::sessions::Entered;
 use super::stopping::Stop;
@@ -54,6 +55,8 @@ pub(super) struct Driver {
     pub(super) control: Control,
     pub(super) session: Session,
     pub(super) entered: Entered,
+    /// Its place among the user's sessions, once somebody has logged in.
+    pub(super) seat: Option<Seat>,
     pub(super) client: SocketAddr,
     pub(super) route: Route,
     pub(super) tls: Option<Arc<SessionTls>>,
@@ -68,6 +71,7 @@ pub(super) struct Driver {
     work: Option<Work>,
     stop_work: Option<oneshot::Sender<MoveFault>>,
     pub(super) stop: watch::Receiver<Stop>,
+    policy_changed: watch::Receiver<u64>,
     pub(super) patience: Instant,
     ended: bool,
 }
@@ -80,6 +84,7 @@ enum Happened {
     Broken,
     Late,
     LinkCame,
+    PolicyChanged,
 }
 
 impl Driver {
@@ -98,6 +103,7 @@ impl Driver {
             control: Control::Clear(stream),
             entered: shared.sessions.enter(Arc::clone(session.facts())),
             session,
+            seat: None,
             client: route.client,
             route,
             tls: None,
@@ -112,6 +118,7 @@ impl Driver {
             work: None,
             stop_work: None,
             stop,
+            policy_changed: shared.policy_changed.subscribe(),
             patience,
             ended: false,
             shared,
@@ -135,6 +142,8 @@ impl Driver {
                     self.still_patient();
                     self.input(*end).await;
                     self.stop_changed().await;
+                    // A user whose time ended meanwhile could finish the transfer, and no more.
+                    self.input(Input::PolicyChanged).await;
                 }
                 Happened::Read(0) | Happened::Broken => {
                     self.control = Control::Gone;
@@ -148,6 +157,7 @@ impl Driver {
                 }
                 Happened::Late => self.input(Input::TimedOut).await,
                 Happened::LinkCame => {}
+                Happened::PolicyChanged => self.input(Input::PolicyChanged).await,
             }
         }
         // However the session ended, its transfer or hash comes to its end and to its record.
@@ -207,10 +217,12 @@ impl Driver {
         }
         let working = self.work.is_some();
         let reading = (self.session.wants_line() || self.session.wants_abort()) && self.lines.has_room();
-        let Self { control, link, work, stop, .. } = self;
+        let Self { control, link, work, stop, policy_changed, .. } = self;
         tokio::select! {
             biased;
             _ = stop.changed() => Happened::Stop,
+            // The sender is among what is shared, so it is never closed.
+            _ = policy_changed.changed() => Happened::PolicyChanged,
             read = control.read(chunk), if reading => read.map_or(Happened::Broken, Happened::Read),
             end = run_work(work), if working => Happened::Worked(Box::new(end)),
             () = link.progress(), if link.is_coming() => Happened::LinkCame,
@@ -223,10 +235,15 @@ impl Driver {
     async fn finish_work(&mut self) {
         let Some(mut work) = self.work.take() else { return };
         let mut stop = self.stop.clone();
-        let in_time = tokio::select! {
-            biased;
-            end = &mut work => Some(end),
-            _ = stop.wait_for(|stop| *stop == Stop::Now) => None,
+        let mut policy_changed = self.policy_changed.clone();
+        let in_time = loop {
+            tokio::select! {
+                biased;
+                end = &mut work => break Some(end),
+                _ = stop.wait_for(|stop| *stop == Stop::Now) => break None,
+                _ = policy_changed.changed() => {}
+            }
+            self.input(Input::PolicyChanged).await;
         };
         let end = if let Some(end) = in_time {
             end
@@ -332,6 +349,8 @@ impl Driver {
                 self.stop_work(if gone { MoveFault::ControlGone } else { MoveFault::Aborted });
             }
             Effect::Close => {
+                // Who hears the farewell may come back at once.
+                self.seat = None;
                 self.flush().await;
                 self.ended = true;
             }
@@ -403,7 +422,7 @@ impl Driver {
         };
         let needs = self.link_needs();
         let link = self.link.for_transfer(job.what.is_to_client(), needs);
-        self.start(|stop| async move { Input::Moved(Box::new(super::mover::run(job, link, stop).await)) });
+        self.start(|stop| async move { Input::Moved(Box::new(Box::pin(super::mover::run(job, link, stop)).await)) });
     }
 }
 

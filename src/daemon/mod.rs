@@ -5,6 +5,7 @@
 
 mod answers;
 mod arrivals;
+mod bandwidth;
 mod buffers;
 mod control;
 mod current;
@@ -13,8 +14,10 @@ mod driver;
 mod hashing;
 mod link;
 pub mod logging;
+mod minutes;
 mod mover;
 mod passwords;
+mod places;
 pub mod sandbox;
 mod server;
 mod sessions;

@@ -13,9 +13,12 @@ use tracing::{error, warn};
 use ulid::Ulid;
 
 use super::arrivals::admit;
+use super::bandwidth::Bandwidth;
 use super::buffers::Buffers;
 use super::current::Current;
 use super::driver::Driver;
+use super::minutes;
+use super::places::Places;
 use super::sessions::Sessions;
 use super::space::{self, Warned};
 use super::stopping::Stop;
@@ -69,6 +72,12 @@ pub(super) struct Shared {
     pub(super) buffers: Arc<Buffers>,
     pub(super) admission: Arc<Admission>,
     pub(super) sessions: Arc<Sessions>,
+    /// What users have of sessions and transfers.
+    pub(super) places: Arc<Places>,
+    /// What the server has of bandwidth.
+    pub(super) bandwidth: Arc<Bandwidth>,
+    /// Counts up whenever every session is to be judged again.
+    pub(super) policy_changed: watch::Sender<u64>,
     /// The places for hashes that clients ask for.
     pub(super) hashes: Arc<Semaphore>,
     pub(super) advertised: Arc<Advertised>,
@@ -101,6 +110,9 @@ impl Shared {
             buffers: Arc::default(),
             admission: Admission::new(&config.limits),
             sessions: Arc::default(),
+            places: Arc::default(),
+            bandwidth: Arc::new(Bandwidth::new((&config.limits).into())),
+            policy_changed: watch::Sender::default(),
             hashes: Arc::new(Semaphore::new(config.limits.hashes_parallel)),
             advertised: Advertised::new(&config.passive),
             proxies: Proxies::new(&config.listen.proxies),
@@ -119,6 +131,11 @@ impl Shared {
     /// The policy in force; the one in the settings is that of the last reading.
     pub(super) fn policy(&self) -> Arc<Policy> {
         self.current.policy()
+    }
+
+    /// Has every session judged again: another policy is in force, or another minute has begun.
+    pub(super) fn rejudge(&self) {
+        self.policy_changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Records something that clients can cause at will, each on its own while they are few, and
@@ -172,6 +189,7 @@ pub(super) async fn serve(
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(sweep(Arc::clone(&shared)));
+    upkeep.spawn(minutes::watch(Arc::clone(&shared)));
     upkeep.spawn(watch_certificates(Arc::clone(&shared.tls)));
     upkeep.spawn(space::watch(Arc::clone(&shared)));
     upkeep.spawn(space::count(Arc::clone(&shared)));

@@ -18,6 +18,17 @@ pub(super) struct Sessions {
     entered: AtomicU64,
 }
 
+/// How many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Summary {
+    /// Connected.
+    pub(super) sessions: usize,
+    /// Of these, logged in.
+    pub(super) logged_in: usize,
+    /// Of these, in the middle of a transfer or a hash.
+    pub(super) transfers: usize,
+}
+
 /// One of them.
 #[derive(Debug)]
 struct Live {
@@ -48,6 +59,16 @@ impl Sessions {
         let live = Arc::new(Live { facts, user: OnceLock::new(), transfer: Mutex::default() });
         self.lock().insert(number, Arc::clone(&live));
         Entered { sessions: Arc::clone(self), number, live }
+    }
+
+    /// How many there are at the moment.
+    pub(super) fn summary(&self) -> Summary {
+        let live: Vec<Arc<Live>> = self.lock().values().map(Arc::clone).collect();
+        Summary {
+            sessions: live.len(),
+            logged_in: live.iter().filter(|live| live.user.get().is_some()).count(),
+            transfers: live.iter().filter(|live| live.transfer().is_some()).count(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Live>>> {
@@ -136,12 +157,13 @@ mod tests {
 
     #[test]
     fn a_user_sees_sessions_of_the_same_user_alone() {
-        let sessions = Arc::default();
+        let sessions: Arc<Sessions> = Arc::default();
         let stranger = enter(&sessions, 1, None);
         let alice = enter(&sessions, 2, Some("alice"));
         let bob = enter(&sessions, 3, Some("bob"));
         let second = enter(&sessions, 4, Some("alice"));
         second.transfer_begins(Verb::Stor, &VirtualPath::root(), &Arc::new(AtomicU64::new(5)));
+        assert_eq!(sessions.summary(), Summary { sessions: 4, logged_in: 3, transfers: 1 });
         assert_eq!(stranger.own(9), OwnSessions::default());
         assert_eq!(ports(&bob.own(9)), [3]);
         let own = alice.own(9);

@@ -178,6 +178,10 @@ mod tests {
             hashes_parallel: 2,
             hash_time: time,
             hash_wait_time: time,
+            transfers: None,
+            transfers_per_address: None,
+            upload_bytes_per_second: None,
+            download_bytes_per_second: None,
         })
     }
 

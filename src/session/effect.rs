@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::record::{DataFacts, Digest, Record, TlsFacts};
-use crate::identity::Secret;
+use crate::identity::{Secret, Username};
 use crate::policy::BindingJudgement;
 use crate::policy::Principal;
+use crate::policy::account::AccountLimits;
 use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
 use crate::proto::facts::Form;
@@ -23,7 +24,7 @@ use crate::proto::path::VirtualPath;
 use crate::proto::pattern::Pattern;
 use crate::proto::reply::Reply;
 use crate::proto::verb::Verb;
-pub use entry::{PasswordCheck, PasswordFault, Penalty, TlsFailure};
+pub use entry::{Crowd, PasswordCheck, PasswordFault, Penalty, SessionsFull, TlsFailure};
 pub use storing::{Attributes, PathFacts, QuotaFacts, StoreAnswer, StoreFault, StoreRequest};
 
 /// Something that happened.
@@ -43,6 +44,8 @@ pub enum Input {
     TimedOut,
     /// The server is being stopped.
     Drain,
+    /// Another policy is in force, or time has passed by which it decides.
+    PolicyChanged,
     /// The answer to [`Question::StartTls`].
     Tls(Result<TlsFacts, TlsFailure>),
     /// The answer to [`Question::CheckPassword`].
@@ -53,6 +56,8 @@ pub enum Input {
     PasswordChanged(Result<(), PasswordFault>),
     /// The answer to [`Question::OpenHome`]: whether it could be opened.
     Home(bool),
+    /// The answer to [`Question::TakePlace`].
+    Place(Result<(), SessionsFull>),
     /// The answer to [`Question::OpenPassive`]: the port, or why there is none.
     Passive(Result<PassivePort, PassiveFault>),
     /// The answer to [`Question::Store`].
@@ -114,6 +119,13 @@ pub enum Question {
     },
     /// Open a user's home.
     OpenHome(PathBuf),
+    /// Take a place among the sessions of a user, within these bounds.
+    TakePlace {
+        /// Who logs in.
+        user: Username,
+        /// The bounds.
+        limits: AccountLimits,
+    },
     /// Reserve a port for a passive data connection.
     OpenPassive,
     /// Do something with the store.
@@ -376,6 +388,8 @@ pub enum MoveFault {
     Stopping,
     /// The control connection ended.
     ControlGone,
+    /// As many transfers run as may.
+    Crowded(Crowd),
     /// Too many hashes ran already, for too long.
     NoTurn,
     /// The hash took longer than the policy permits.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::effect::{Effect, Input, PasswordCheck, Penalty, Question, Step};
+use super::effect::{Effect, Input, PasswordCheck, Penalty, Question, SessionsFull, Step};
 use super::files::Files;
 use super::parameters::Parameters;
 use super::{Command, Session, State, World};
@@ -10,6 +10,7 @@ use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::policy::account::Account;
+use crate::policy::grant::RuleSource;
 use crate::policy::{LoginDenial, Principal};
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
@@ -36,6 +37,7 @@ enum Waiting {
     Password,
     Penalty(Failure),
     Home(Principal),
+    Place(Principal),
 }
 
 /// A login that failed: why, and by which rule.
@@ -54,18 +56,23 @@ impl Failure {
 
 impl From<LoginDenial> for Failure {
     fn from(denial: LoginDenial) -> Self {
-        let (reason, rule) = match denial {
-            LoginDenial::Unknown => ("unknown_user", None),
-            LoginDenial::Disabled(rule) => ("disabled", Some(rule)),
-            LoginDenial::AccountExpired(rule) => ("expired", Some(rule)),
-            LoginDenial::PasswordExpired(rule) => ("password_expired", Some(rule)),
-            LoginDenial::Hours(rule) => ("outside_hours", Some(rule)),
-            LoginDenial::NoPassword(rule) => ("no_password", Some(rule)),
-            LoginDenial::SecondFactor(rule) => ("second_factor_missing", Some(rule)),
-            LoginDenial::Moved(rule) => ("home_changed", Some(rule)),
-            LoginDenial::Address(rule) => ("ip_not_allowed", rule),
-        };
+        let (reason, rule) = told(denial);
         Self { rule: rule.map(|rule| rule.to_string()), ..Self::new(reason) }
+    }
+}
+
+/// A denial for the audit log: the reason in one word, and the rule.
+pub(super) fn told(denial: LoginDenial) -> (&'static str, Option<RuleSource>) {
+    match denial {
+        LoginDenial::Unknown => ("unknown_user", None),
+        LoginDenial::Disabled(rule) => ("disabled", Some(rule)),
+        LoginDenial::AccountExpired(rule) => ("expired", Some(rule)),
+        LoginDenial::PasswordExpired(rule) => ("password_expired", Some(rule)),
+        LoginDenial::Hours(rule) => ("outside_hours", Some(rule)),
+        LoginDenial::NoPassword(rule) => ("no_password", Some(rule)),
+        LoginDenial::SecondFactor(rule) => ("second_factor_missing", Some(rule)),
+        LoginDenial::Moved(rule) => ("home_changed", Some(rule)),
+        LoginDenial::Address(rule) => ("ip_not_allowed", rule),
     }
 }
 
@@ -110,6 +117,7 @@ impl Session {
             (Some(Waiting::Password), Input::Password(check)) => self.password_checked(check, world, step),
             (Some(Waiting::Penalty(failure)), Input::Penalty(penalty)) => self.penalised(failure, penalty, step),
             (Some(Waiting::Home(principal)), Input::Home(opened)) => self.home_opened(principal, opened, world, step),
+            (Some(Waiting::Place(principal)), Input::Place(taken)) => self.place_taken(principal, taken, world, step),
             _ => {}
         }
     }
@@ -189,6 +197,22 @@ impl Session {
             step.reply(Reply::new(Code::Unavailable, "Your files are not available now; try again later."));
             return self.close_for("home_unavailable", step);
         }
+        let limits = world.policy.users.get(principal.name()).map(|account| account.terms.limits).unwrap_or_default();
+        let State::Login(login) = &mut self.state else { return };
+        step.ask(Question::TakePlace { user: principal.name().clone(), limits });
+        login.waiting = Some(Waiting::Place(principal));
+    }
+
+    fn place_taken(
+        &mut self,
+        principal: Principal,
+        taken: Result<(), SessionsFull>,
+        world: World<'_>,
+        step: &mut Step,
+    ) {
+        if let Err(full) = taken {
+            return self.one_session_too_many(full, step);
+        }
         let mut record = self.login_record(Event::LoginSuccess);
         record.codes = vec![Code::LoggedIn.number()];
         step.audit(record);
@@ -200,7 +224,7 @@ impl Session {
         self.failed_commands = 0;
     }
 
-    fn login_record(&self, event: Event) -> Record {
+    pub(super) fn login_record(&self, event: Event) -> Record {
         let mut record = self.record(event);
         record.command = Some(Verb::Pass.name());
         record

@@ -22,6 +22,7 @@ mod refusal;
 mod running;
 mod site;
 mod space;
+mod standing;
 mod transfer;
 
 use std::collections::VecDeque;
@@ -214,7 +215,12 @@ impl Session {
             }
             Input::Tls(result) => self.tls_done(result, &mut step),
             Input::Penalty(_) if self.stage() == Some(Stage::Files) => self.files_answer(input, world, &mut step),
-            Input::Password(_) | Input::Penalty(_) | Input::Home(_) => self.login_answer(input, world, &mut step),
+            Input::PolicyChanged => {
+                self.may_go_on(world, &mut step);
+            }
+            Input::Password(_) | Input::Penalty(_) | Input::Home(_) | Input::Place(_) => {
+                self.login_answer(input, world, &mut step);
+            }
             Input::Passive(_)
             | Input::Stored(_)
             | Input::OwnSessions(_)
@@ -291,6 +297,9 @@ impl Session {
         let (spoken, argument) = verb::split(line);
         let parsed = Verb::parse(spoken);
         let Some(stage) = self.stage() else { return };
+        if parsed != Some(Verb::Quit) && !self.may_go_on(world, step) {
+            return;
+        }
         if stage != Stage::Files {
             self.commands_before_login = self.commands_before_login.saturating_add(1);
             if self.commands_before_login > COMMANDS_BEFORE_LOGIN_MAX {

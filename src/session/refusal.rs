@@ -1,6 +1,6 @@
 //! What the client reads when something is refused: one place for the words and codes.
 
-use super::effect::{MoveFault, PassiveFault, StoreFault};
+use super::effect::{Crowd, MoveFault, PassiveFault, StoreFault};
 use crate::policy::grant::DenialReason;
 use crate::proto::path::PathError;
 use crate::proto::reply::{Code, Reply};
@@ -95,6 +95,7 @@ pub(super) fn transfer(fault: &MoveFault, kept: Option<u64>) -> (Reply, &'static
         MoveFault::Stalled => (Code::TransferAborted, "No data moved for too long.", "stalled"),
         MoveFault::Stopping => (Code::TransferAborted, "The server is being stopped.", "stopping"),
         MoveFault::ControlGone => (Code::TransferAborted, "The control connection ended.", "control_gone"),
+        MoveFault::Crowded(crowd) => return crowded(*crowd),
         MoveFault::NoTurn => (Code::FileBusy, "Too many files are being hashed; try again later.", "no_turn"),
         MoveFault::TooLong => (
             Code::NotHashable,
@@ -107,6 +108,19 @@ pub(super) fn transfer(fault: &MoveFault, kept: Option<u64>) -> (Reply, &'static
         Some(bytes) => (Reply::new(code, format!("{text} {bytes} bytes are kept for you to resume.")), reason),
         None => (Reply::new(code, text), reason),
     }
+}
+
+/// The reply to a transfer for which there is no place now, and the reason for the audit log. Not
+/// `450`, which clients take for an empty directory or a missing file.
+fn crowded(crowd: Crowd) -> (Reply, &'static str) {
+    let (text, reason) = match crowd {
+        Crowd::User => ("You have as many transfers as you may; try again when one has ended.", "user_transfers"),
+        Crowd::Address => {
+            ("Your address has as many transfers as it may; try again when one has ended.", "transfers_per_address")
+        }
+        Crowd::Server => ("The server has as many transfers as it may; try again later.", "transfers_total"),
+    };
+    (Reply::new(Code::NoDataConnection, text), reason)
 }
 
 /// The reply to a hash that was not found, and the reason for the audit log.

@@ -9,7 +9,7 @@ use toml_edit::{Array, DocumentMut, Table, Value};
 use super::super::init::network;
 use super::super::password::{self, New, Origin};
 use super::super::{Failure, say, today};
-use super::{TAKES_EFFECT, edit, username};
+use super::{TAKES_EFFECT, edit, limits, username};
 use crate::config::directory::{self, Found};
 use crate::config::load::Judged;
 use crate::config::{RunAs, terms};
@@ -24,6 +24,7 @@ Examples:
   portcullis user add alice --home /srv/files/alice
   portcullis user add bob --home /srv/in --generate --permissions list,create
   portcullis user add guest --home /srv/g --read-only --expires 2027-06-30
+  portcullis user add scan --home /srv/scan --sessions 2 --hours \"mon-fri 08:00-18:00\"
   portcullis user add nas --home /srv/nas --password-stdin < password-file
 
 Permissions: list, read, create, overwrite, append, delete, rename, mkdir,
@@ -51,14 +52,16 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = permission)]
     permissions: Vec<String>,
     /// Most bytes that the home may hold.
-    #[arg(long, value_name = "N", value_parser = quota)]
+    #[arg(long, value_name = "N", value_parser = limits::number)]
     quota_bytes: Option<i64>,
     /// Most files that the home may hold.
-    #[arg(long, value_name = "N", value_parser = quota)]
+    #[arg(long, value_name = "N", value_parser = limits::number)]
     quota_files: Option<i64>,
     /// The last day on which the user may log in.
     #[arg(long, value_name = "DATE", value_parser = date)]
     expires: Option<Date>,
+    #[command(flatten)]
+    limits: limits::Options,
 }
 
 /// Adds the user.
@@ -92,6 +95,7 @@ pub(in crate::cli) fn add_demo(policy: &Path, name: &Username, home: PathBuf) ->
         quota_bytes: None,
         quota_files: None,
         expires: None,
+        limits: limits::Options::default(),
     };
     add(&arguments, &new, policy, &judged)?;
     Ok(new)
@@ -179,6 +183,7 @@ fn user_table(arguments: &Arguments, home: &Path, hash: &str, document: &Documen
     if let Some(date) = arguments.expires {
         set("expires", toml_date(date)?);
     }
+    arguments.limits.write(&mut table);
     Ok(table)
 }
 
@@ -207,11 +212,6 @@ pub(super) fn toml_date(date: Date) -> Result<Value, Failure> {
 fn permission(text: &str) -> Result<String, String> {
     let word = text.trim();
     terms::permission(word).map(|_| word.to_owned()).ok_or_else(|| "no permission of this name".to_owned())
-}
-
-fn quota(text: &str) -> Result<i64, String> {
-    let number = text.replace('_', "").parse().ok().filter(|number: &i64| *number > 0);
-    number.ok_or_else(|| "a whole number above 0, such as 10_000_000; without the option there is no limit".to_owned())
 }
 
 fn date(text: &str) -> Result<Date, String> {

@@ -5,11 +5,13 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::super::{Failure, say, today};
+use super::limits;
 use crate::config::Config;
 use crate::policy::Policy;
 use crate::policy::account::Account;
 use crate::policy::binding::DataBinding;
 use crate::policy::exception::Exception;
+use crate::policy::folder::Mount;
 use crate::policy::network::NetworkRule;
 use crate::policy::permission::{Permission, PermissionSet};
 
@@ -109,6 +111,13 @@ pub(super) fn as_json(account: &Account, policy: &Policy) -> Value {
             "until": exception.until.to_string(),
         })
     };
+    let mount = |mount: &Mount| {
+        json!({
+            "path": mount.path.as_str(),
+            "folder": mount.folder.name,
+            "permissions": mount.permissions.set.iter().map(Permission::word).collect::<Vec<_>>(),
+        })
+    };
     json!({
         "name": account.name.as_str(),
         "home": account.home.display().to_string(),
@@ -117,6 +126,13 @@ pub(super) fn as_json(account: &Account, policy: &Policy) -> Value {
         "groups": account.groups,
         "allow_from": networks(&account.terms.addresses.allow),
         "deny_from": networks(&account.terms.addresses.deny),
+        "hours": limits::hours(account),
+        "limits": limits::as_json(&account.terms.limits),
+        "rules": account.terms.rules.len(),
+        "mounts": account.terms.mounts.iter().map(mount).collect::<Vec<_>>(),
+        "second_factor": account.second_factor().word(),
+        "totp": account.totp_secret.is_some(),
+        "certificates": account.certificates.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "quota_bytes": account.terms.quota_bytes,
         "quota_files": account.terms.quota_files,
         "expires": account.expires.map(|date| date.to_string()),

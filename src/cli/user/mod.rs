@@ -2,6 +2,7 @@
 
 mod add;
 mod edit;
+mod limits;
 mod list;
 mod passwd;
 mod show;
@@ -30,7 +31,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Add(add::Arguments),
+    Add(Box<add::Arguments>),
     Passwd(passwd::Arguments),
     List(list::Arguments),
     Show(show::Arguments),

@@ -4,14 +4,17 @@ use std::path::Path;
 
 use super::super::{Failure, say};
 use super::list::{as_json, password_age, permissions, quota};
-use super::username;
+use super::{limits, username};
 use crate::config::Config;
 use crate::identity::Username;
 use crate::policy::Policy;
 use crate::policy::account::Account;
 use crate::policy::binding::DataBinding;
 use crate::policy::exception::Exception;
+use crate::policy::factor::SecondFactor;
+use crate::policy::folder::Mount;
 use crate::policy::network::NetworkRule;
+use crate::policy::rule::{NamePattern, PathRule};
 
 /// Show everything that is set for a user.
 #[derive(Debug, clap::Args)]
@@ -35,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     if arguments.json { say(as_json(account, &config.policy)) } else { say(lines(account, &config.policy)) }
 }
 
-fn lines(account: &Account, policy: &Policy) -> String {
+pub(super) fn lines(account: &Account, policy: &Policy) -> String {
     let none = || "none".to_owned();
     let expiry = policy.password_expiry(account).map(|date| format!(", logs in until {date}")).unwrap_or_default();
     let set = if account.password_by_user { "changed by the user on" } else { "set" };
@@ -47,14 +50,19 @@ fn lines(account: &Account, policy: &Policy) -> String {
         ("groups", if account.groups.is_empty() { none() } else { account.groups.join(", ") }),
         ("allow-from", networks(&account.terms.addresses.allow, "what groups and server allow")),
         ("deny-from", networks(&account.terms.addresses.deny, "none")),
+        ("hours", limits::hours(account).map_or_else(|| "always".to_owned(), |windows| windows.join("; "))),
+        ("limits", limits::lines(&account.terms.limits).unwrap_or_else(none)),
         ("quota", quota(account).unwrap_or_else(none)),
         ("expires", account.expires.map_or_else(none, |date| date.to_string())),
         ("password", format!("{set} {} ({}){expiry}", account.password_set, password_age(account, policy))),
         ("SITE PSWD", if account.may_change_password() { "permitted" } else { "refused" }.to_owned()),
     ];
+    lines.extend(second_factor(account).map(|text| ("second factor", text)));
+    lines.extend(account.terms.rules.iter().map(|rule| ("rule", rule_line(rule))));
+    lines.extend(account.terms.mounts.iter().map(|mount| ("mount", mount_line(mount))));
     lines.extend(account.terms.exceptions.iter().map(|exception| ("exception", exception_line(exception))));
     lines.push(("stands at", account.source.to_string()));
-    lines.iter().map(|(label, text)| format!("{label:12}{text}")).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|(label, text)| format!("{label:15}{text}")).collect::<Vec<_>>().join("\n")
 }
 
 fn permissions_line(account: &Account) -> String {
@@ -69,6 +77,43 @@ fn networks(rules: &[NetworkRule], otherwise: &str) -> String {
         return otherwise.to_owned();
     }
     rules.iter().map(|rule| rule.network.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// What has to be shown besides the password, and what there is of it; nothing where there is neither.
+fn second_factor(account: &Account) -> Option<String> {
+    let factor = account.second_factor();
+    let code = account.totp_secret.as_ref().map(|_| "a secret for codes".to_owned());
+    let certificates = Some(account.certificates.len()).filter(|count| *count > 0);
+    let certificates =
+        certificates.map(|count| format!("{count} client certificate{}", if count > 1 { "s" } else { "" }));
+    let has: Vec<String> = code.into_iter().chain(certificates).collect();
+    match (factor, has.as_slice()) {
+        (SecondFactor::None, []) => None,
+        (factor, []) => Some(format!("{factor}; the user has nothing to show")),
+        (factor, has) => Some(format!("{factor}; the user has {}", has.join(" and "))),
+    }
+}
+
+fn rule_line(rule: &PathRule) -> String {
+    let mut parts = vec![rule.pattern.to_string()];
+    for (word, set) in [("allow", rule.allow), ("deny", rule.deny)] {
+        if !set.is_empty() {
+            parts.push(format!("{word} {}", permissions(set)));
+        }
+    }
+    let upload = &rule.upload;
+    parts.extend(upload.file_bytes_max.map(|bytes| format!("files of {bytes} bytes at most")));
+    for (word, names) in [("names", &upload.names_allowed), ("no names", &upload.names_forbidden)] {
+        if !names.is_empty() {
+            let names: Vec<&str> = names.iter().map(NamePattern::as_str).collect();
+            parts.push(format!("{word} {}", names.join(" ")));
+        }
+    }
+    format!("{} ({})", parts.join("; "), rule.source)
+}
+
+fn mount_line(mount: &Mount) -> String {
+    format!("{}: {}; {} ({})", mount.path, mount.folder.name, permissions(mount.permissions.set), mount.source)
 }
 
 fn exception_line(exception: &Exception<DataBinding>) -> String {

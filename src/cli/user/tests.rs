@@ -101,6 +101,37 @@ fn a_user_is_added_changed_and_removed() {
 }
 
 #[test]
+fn hours_and_limits_are_stated_with_the_user_and_told_of_it() {
+    let site = Site::new();
+    let limits = "--hours 08:00-18:00 --hours 22:00-23:00 --sessions 2 --sessions-per-address 1 --transfers 3 \
+                  --upload-bytes-per-second 10_000 --download-bytes-per-second 20_000";
+    site.run(&format!("add alice --home HOMES/alice --generate {limits}")).unwrap();
+    site.append(
+        "[folder.pub]\ndirectory = \"/srv/pub\"\n[[user.alice.mount]]\npath = \"/pub\"\nfolder = \"pub\"\n\
+         permissions = \"read-only\"\n[[user.alice.rule]]\npath = \"/in/**\"\ndeny = [\"list\"]\nnames-allowed = [\"*.csv\"]\n",
+    );
+    let config = site.config();
+    let account = &config.policy.users[&username("alice").unwrap()];
+    let told = list::as_json(account, &config.policy);
+    assert_eq!(told["hours"], serde_json::json!(["08:00-18:00", "22:00-23:00"]));
+    let numbers = told["limits"].as_object().unwrap().values().map(|number| number.as_u64().unwrap());
+    assert_eq!(numbers.sum::<u64>(), 2 + 1 + 3 + 10_000 + 20_000);
+    assert_eq!((&told["rules"], &told["mounts"][0]["folder"]), (&1.into(), &"pub".into()));
+    assert_eq!((&told["second_factor"], &told["totp"]), (&"none".into(), &false.into()));
+    let shown = show::lines(account, &config.policy);
+    for line in [
+        "hours          08:00-18:00; 22:00-23:00",
+        "limits         2 sessions, 1 sessions per address, 3 transfers, 10000 bytes a second up, 20000 bytes a second down",
+        "rule           /in/**; deny list; names *.csv (",
+        "mount          /pub: pub; read-only (",
+    ] {
+        assert!(shown.lines().any(|shown| shown.starts_with(line)), "{line}: {shown}");
+    }
+    assert!(site.run("add bob --home HOMES/bob --generate --hours sometimes").is_err());
+    assert!(site.run("add bob --home HOMES/bob --generate --upload-bytes-per-second 5").is_err(), "fewer than may be");
+}
+
+#[test]
 fn what_nobody_states_is_full_unless_a_group_says_less() {
     let site = Site::new();
     site.append("\n[group.partners]\npermissions = [\"create\"]\n\n[group.staff]\n");

@@ -25,18 +25,19 @@ pub(super) async fn run(
     stop: oneshot::Receiver<MoveFault>,
 ) -> (Result<(), MoveFault>, Yield) {
     let (progress, stall_time) = (Arc::clone(&job.progress), job.stall_time);
-    let sent = attend(&progress, stall_time, stop, send(job, connection)).await;
+    let pace = Arc::clone(&job.pace);
+    let sent = attend(&progress, &pace, stall_time, stop, send(job, connection)).await;
     (sent, Yield::default())
 }
 
 async fn send(job: Job, connection: &mut DataConnection) -> Result<(), MoveFault> {
-    let Job { what, root, user, progress, .. } = job;
+    let Job { what, root, user, pace, progress, .. } = job;
     let What::List(grant, listing, pattern) = what else { return Ok(()) };
     let fault = MoveFault::Store;
     let mut reading = blocking(move || Reading::begin(&root, &grant, &user, listing, pattern)).await.map_err(fault)?;
     loop {
         let (more, batch) = reading.map_err(|refused| fault(store_fault(refused)))?;
-        send_piece(connection, &progress, &batch).await?;
+        send_piece(connection, &pace, &progress, &batch).await?;
         let Some(next) = more else { break };
         reading = blocking(move || next.batch(batch)).await.map_err(fault)?;
     }

@@ -19,8 +19,10 @@ use tracing::{debug, error};
 
 pub(super) use list::lines;
 
+use super::bandwidth::Pace;
 use super::buffers::Buffers;
 use super::link::{self, Link, LinkFault};
+use super::places::TransferPlace;
 use crate::audit::record::{DataFacts, Digest};
 use crate::identity::Username;
 use crate::policy::BindingJudgement;
@@ -60,6 +62,10 @@ pub(super) struct Job {
     pub(super) connect_time: Duration,
     /// Without progress.
     pub(super) stall_time: Duration,
+    /// How fast.
+    pub(super) pace: Arc<Pace>,
+    /// Its place among the transfers that run; none for listings.
+    pub(super) place: Option<Box<TransferPlace>>,
     /// Content bytes moved so far, for `STAT`.
     pub(super) progress: Arc<AtomicU64>,
 }
@@ -103,8 +109,10 @@ struct Yield {
 }
 
 /// Moves the transfer. `stop` ends it early with the reason given.
-pub(super) async fn run(job: Job, link: Link, mut stop: oneshot::Receiver<MoveFault>) -> Moved {
+pub(super) async fn run(mut job: Job, link: Link, mut stop: oneshot::Receiver<MoveFault>) -> Moved {
     let began = Instant::now();
+    // Given back when all is over, before the client hears of it.
+    let _place = job.place.take();
     let port = link.port();
     let refusals = link.refusals();
     let last_call = link.last_call();
@@ -199,8 +207,17 @@ async fn end_sending(connection: &mut DataConnection) -> Result<(), MoveFault> {
 }
 
 /// Sends a piece of the payload in steps, so that progress shows while a slow client takes it.
-async fn send_piece(connection: &mut DataConnection, progress: &AtomicU64, piece: &[u8]) -> Result<(), MoveFault> {
-    for part in piece.chunks(STEP_BYTES) {
+async fn send_piece(
+    connection: &mut DataConnection,
+    pace: &Pace,
+    progress: &AtomicU64,
+    mut piece: &[u8],
+) -> Result<(), MoveFault> {
+    while let Some((part, rest)) = piece.split_at_checked(pace.piece_bytes(STEP_BYTES).min(piece.len()))
+        && !part.is_empty()
+    {
+        piece = rest;
+        pace.take(part.len()).await;
         connection.stream.write_all(part).await.map_err(|failure| broken(&failure))?;
         progress.fetch_add(u64::try_from(part.len()).unwrap_or(0), Ordering::Relaxed);
     }
@@ -218,6 +235,7 @@ fn stopped(reason: MoveFault) -> oneshot::Receiver<MoveFault> {
 /// Runs the payload's way until it ends, is stopped, or stalls.
 async fn attend<T>(
     progress: &AtomicU64,
+    pace: &Pace,
     stall_time: Duration,
     stop: oneshot::Receiver<MoveFault>,
     pump: impl Future<Output = Result<T, MoveFault>>,
@@ -230,23 +248,26 @@ async fn attend<T>(
             reason => Err(reason),
         },
         result = &mut pump => result,
-        () = stalled(progress, stall_time) => Err(MoveFault::Stalled),
+        () = stalled(progress, pace, stall_time) => Err(MoveFault::Stalled),
     }
 }
 
-/// Returns once too little has moved for the stall time.
-async fn stalled(progress: &AtomicU64, stall_time: Duration) {
-    let mut seen = progress.load(Ordering::Relaxed);
-    let mut quiet_checks = 0_u32;
+/// Returns once too little has moved for the stall time. The time in which the transfer was held back
+/// by a limit does not count.
+async fn stalled(progress: &AtomicU64, pace: &Pace, stall_time: Duration) {
+    let period = stall_time.checked_div(STALL_CHECKS).unwrap_or(stall_time);
+    let (mut seen, mut waited) = (progress.load(Ordering::Relaxed), pace.waited());
+    let mut quiet = Duration::ZERO;
     loop {
-        tokio::time::sleep(stall_time.checked_div(STALL_CHECKS).unwrap_or(stall_time)).await;
-        let now = progress.load(Ordering::Relaxed);
+        tokio::time::sleep(period).await;
+        let (now, waited_now) = (progress.load(Ordering::Relaxed), pace.waited());
         if now.saturating_sub(seen) >= STALL_BYTES {
-            (seen, quiet_checks) = (now, 0);
+            (seen, quiet) = (now, Duration::ZERO);
         } else {
-            quiet_checks = quiet_checks.saturating_add(1);
+            quiet = quiet.saturating_add(period.saturating_sub(waited_now.saturating_sub(waited)));
         }
-        if quiet_checks >= STALL_CHECKS {
+        waited = waited_now;
+        if quiet >= stall_time {
             return;
         }
     }

@@ -25,7 +25,7 @@ pub(super) async fn run(
     connection: &mut DataConnection,
     stop: oneshot::Receiver<MoveFault>,
 ) -> (Result<(), MoveFault>, Yield) {
-    let Job { what, representation, digest, buffers, stall_time, progress, .. } = job;
+    let Job { what, representation, digest, buffers, stall_time, pace, progress, .. } = job;
     let What::Store { claim, whole, resumable } = what else { return (Ok(()), Yield::default()) };
     let ascii = representation == Representation::Ascii;
     let sink = Sink::new(*claim, ascii, if whole { digest } else { DigestKind::Off });
@@ -45,18 +45,21 @@ pub(super) async fn run(
                 tokio::task::yield_now().await;
                 continue;
             }
-            match connection.stream.read(rest).await {
+            // What may not come yet waits in the client's own buffers.
+            let piece = pace.piece_bytes(rest.len());
+            match connection.stream.read(rest.get_mut(..piece).unwrap_or_default()).await {
                 Ok(0) => return Ok(()),
                 Ok(read) => {
                     filled = filled.saturating_add(read);
                     progress.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+                    pace.take(read).await;
                 }
                 Err(failure) if failure.kind() == ErrorKind::UnexpectedEof => return Err(MoveFault::Truncated),
                 Err(failure) => return Err(broken(&failure)),
             }
         }
     };
-    let received = attend(&progress, stall_time, stop, pump).await;
+    let received = attend(&progress, &pace, stall_time, stop, pump).await;
     let resumable = resumable && !ascii;
     let sink = writing.settle().await;
     let ended = match (received, sink) {

@@ -21,12 +21,13 @@ pub(super) async fn run(
 ) -> (Result<(), MoveFault>, Yield) {
     let (progress, stall_time) = (Arc::clone(&job.progress), job.stall_time);
     let mut yielded = Yield::default();
-    let sent = attend(&progress, stall_time, stop, send(job, connection, &mut yielded)).await;
+    let pace = Arc::clone(&job.pace);
+    let sent = attend(&progress, &pace, stall_time, stop, send(job, connection, &mut yielded)).await;
     (sent, yielded)
 }
 
 async fn send(job: Job, connection: &mut DataConnection, yielded: &mut Yield) -> Result<(), MoveFault> {
-    let Job { what, root, user, digest, buffers, progress, .. } = job;
+    let Job { what, root, user, digest, buffers, pace, progress, .. } = job;
     let What::Retrieve(grant, start) = what else { return Ok(()) };
     let file = Arc::new(open(root, grant, user).await.map_err(MoveFault::Store)?);
     let size = file.size();
@@ -48,11 +49,11 @@ async fn send(job: Job, connection: &mut DataConnection, yielded: &mut Yield) ->
             hasher.update(piece);
         }
         match &mut ascii {
-            None => send_piece(connection, &progress, piece).await?,
+            None => send_piece(connection, &pace, &progress, piece).await?,
             Some((convert, out)) => {
                 out.clear();
                 convert.convert(piece, out);
-                send_piece(connection, &progress, out).await?;
+                send_piece(connection, &pace, &progress, out).await?;
             }
         }
         at = at.saturating_add(u64::try_from(read).unwrap_or(0));

@@ -70,3 +70,23 @@ pub struct Penalty {
     /// Whether this very failure brought the ban.
     pub newly_banned: bool,
 }
+
+/// Which sessions of a user are as many as they may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionsFull {
+    /// All of them.
+    OfUser,
+    /// Those from the address (IPv6: its /64).
+    OfAddress,
+}
+
+/// Whose transfers are as many as they may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crowd {
+    /// The user's.
+    User,
+    /// Those from an address (IPv6: its /64).
+    Address,
+    /// The server's.
+    Server,
+}

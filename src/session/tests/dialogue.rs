@@ -15,7 +15,7 @@ use crate::proto::host::ServerName;
 use crate::proto::path::VirtualPath;
 use crate::session::effect::{
     HashOrder, Hashed, HashedPart, MoveFault, Moved, OwnSessions, PassivePort, PasswordCheck, PasswordFault, PathFacts,
-    Payload, Penalty, Prepared, StoreAnswer, StoreFault, StoreRequest,
+    Payload, Penalty, Prepared, SessionsFull, StoreAnswer, StoreFault, StoreRequest,
 };
 use crate::session::*;
 
@@ -171,6 +171,10 @@ impl Dialogue {
                 Input::Penalty(Penalty { delay: Duration::ZERO, banned: None, newly_banned: false })
             }
             Question::OpenHome(_) => Input::Home(true),
+            Question::TakePlace { limits, .. } => Input::Place(match limits.sessions {
+                Some(0) => Err(SessionsFull::OfUser),
+                _ => Ok(()),
+            }),
             Question::OpenPassive => {
                 Input::Passive(Ok(PassivePort { port: 50_000, address: Some(std::net::Ipv4Addr::LOCALHOST) }))
             }
