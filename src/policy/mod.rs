@@ -18,6 +18,7 @@ pub mod path_pattern;
 pub mod permission;
 pub mod rule;
 pub mod tls;
+pub mod viewer;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
