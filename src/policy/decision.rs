@@ -17,7 +17,8 @@ use super::{Policy, Principal, date_of};
 use crate::proto::path::VirtualPath;
 
 /// Actions that give a name to a file.
-pub(super) const NAMING: PermissionSet = PermissionSet::of(&[Permission::Create, Permission::Overwrite, Permission::Append]);
+pub(super) const NAMING: PermissionSet =
+    PermissionSet::of(&[Permission::Create, Permission::Overwrite, Permission::Append]);
 /// What a file's name must be fit for.
 const NAMED: PermissionSet = NAMING.union(PermissionSet::of(&[Permission::Rename]));
 /// What would take a mount point away.

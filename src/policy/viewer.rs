@@ -105,8 +105,8 @@ impl Viewer {
 
     fn look(&self, path: &VirtualPath) -> Look {
         let permissions = self.policy.permissions_at(&self.principal, path, self.now);
-        let passes = !permissions.is_empty()
-            || matches!(self.policy.pass(&self.principal, path, self.now), Judgement::Allow(_));
+        let passes =
+            !permissions.is_empty() || matches!(self.policy.pass(&self.principal, path, self.now), Judgement::Allow(_));
         Look { permissions, passes }
     }
 }

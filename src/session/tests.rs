@@ -3,6 +3,7 @@
 mod dialogue;
 mod hashing;
 mod hello;
+mod rights;
 
 use dialogue::Dialogue;
 use proptest::prelude::*;

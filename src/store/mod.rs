@@ -48,7 +48,7 @@ mod sweep;
 mod text;
 mod upload;
 
-pub use claim::{UploadClaim, UploadMode, Uploader};
+pub use claim::{SizeLimit, UploadClaim, UploadMode, Uploader};
 pub use entry::{Entry, EntryKind, EntryRef};
 pub use fault::Fault;
 pub use listing::Listing;

@@ -11,6 +11,7 @@ mod places;
 mod quota;
 mod restart;
 mod room;
+mod upload_rules;
 mod uploads;
 
 use std::fs;
