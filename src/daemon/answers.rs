@@ -222,7 +222,7 @@ impl Driver {
             StoreRequest::Facts(grant) => return facts(&root, grant, &user).await.map(StoreAnswer::Facts),
             StoreRequest::Lines { grant, viewer, form, lines_max } => {
                 let mounted = self.mounted_in(&viewer, grant.path()).await;
-                let sight = Sight { grant, viewer, mounted };
+                let sight = Sight { grant, viewer: *viewer, mounted };
                 let (lines, cut) = blocking(move || lines(&root, sight, &user, form, lines_max)).await??;
                 return Ok(StoreAnswer::Lines { lines, cut });
             }
@@ -295,7 +295,7 @@ impl Driver {
                 let (grant, root, pattern, path) = self.listed(grant, matching, &listing, &user).await?;
                 let mounted = self.mounted_in(&viewer, grant.path()).await;
                 let prepared = Prepared { path: path.to_string(), size: None };
-                (What::List(Sight { grant, viewer, mounted }, listing, pattern), root, prepared)
+                (What::List(Box::new(Sight { grant, viewer: *viewer, mounted }), listing, pattern), root, prepared)
             }
         };
         let config = &self.shared.config();

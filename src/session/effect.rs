@@ -243,7 +243,7 @@ pub enum Payload {
         /// which of its entries are meant.
         matching: Option<(Grant, Pattern)>,
         /// Who decides what is shown.
-        viewer: Viewer,
+        viewer: Box<Viewer>,
         /// How to write it.
         listing: Listing,
     },

@@ -46,7 +46,7 @@ impl Session {
             Verb::Size => (Looking::Size, StoreRequest::Facts(grant)),
             Verb::Mdtm => (Looking::Time, StoreRequest::Facts(grant)),
             Verb::Stat => {
-                let viewer = world.policy.viewer(&files.principal, world.now);
+                let viewer = Box::new(world.policy.viewer(&files.principal, world.now));
                 let form = Box::new(Form::new(files.facts, world.now));
                 (Looking::Status(path), StoreRequest::Lines { grant, viewer, form, lines_max: STAT_LINES_MAX })
             }

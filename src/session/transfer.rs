@@ -100,7 +100,7 @@ impl Session {
         let State::Files(files) = &mut self.state else { return };
         let what = match (verb, grant) {
             (Verb::List | Verb::Nlst | Verb::Mlsd, grant) => {
-                let viewer = world.policy.viewer(&files.principal, world.now);
+                let viewer = Box::new(world.policy.viewer(&files.principal, world.now));
                 Payload::List { grant, matching, viewer, listing: listing(files, verb, argument, world) }
             }
             (Verb::Retr, Some(grant)) => Payload::Retrieve { grant, offset: restart_offset },

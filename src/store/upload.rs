@@ -190,7 +190,8 @@ impl Upload {
     /// never become whole.
     pub fn give_up(mut self, fault: Fault) -> Kept {
         if matches!(fault, Fault::TooLarge(_)) {
-            self.continues = false;
+            self.staged.discard();
+            self.ended = true;
             return Kept { size: 0 };
         }
         let passing = matches!(fault, Fault::Busy | Fault::NotFound);

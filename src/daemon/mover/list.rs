@@ -36,7 +36,7 @@ async fn send(job: Job, connection: &mut DataConnection) -> Result<(), MoveFault
     let Job { what, root, user, progress, .. } = job;
     let What::List(sight, listing, pattern) = what else { return Ok(()) };
     let fault = MoveFault::Store;
-    let mut reading = blocking(move || Reading::begin(&root, sight, &user, listing, pattern)).await.map_err(fault)?;
+    let mut reading = blocking(move || Reading::begin(&root, *sight, &user, listing, pattern)).await.map_err(fault)?;
     loop {
         let (more, batch) = reading.map_err(|refused| fault(store_fault(refused)))?;
         send_piece(connection, &progress, &batch).await?;

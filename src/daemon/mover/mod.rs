@@ -72,7 +72,7 @@ pub(super) enum What {
     /// kept if it breaks off.
     Store { claim: Box<UploadClaim>, whole: bool, resumable: bool },
     /// A listing to the client; where there is a pattern, of the entries it means.
-    List(Sight, Listing, Option<Pattern>),
+    List(Box<Sight>, Listing, Option<Pattern>),
 }
 
 /// Where a file to the client begins.

@@ -73,7 +73,7 @@ pub(super) async fn run(
             let kept_bytes = blocking(move || sink.give_up(fault, resumable)).await.ok().flatten();
             return (Err(MoveFault::Store(told)), Yield { kept_bytes, ..Yield::default() });
         }
-        (Err(MoveFault::Store(_)), Err(_)) | (Ok(()) | Err(_), Err(_)) => {
+        (Ok(()) | Err(_), Err(_)) => {
             let (fault, kept_bytes) = writing.give_up(resumable).await;
             return (Err(MoveFault::Store(fault)), Yield { kept_bytes, ..Yield::default() });
         }

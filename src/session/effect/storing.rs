@@ -28,7 +28,7 @@ pub enum StoreRequest {
         /// Leave to list.
         grant: Grant,
         /// Who decides what is shown.
-        viewer: Viewer,
+        viewer: Box<Viewer>,
         /// How to write the lines.
         form: Box<Form>,
         /// Most lines wanted.

@@ -198,8 +198,10 @@ impl Dialogue {
                 Input::Stored(Ok(StoreAnswer::Lines { lines: vec!["a".into()], cut: false }))
             }
             Question::Store(StoreRequest::Room(grant)) => {
-                let directory = !grant.path().as_str().starts_with("/file");
-                Input::Stored(Ok(StoreAnswer::Room { bytes: 7, directory }))
+                Input::Stored(match grant.path().as_str() {
+                    "/missing" => Err(StoreFault::NotFound),
+                    path => Ok(StoreAnswer::Room { bytes: 7, directory: path != "/file" }),
+                })
             }
             Question::OwnSessions(_) => Input::OwnSessions(OwnSessions::default()),
             Question::Store(_) => Input::Stored(Ok(StoreAnswer::Done)),
