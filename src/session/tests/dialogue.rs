@@ -197,12 +197,10 @@ impl Dialogue {
             Question::Store(StoreRequest::Lines { .. }) => {
                 Input::Stored(Ok(StoreAnswer::Lines { lines: vec!["a".into()], cut: false }))
             }
-            Question::Store(StoreRequest::Room(grant)) => {
-                Input::Stored(match grant.path().as_str() {
-                    "/missing" => Err(StoreFault::NotFound),
-                    path => Ok(StoreAnswer::Room { bytes: 7, directory: path != "/file" }),
-                })
-            }
+            Question::Store(StoreRequest::Room(grant)) => Input::Stored(match grant.path().as_str() {
+                "/missing" => Err(StoreFault::NotFound),
+                path => Ok(StoreAnswer::Room { bytes: 7, directory: path != "/file" }),
+            }),
             Question::OwnSessions(_) => Input::OwnSessions(OwnSessions::default()),
             Question::Store(_) => Input::Stored(Ok(StoreAnswer::Done)),
             Question::Prepare(order) => {
