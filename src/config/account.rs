@@ -154,9 +154,10 @@ impl Serving {
         if metadata.uid() != self.uid {
             let owner = system_accounts::user_name(metadata.uid()).unwrap_or_else(|| metadata.uid().to_string());
             let message = format!(
-                "{} belongs to {owner} and not to {}, so nobody can upload to this home",
+                "{} belongs to {owner} and not to {}, so nobody can upload to {}",
                 staging.display(),
-                self.name()
+                self.name(),
+                home.what
             );
             findings.warning(home.place, message, self.give(&super::disk::resolved(&staging)));
         }

@@ -1,5 +1,5 @@
-//! What the files name on disk: homes and logs, whether the server gets at them, and the
-//! directories that no home may hold.
+//! What the files name on disk: homes, folders and logs, whether the server gets at them, and the
+//! directories that none of them may hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ use super::account::{Named, Serving};
 use super::findings::{Findings, Place, shown};
 use super::load::Sections;
 use super::problem::Subject;
-use super::tree::{Table, Value};
+use super::tree::{Entry, Table, Value};
 use crate::identity::Username;
 
 /// Directories of the system that hold other directories: no home by themselves.
@@ -54,7 +54,7 @@ const IN_MEMORY: &str = "/dev/shm";
 const WRITE_BY_MORE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// Judges homes and directories.
+/// Judges homes, folders and directories.
 pub(super) fn judge(
     directory: &Path,
     read: &Sections,
@@ -105,43 +105,94 @@ pub(super) fn judge(
     }
 
     findings.about(Subject::Home);
-    let Some(Value::Table(table)) = users.get("user").map(|entry| &entry.node.value) else { return };
-    let mut homes: BTreeMap<PathBuf, (Username, Place)> = BTreeMap::new();
-    for entry in &table.entries {
-        let account = Username::parse(&entry.key).ok().and_then(|name| read.policy.users.get(&name));
-        let Some(account) = account else { continue };
-        let place = match &entry.node.value {
-            Value::Table(user) => user.place_at(&["home"]).unwrap_or(entry.place),
-            _ => entry.place,
-        };
-        let home = resolved(&account.home);
-        if is_of_the_system(&home) {
-            let message = format!("the home of {} is the system's ({})", account.name, shown(&home.to_string_lossy()));
-            findings.error(place, message, "give the user a directory of its own, such as /srv/files/NAME");
-            continue;
+    let mut judged: BTreeMap<PathBuf, (String, Place)> = BTreeMap::new();
+    for tree in trees(read, users) {
+        if let Some(real) = tree.judge(&serving, &mut seen, &guarded, findings) {
+            judged.entry(real).or_insert((tree.whose, tree.place));
         }
-        let named = Named { path: &account.home, what: "the home", place };
-        serving.judge(named, &mut seen, findings);
+    }
+    for (path, (whose, place)) in &judged {
+        if let Some((outer, _)) = path.ancestors().skip(1).find_map(|parent| judged.get(parent)) {
+            let message = format!("{whose} lies in {outer}, whose users reach its files");
+            findings.warning(*place, message, "put them side by side, or use the same directory for both");
+        }
+    }
+}
+
+/// A home or a folder: a directory whose files users reach.
+struct Tree {
+    path: PathBuf,
+    /// What it is to the server, in words.
+    what: &'static str,
+    /// Which one it is.
+    whose: String,
+    /// The key that names it.
+    key: &'static str,
+    place: Place,
+}
+
+/// The homes of the users and the folders, in the order of the file.
+fn trees(read: &Sections, users: &Table) -> Vec<Tree> {
+    let tables = |name: &str| match users.get(name).map(|entry| &entry.node.value) {
+        Some(Value::Table(table)) => table.entries.as_slice(),
+        _ => &[],
+    };
+    let place_of = |entry: &Entry, key: &str| match &entry.node.value {
+        Value::Table(table) => table.place_at(&[key]).unwrap_or(entry.place),
+        _ => entry.place,
+    };
+    let homes = tables("user").iter().filter_map(|entry| {
+        let account = read.policy.users.get(&Username::parse(&entry.key).ok()?)?;
+        let whose = format!("the home of {}", account.name);
+        Some(Tree { path: account.home.clone(), what: "the home", whose, key: "home", place: place_of(entry, "home") })
+    });
+    let folders = tables("folder").iter().filter_map(|entry| {
+        // Without a directory it was refused already.
+        let folder = read.policy.folders.get(&entry.key).filter(|folder| folder.directory.is_absolute())?;
+        Some(Tree {
+            path: folder.directory.clone(),
+            what: "the folder",
+            whose: format!("the folder {}", folder.name),
+            key: "directory",
+            place: place_of(entry, "directory"),
+        })
+    });
+    homes.chain(folders).collect()
+}
+
+impl Tree {
+    /// Judges it; returns where it really lies, unless it cannot be used at all.
+    fn judge(
+        &self,
+        serving: &Serving,
+        seen: &mut BTreeSet<PathBuf>,
+        guarded: &[(&str, PathBuf)],
+        findings: &mut Findings,
+    ) -> Option<PathBuf> {
+        let Self { path, what, whose, key, place } = self;
+        let real = resolved(path);
+        let apart = if *key == "home" { "give the user a directory of its own" } else { "name a directory for files" };
+        if is_of_the_system(&real) {
+            let message = format!("{whose} is the system's ({})", shown(&real.to_string_lossy()));
+            findings.error(*place, message, format!("{apart}, such as /srv/files/NAME"));
+            return None;
+        }
+        let named = Named { path, what, place: *place };
+        serving.judge(named, seen, findings);
         serving.judge_staging(named, findings);
-        for (what, path) in &guarded {
-            if path.starts_with(&home) || home.starts_with(path) {
-                let message = format!("the home of {} reaches {what} ({})", account.name, path.display());
-                findings.error(place, message, "give the user a directory of its own, apart from the server's");
+        for (what, guarded) in guarded {
+            if guarded.starts_with(&real) || real.starts_with(guarded) {
+                let message = format!("{whose} reaches {what} ({})", guarded.display());
+                findings.error(*place, message, format!("{apart}, apart from the server's"));
             }
         }
-        if home != account.home {
-            let message = format!("the home of {} leads through a symbolic link", account.name);
-            let direct = shown(&home.to_string_lossy());
-            let help = format!("whoever can change the link moves the home: write home = \"{direct}\"");
-            findings.warning(place, message, help);
+        if real != *path {
+            let message = format!("{whose} leads through a symbolic link");
+            let direct = shown(&real.to_string_lossy());
+            let help = format!("whoever can change the link moves {what}: write {key} = \"{direct}\"");
+            findings.warning(*place, message, help);
         }
-        homes.entry(home).or_insert_with(|| (account.name.clone(), place));
-    }
-    for (home, (name, place)) in &homes {
-        if let Some((outer, _)) = home.ancestors().skip(1).find_map(|parent| homes.get(parent)) {
-            let message = format!("the home of {name} lies in that of {outer}, who reaches its files");
-            findings.warning(*place, message, "put them side by side, or give both users the same home");
-        }
+        Some(real)
     }
 }
 

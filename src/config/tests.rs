@@ -365,7 +365,7 @@ fn homes_of_the_system_are_refused_and_odd_ones_noted() {
         0o640,
     );
     let said = deployment.warnings();
-    assert!(said.contains("the home of u1 lies in that of u0") && said.matches("lies in").count() == 1, "{said}");
+    assert!(said.contains("the home of u1 lies in the home of u0") && said.matches("lies in").count() == 1, "{said}");
     deployment.write("policy/users.toml", &users(&[&base.join("link")]), 0o640);
     let said = deployment.warnings();
     let real = base.join("home");

@@ -1,7 +1,6 @@
 //! The answers to a session's questions: handshakes, passwords, ports, and the store.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::bandwidth::Pace;
 use super::control::Control;
 use super::driver::Driver;
 use super::link::{Link, LinkNeeds};
-use super::mover::{Job, Start, What, blocking, lines, link_fault, store_fault};
+use super::mover::{Job, Sight, Start, What, blocking, lines, link_fault, store_fault};
 use super::places::TransferPlace;
 use super::stopping::Stop;
 use crate::identity::{Secret, Username, is_anonymous};
@@ -21,6 +20,8 @@ use crate::policy::binding::DataBinding;
 use crate::policy::grant::Grant;
 use crate::proto::argument::Representation;
 use crate::proto::ascii::ToWire;
+use crate::proto::path::VirtualPath;
+use crate::proto::pattern::Pattern;
 use crate::session::World;
 use crate::session::effect::{
     Input, Listing, MoveFault, PassiveFault, PassivePort, PasswordCheck, PathFacts, Payload, Penalty, Placement,
@@ -85,7 +86,7 @@ impl Driver {
             }
             Question::Hash(order) => {
                 self.flush().await;
-                return self.start_hashing(*order);
+                return self.start_hashing(*order).await;
             }
         })
     }
@@ -157,22 +158,6 @@ impl Driver {
         }
     }
 
-    async fn open_home(&mut self, home: &Path) -> bool {
-        let homes = Arc::clone(&self.shared.homes);
-        let path = home.to_owned();
-        match blocking(move || homes.root(&path)).await {
-            Ok(Ok(root)) => {
-                self.root = Some(root);
-                true
-            }
-            Ok(Err(fault)) => {
-                warn!(home = %home.display(), %fault, "a user's home cannot be opened, so the login is refused; `portcullis policy check` says what it needs");
-                false
-            }
-            Err(_) => false,
-        }
-    }
-
     /// What a data connection of this session must show, and how long it may take.
     pub(super) fn link_needs(&self) -> Option<LinkNeeds> {
         let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);
@@ -215,30 +200,38 @@ impl Driver {
         }
     }
 
-    pub(super) fn place(&self) -> Result<(Arc<Root>, Principal), StoreFault> {
-        match (&self.root, &self.principal) {
-            (Some(root), Some(principal)) => Ok((Arc::clone(root), principal.clone())),
-            _ => Err(StoreFault::Local),
-        }
-    }
-
-    fn uploader(&self, principal: &Principal) -> Uploader {
+    /// Who uploads to a path, and how much the home or folder may hold for that in which it lies.
+    fn uploader(&self, principal: &Principal, grant: &Grant) -> Uploader {
         let policy = self.shared.policy();
-        let account = policy.users.get(principal.name());
-        Uploader {
-            name: principal.name().clone(),
-            quota_bytes: account.and_then(|account| account.terms.quota_bytes),
-            quota_files: account.and_then(|account| account.terms.quota_files),
-        }
+        let terms = policy.users.get(principal.name()).map(|account| &account.terms);
+        let (quota_bytes, quota_files) = match grant.folder() {
+            Some(folder) => (folder.quota_bytes, folder.quota_files),
+            None => (terms.and_then(|terms| terms.quota_bytes), terms.and_then(|terms| terms.quota_files)),
+        };
+        Uploader { name: principal.name().clone(), quota_bytes, quota_files }
     }
 
     async fn store(&mut self, request: StoreRequest) -> Result<StoreAnswer, StoreFault> {
-        let (root, principal) = self.place()?;
+        let principal = self.logged_in()?;
+        let root = self.root_of(request.grant()).await?;
         let user = principal.name().clone();
-        if let StoreRequest::Facts(grant) = request {
-            return facts(&root, grant, &user).await.map(StoreAnswer::Facts);
+        match &request {
+            StoreRequest::Rename(_, to) if !Arc::ptr_eq(&root, &self.root_of(to).await?) => {
+                return Err(StoreFault::CrossDevice);
+            }
+            _ => {}
         }
-        let uploader = self.uploader(&principal);
+        let request = match request {
+            StoreRequest::Facts(grant) => return facts(&root, grant, &user).await.map(StoreAnswer::Facts),
+            StoreRequest::Lines { grant, viewer, form, lines_max } => {
+                let mounted = self.mounted_in(&viewer, grant.path()).await;
+                let sight = Sight { grant, viewer: *viewer, mounted };
+                let (lines, cut) = blocking(move || lines(&root, sight, &user, form, lines_max)).await??;
+                return Ok(StoreAnswer::Lines { lines, cut });
+            }
+            request => request,
+        };
+        let uploader = self.uploader(&principal, request.grant());
         blocking(move || {
             let done = match request {
                 StoreRequest::RemoveFile(grant) => root.remove_file(&grant, &user),
@@ -250,16 +243,14 @@ impl Driver {
                     return set.map(|entry| StoreAnswer::Facts(path_facts(&entry))).map_err(store_fault);
                 }
                 StoreRequest::Room(grant) => {
-                    return root.room(&grant, &uploader).map(StoreAnswer::Room).map_err(store_fault);
+                    return room(&root, &grant, &uploader).map_err(store_fault);
                 }
-                StoreRequest::Quota => {
+                StoreRequest::Quota(_) => {
                     return quota(&root, &uploader).map(StoreAnswer::Quota).map_err(store_fault);
                 }
-                StoreRequest::Lines { grant, form, lines_max } => {
-                    let (lines, cut) = lines(&root, &grant, &user, form, lines_max)?;
-                    return Ok(StoreAnswer::Lines { lines, cut });
+                StoreRequest::Facts(grant) | StoreRequest::Lines { grant, .. } => {
+                    root.facts(&grant, &user, Lookup::Full).map(|_| ())
                 }
-                StoreRequest::Facts(grant) => root.facts(&grant, &user, Lookup::Full).map(|_| ()),
             };
             done.map(|()| StoreAnswer::Done).map_err(store_fault)
         })
@@ -282,10 +273,11 @@ impl Driver {
         taken: Option<Box<TransferPlace>>,
         pace: Arc<Pace>,
     ) -> Result<Prepared, StoreFault> {
-        let (root, principal) = self.place()?;
+        let principal = self.logged_in()?;
         let user = principal.name().clone();
-        let (what, prepared) = match order.what {
+        let (what, root, prepared) = match order.what {
             Payload::Retrieve { grant, offset } => {
+                let root = self.root_of(&grant).await?;
                 let (size, grant) = readable(&root, grant, &user).await?;
                 let text = order.representation == Representation::Ascii;
                 let (start, grant) = start(&root, grant, &user, offset, text).await?;
@@ -293,10 +285,11 @@ impl Driver {
                     return Err(StoreFault::OffsetBeyondEnd);
                 }
                 let prepared = Prepared { path: grant.path().to_string(), size: Some(size) };
-                (What::Retrieve(grant, start), prepared)
+                (What::Retrieve(grant, start), root, prepared)
             }
             Payload::Store { grant, placement, announced_bytes } => {
-                let uploader = self.uploader(&principal);
+                let root = self.root_of(&grant).await?;
+                let uploader = self.uploader(&principal, &grant);
                 let at = Arc::clone(&root);
                 let mode = mode(placement, order.representation);
                 let claim = blocking(move || at.claim_upload(grant, &uploader, mode, announced_bytes))
@@ -305,24 +298,13 @@ impl Driver {
                 let prepared = Prepared { path: claim.path().to_string(), size: None };
                 let whole = matches!(placement, Placement::Replace | Placement::Unique);
                 let resumable = placement != Placement::Unique;
-                (What::Store { claim: Box::new(claim), whole, resumable }, prepared)
+                (What::Store { claim: Box::new(claim), whole, resumable }, root, prepared)
             }
-            Payload::List { grant, matching, listing } => {
-                let prepared = Prepared { path: grant.path().to_string(), size: None };
-                match (facts_and_grant(&root, grant, &user).await, matching) {
-                    // What has that very name is meant, whatever it looks like.
-                    (Err(StoreFault::NotFound), Some((directory, pattern))) => {
-                        let (found, directory) = facts_and_grant(&root, directory, &user).await?;
-                        if !found.directory {
-                            return Err(StoreFault::NotADirectory);
-                        }
-                        (What::List(directory, listing, Some(pattern)), prepared)
-                    }
-                    (Ok((found, _)), _) if !found.directory && matches!(listing, Listing::Facts(_)) => {
-                        return Err(StoreFault::NotADirectory);
-                    }
-                    (found, _) => (What::List(found?.1, listing, None), prepared),
-                }
+            Payload::List { grant, matching, viewer, listing } => {
+                let (grant, root, pattern, path) = self.listed(grant, matching, &listing, &user).await?;
+                let mounted = self.mounted_in(&viewer, grant.path()).await;
+                let prepared = Prepared { path: path.to_string(), size: None };
+                (What::List(Box::new(Sight { grant, viewer: *viewer, mounted }), listing, pattern), root, prepared)
             }
         };
         let config = &self.shared.config();
@@ -342,6 +324,41 @@ impl Driver {
             progress: Arc::clone(&self.progress),
         });
         Ok(prepared)
+    }
+
+    /// What a listing is of: what has that very name, whatever it looks like, or else the entries
+    /// that a pattern means; and the path that is told.
+    async fn listed(
+        &mut self,
+        grant: Option<Grant>,
+        matching: Option<(Grant, Pattern)>,
+        listing: &Listing,
+        user: &Username,
+    ) -> Result<(Grant, Arc<Root>, Option<Pattern>, VirtualPath), StoreFault> {
+        let mut path = None;
+        if let Some(grant) = grant {
+            path = Some(grant.path().clone());
+            let root = self.root_of(&grant).await?;
+            match facts_and_grant(&root, grant, user).await {
+                Err(StoreFault::NotFound) if matching.is_some() => {}
+                Ok((found, _)) if !found.directory && matches!(listing, Listing::Facts(_)) => {
+                    return Err(StoreFault::NotADirectory);
+                }
+                found => {
+                    let grant = found?.1;
+                    let path = grant.path().clone();
+                    return Ok((grant, root, None, path));
+                }
+            }
+        }
+        let (directory, pattern) = matching.ok_or(StoreFault::NotFound)?;
+        let root = self.root_of(&directory).await?;
+        let (found, directory) = facts_and_grant(&root, directory, user).await?;
+        if !found.directory {
+            return Err(StoreFault::NotADirectory);
+        }
+        let path = path.unwrap_or_else(|| directory.path().clone());
+        Ok((directory, root, Some(pattern), path))
     }
 }
 
@@ -421,6 +438,12 @@ fn path_facts(entry: &Entry) -> PathFacts {
         created_seconds: entry.created_seconds,
         owner: entry.owner,
     }
+}
+
+fn room(root: &Root, grant: &Grant, uploader: &Uploader) -> Result<StoreAnswer, Fault> {
+    let found = root.facts(grant, &uploader.name, Lookup::Full)?;
+    let bytes = root.room(grant, uploader)?;
+    Ok(StoreAnswer::Room { bytes, directory: found.kind == EntryKind::Directory })
 }
 
 fn quota(root: &Root, uploader: &Uploader) -> Result<QuotaFacts, Fault> {

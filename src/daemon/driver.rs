@@ -2,7 +2,9 @@
 //! effects it asks for in their order, and answers its questions. What takes long, a transfer or a
 //! hash, runs beside that as the one [`Work`] that a session has at a time.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,6 +64,8 @@ pub(super) struct Driver {
     pub(super) tls: Option<Arc<SessionTls>>,
     pub(super) principal: Option<Principal>,
     pub(super) root: Option<Arc<Root>>,
+    /// The roots of the folders that were needed so far, by their directories.
+    pub(super) folders: BTreeMap<PathBuf, Arc<Root>>,
     pub(super) link: Link,
     pub(super) job: Option<Job>,
     pub(super) progress: Arc<AtomicU64>,
@@ -109,6 +113,7 @@ impl Driver {
             tls: None,
             principal: None,
             root: None,
+            folders: BTreeMap::new(),
             link: Link::None,
             job: None,
             progress: Arc::default(),

@@ -16,14 +16,18 @@ use super::mover::digest::Hasher;
 use super::mover::{blocking, store_fault};
 use crate::audit::record::Digest;
 use crate::identity::Username;
+use crate::proto::hash::Algorithm;
 use crate::proto::path::VirtualPath;
 use crate::session::effect::{HashCandidate, HashOrder, Hashed, HashedPart, Input, MoveFault, StoreFault};
 use crate::store::{Fault, Lookup, ReadFile, Root};
 
+/// A file that may be meant, and the root in which it lies.
+type Placed = (Arc<Root>, HashCandidate);
+
 /// A hash that was asked for.
 struct Job {
-    order: HashOrder,
-    root: Arc<Root>,
+    algorithm: Algorithm,
+    candidates: Vec<Placed>,
     user: Username,
     buffers: Arc<Buffers>,
     /// The places for hashes of the whole server.
@@ -38,36 +42,46 @@ struct Job {
 
 impl Driver {
     /// Starts a hash; or says at once why there is none.
-    pub(super) fn start_hashing(&mut self, order: HashOrder) -> Option<Input> {
-        let (root, principal) = match self.place() {
-            Ok(place) => place,
+    pub(super) async fn start_hashing(&mut self, order: HashOrder) -> Option<Input> {
+        let path = order.candidates.first().map_or_else(VirtualPath::root, |first| first.grant.path().clone());
+        let (candidates, user) = match self.placed(order.candidates).await {
+            Ok(placed) => placed,
             Err(fault) => {
                 let end = Err(MoveFault::Store(fault));
-                let hashed = Hashed { end, path: path_of(&order), duration: Duration::ZERO };
-                return Some(Input::Hashed(Box::new(hashed)));
+                return Some(Input::Hashed(Box::new(Hashed { end, path, duration: Duration::ZERO })));
             }
         };
         let limits = &self.shared.config().limits;
         self.progress = Arc::default();
         let job = Job {
-            order,
-            root,
-            user: principal.name().clone(),
+            algorithm: order.algorithm,
+            candidates,
+            user,
             buffers: Arc::clone(&self.shared.buffers),
             places: Arc::clone(&self.shared.hashes),
             wait_time: limits.hash_wait_time,
             time: limits.hash_time,
             progress: Arc::clone(&self.progress),
         };
-        self.start(|stop| async move { Input::Hashed(Box::new(run(job, stop).await)) });
+        self.start(|stop| async move { Input::Hashed(Box::new(run(job, path, stop).await)) });
         None
+    }
+
+    /// The candidates with the roots in which they lie, and who asks.
+    async fn placed(&mut self, candidates: Vec<HashCandidate>) -> Result<(Vec<Placed>, Username), StoreFault> {
+        let user = self.logged_in()?.name().clone();
+        let mut placed = Vec::new();
+        for candidate in candidates {
+            placed.push((self.root_of(&candidate.grant).await?, candidate));
+        }
+        Ok((placed, user))
     }
 }
 
-/// Computes the hash. `stop` ends it early with the reason given.
-async fn run(job: Job, stop: oneshot::Receiver<MoveFault>) -> Hashed {
+/// Computes the hash of what `path` names, or the client meant by it. `stop` ends it early with the
+/// reason given.
+async fn run(job: Job, mut path: VirtualPath, stop: oneshot::Receiver<MoveFault>) -> Hashed {
     let began = Instant::now();
-    let mut path = path_of(&job.order);
     let end = tokio::select! {
         biased;
         reason = stop => Err(reason.unwrap_or(MoveFault::ControlGone)),
@@ -76,15 +90,10 @@ async fn run(job: Job, stop: oneshot::Receiver<MoveFault>) -> Hashed {
     Hashed { end, path, duration: began.elapsed() }
 }
 
-/// The path that is tried first.
-fn path_of(order: &HashOrder) -> VirtualPath {
-    order.candidates.first().map_or_else(VirtualPath::root, |candidate| candidate.grant.path().clone())
-}
-
 async fn hash(job: Job, path: &mut VirtualPath) -> Result<HashedPart, MoveFault> {
-    let Job { order, root, user, buffers, places, wait_time, time, progress } = job;
+    let Job { algorithm, candidates, user, buffers, places, wait_time, time, progress } = job;
     // What cannot be hashed at all needs no turn to say so.
-    let (opened, meant) = blocking(move || open(&root, &user, order.candidates)).await.map_err(MoveFault::Store)?;
+    let (opened, meant) = blocking(move || open(&user, candidates)).await.map_err(MoveFault::Store)?;
     *path = meant.unwrap_or_else(|| path.clone());
     let (file, octets) = opened.map_err(MoveFault::Store)?;
     let Ok(Ok(place)) = timeout(wait_time, places.acquire_owned()).await else {
@@ -93,7 +102,7 @@ async fn hash(job: Job, path: &mut VirtualPath) -> Result<HashedPart, MoveFault>
     let size = file.size();
     let given_up = GivenUp::default();
     let told = Arc::clone(&given_up.0);
-    let (part, hasher, buffer) = (octets.clone(), Hasher::of(order.algorithm), buffers.lend());
+    let (part, hasher, buffer) = (octets.clone(), Hasher::of(algorithm), buffers.lend());
     let computing = blocking(move || {
         let digest = compute(&file, part, hasher, buffer, &progress, &told);
         // Only now: nobody takes the place of one that has been given up, but still waits for a disk.
@@ -125,9 +134,9 @@ impl Drop for GivenUp {
 type Opened = Result<(ReadFile, Range<u64>), StoreFault>;
 
 /// Opens the first candidate whose name is there; and says which it was, or which was tried last.
-fn open(root: &Root, user: &Username, candidates: Vec<HashCandidate>) -> (Opened, Option<VirtualPath>) {
+fn open(user: &Username, candidates: Vec<Placed>) -> (Opened, Option<VirtualPath>) {
     let mut tried = (Err(StoreFault::NotFound), None);
-    for HashCandidate { grant, octets } in candidates {
+    for (root, HashCandidate { grant, octets }) in candidates {
         let path = Some(grant.path().clone());
         match root.open_to_hash(&grant, user, Lookup::Full) {
             Err(fault @ (Fault::NotFound | Fault::NotADirectory | Fault::NameRefused)) => {

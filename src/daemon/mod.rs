@@ -18,6 +18,7 @@ mod minutes;
 mod mover;
 mod passwords;
 mod places;
+mod roots;
 pub mod sandbox;
 mod server;
 mod sessions;
@@ -41,7 +42,6 @@ use crate::auth::verifier::Verifier;
 use crate::net::listener::{self, Listener};
 use crate::net::names::Names;
 use crate::settings::{Argon2Cost, Config};
-use crate::store::{Floor, Homes, StoreSettings};
 use crate::tls::ServerTls;
 use logging::Logging;
 use sandbox::{Plan, Report};
@@ -123,7 +123,7 @@ fn confined(config: Config, opened: Opened, workers: usize, report: &Report, not
         "starting the runtime",
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
     )?;
-    let homes = open_homes(&config);
+    let homes = roots::open_all(&config);
     let drain = config.limits.drain_time;
     let result = runtime.block_on(async {
         let verifier =
@@ -175,47 +175,21 @@ fn bind(config: &Config) -> Result<Vec<(TcpListener, bool)>, StartError> {
 /// and are out of reach.
 fn plan(config: &Config) -> Plan {
     let homes = config.policy.users.values().map(|account| account.home.clone());
+    let folders = config.policy.folders.values().map(|folder| folder.directory.clone());
+    let trees = homes.chain(folders).chain(config.storage.base_directories.iter().cloned());
     let mut create_write = vec![config.audit.directory.clone()];
     create_write.extend(config.log.directory.clone());
     let changes = config.password_changes.iter().map(|changes| changes.directory.clone());
     Plan {
         run_as: config.process.run_as.clone(),
         read_only: Vec::new(),
-        read_write: homes.chain(config.storage.base_directories.iter().cloned()).chain(changes).collect(),
+        read_write: trees.chain(changes).collect(),
         create_write,
         bind_ports: vec![config.passive.ports.first..=config.passive.ports.last],
         connect: config.active,
         look_up: has_names(config),
         require: config.process.require_sandbox,
     }
-}
-
-/// Opens every home, so that what an earlier run left behind is cleared before anybody comes. One
-/// that cannot be opened concerns its users alone.
-fn open_homes(config: &Config) -> Homes {
-    let homes = Homes::new(StoreSettings {
-        floor: Floor { bytes: config.storage.free_space_floor_bytes, inodes: config.storage.free_inodes_floor },
-        partial_uploads: config.storage.partial_uploads,
-    });
-    for account in config.policy.users.values() {
-        match homes.root(&account.home) {
-            Ok(root) => {
-                for warning in root.warnings() {
-                    warn!(user = %account.name, "{warning}");
-                }
-                let swept = root.swept();
-                let cleared = swept.expired.saturating_add(swept.abandoned).saturating_add(swept.orphaned);
-                if cleared > 0 {
-                    info!(home = %account.home.display(), files = cleared, kept = swept.kept, "cleared unfinished uploads of an earlier run");
-                }
-            }
-            Err(fault) => warn!(
-                user = %account.name, home = %account.home.display(), %fault,
-                "a home cannot be opened, so its users cannot log in; it must be there and belong to the account that the server runs as",
-            ),
-        }
-    }
-    homes
 }
 
 /// What checking the password of an unknown user costs: as much as that of the most expensive

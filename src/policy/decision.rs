@@ -17,11 +17,12 @@ use super::{Policy, Principal, date_of};
 use crate::proto::path::VirtualPath;
 
 /// Actions that give a name to a file.
-const NAMING: PermissionSet = PermissionSet::of(&[Permission::Create, Permission::Overwrite, Permission::Append]);
+pub(super) const NAMING: PermissionSet =
+    PermissionSet::of(&[Permission::Create, Permission::Overwrite, Permission::Append]);
 /// What a file's name must be fit for.
 const NAMED: PermissionSet = NAMING.union(PermissionSet::of(&[Permission::Rename]));
 /// What would take a mount point away.
-const UNMOUNTING: PermissionSet = PermissionSet::of(&[Permission::Rename, Permission::RemoveDirectory]);
+pub(super) const UNMOUNTING: PermissionSet = PermissionSet::of(&[Permission::Rename, Permission::RemoveDirectory]);
 
 /// One thing that the policy says of a permission on a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +112,9 @@ impl Policy {
                 return Judgement::Deny(Denial { rule, reason: DenialReason::MountPoint });
             }
         }
-        if !wanted.intersection(NAMING).is_empty()
+        // Who asks for anything at all gives nothing a name.
+        if wanted != PermissionSet::ALL
+            && !wanted.intersection(NAMING).is_empty()
             && let Err(rule) = name_is_taken(account, path)
         {
             granted = granted.without(NAMED);
@@ -233,12 +236,12 @@ fn place(account: &Account, path: &VirtualPath) -> Place {
 }
 
 /// Whether something is mounted at a path or below it.
-fn holds_mount(account: &Account, path: &VirtualPath) -> bool {
+pub(super) fn holds_mount(account: &Account, path: &VirtualPath) -> bool {
     account.terms.mounts.iter().any(|mount| mount.path.is_within(path))
 }
 
 /// Whether files of the path's name are taken there; else the rule against it.
-fn name_is_taken(account: &Account, path: &VirtualPath) -> Result<(), RuleSource> {
+pub(super) fn name_is_taken(account: &Account, path: &VirtualPath) -> Result<(), RuleSource> {
     let Some(name) = path.name() else { return Ok(()) };
     let rules = || account.terms.rules.iter().filter(|rule| rule.pattern.matches(path));
     let forbids = |rule: &&PathRule| rule.upload.names_forbidden.iter().any(|pattern| pattern.matches(name));

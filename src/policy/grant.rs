@@ -98,6 +98,18 @@ impl Grant {
         let path = VirtualPath::root().join(path.as_bytes()).unwrap();
         Self::new(path.clone(), Place { folder: None, path }, permissions)
     }
+
+    /// The same for everything, where files have so many bytes at most.
+    #[cfg(test)]
+    pub(crate) fn for_test_of_files_up_to(path: &str, bytes: u64) -> Self {
+        Self::for_test(path, PermissionSet::ALL).of_files_up_to(Some(bytes))
+    }
+
+    /// The same for everything, but where other rules hold for something below the path.
+    #[cfg(test)]
+    pub(crate) fn for_test_of_itself(path: &str) -> Self {
+        Self::for_test(path, PermissionSet::ALL).for_whole_tree(false)
+    }
 }
 
 /// A decision of the policy, with the rule that decided.

@@ -19,6 +19,7 @@ pub mod permission;
 pub mod rule;
 pub mod supposed;
 pub mod tls;
+pub mod viewer;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

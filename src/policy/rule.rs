@@ -35,6 +35,13 @@ pub struct UploadTerms {
     pub names_forbidden: Vec<NamePattern>,
 }
 
+impl UploadTerms {
+    /// Whether names decide nothing.
+    pub fn takes_every_name(&self) -> bool {
+        self.names_allowed.is_empty() && self.names_forbidden.is_empty()
+    }
+}
+
 /// A pattern of file names. Upper and lower case are the same to it, as they are to the programs
 /// that such rules are meant to keep files from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::policy::network::NetworkRule;
 use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::path::VirtualPath;
 
-fn source(line: u32) -> RuleSource {
+pub(super) fn source(line: u32) -> RuleSource {
     RuleSource { file: "users.toml".into(), line }
 }
 
@@ -14,7 +14,7 @@ fn date(text: &str) -> Date {
     text.parse().unwrap()
 }
 
-fn noon(day: &str) -> Timestamp {
+pub(super) fn noon(day: &str) -> Timestamp {
     format!("{day}T12:00:00Z").parse().unwrap()
 }
 
@@ -22,7 +22,7 @@ fn nets(list: &[&str]) -> Vec<NetworkRule> {
     list.iter().map(|net| NetworkRule { network: net.parse().unwrap(), source: source(9) }).collect()
 }
 
-fn account(name: &str) -> Account {
+pub(super) fn account(name: &str) -> Account {
     let permissions = Some(Permissions { set: PermissionSet::READ_ONLY, source: source(3) });
     Account {
         name: Username::parse(name).unwrap(),
@@ -42,7 +42,7 @@ fn account(name: &str) -> Account {
     }
 }
 
-fn policy(accounts: Vec<Account>) -> Policy {
+pub(super) fn policy(accounts: Vec<Account>) -> Policy {
     Policy {
         networks: AddressRules { allow: nets(&["0.0.0.0/0", "::/0"]), deny: vec![] },
         users: accounts.into_iter().map(|account| (account.name.clone(), account)).collect(),
@@ -55,7 +55,7 @@ fn policy(accounts: Vec<Account>) -> Policy {
     }
 }
 
-fn enter(policy: &Policy, address: &str, today: &str) -> Result<Principal, LoginDenial> {
+pub(super) fn enter(policy: &Policy, address: &str, today: &str) -> Result<Principal, LoginDenial> {
     let verified = Verified::assertion(Username::parse("alice").unwrap(), Shown::PASSWORD);
     policy.enter(&verified, address.parse().unwrap(), noon(today))
 }

@@ -128,14 +128,14 @@ pub struct Entry<'a> {
     pub created_seconds: Option<i64>,
     /// The owner's and the group's number.
     pub owner: (u32, u32),
+    /// The letters of RFC 3659 §7.5.5 for what the user may do with it.
+    pub perm: &'a str,
 }
 
 /// Writes entries in the form of one listing.
 #[derive(Clone, Debug, Default)]
 pub struct Form {
     facts: FactSet,
-    perm_file: String,
-    perm_directory: String,
     now_seconds: i64,
 }
 
@@ -145,10 +145,9 @@ const RECENT_SECONDS: i64 = 180 * 24 * 3600;
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 impl Form {
-    /// The form for a session that wants these facts, at this moment; `perm_file` and
-    /// `perm_directory` are the letters of RFC 3659 §7.5.5 for what the user may do.
-    pub fn new(facts: FactSet, perm_file: String, perm_directory: String, now: Timestamp) -> Self {
-        Self { facts, perm_file, perm_directory, now_seconds: now.as_second() }
+    /// The form for a session that wants these facts, at this moment.
+    pub fn new(facts: FactSet, now: Timestamp) -> Self {
+        Self { facts, now_seconds: now.as_second() }
     }
 
     /// One entry of `MLSD` or `MLST`, without line end.
@@ -172,8 +171,9 @@ impl Form {
                     }
                 }
                 Fact::Perm => {
-                    let perm = if entry.kind == Kind::File { &self.perm_file } else { &self.perm_directory };
-                    put(out, format_args!("perm={perm};"));
+                    out.extend_from_slice(b"perm=");
+                    out.extend_from_slice(entry.perm.as_bytes());
+                    out.push(b';');
                 }
                 Fact::Unique => put(out, format_args!("unique={:x}g{:x};", entry.unique.0, entry.unique.1)),
                 Fact::UnixMode => put(out, format_args!("UNIX.mode={:04o};", entry.mode)),
@@ -257,11 +257,12 @@ mod tests {
             unique: (0xfd01, 0x2a),
             created_seconds: Some(NOW - 1),
             owner: (1000, 100),
+            perm: "adfrw",
         }
     }
 
     fn form() -> Form {
-        Form::new(FactSet::default(), "adfrw".into(), "cdflmpe".into(), Timestamp::from_second(NOW).unwrap())
+        Form::new(FactSet::default(), Timestamp::from_second(NOW).unwrap())
     }
 
     fn text(write: impl Fn(&mut Vec<u8>)) -> String {
@@ -277,7 +278,7 @@ mod tests {
             text(|out| form.facts(out, &entry("r.csv", NOW))),
             "type=file;size=1234;modify=20261122061502;perm=adfrw;unique=fd01g2a;UNIX.mode=0640; r.csv"
         );
-        let directory = Entry { kind: Kind::Directory, ..entry("in", 0) };
+        let directory = Entry { kind: Kind::Directory, perm: "cdflmpe", ..entry("in", 0) };
         assert_eq!(
             text(|out| form.facts(out, &directory)),
             "type=dir;modify=19700101000000;perm=cdflmpe;unique=fd01g2a;UNIX.mode=0640; in"
@@ -286,14 +287,14 @@ mod tests {
 
     #[test]
     fn only_the_facts_wanted_are_told() {
-        let form = Form::new(FactSet::select("perm;"), "r".into(), "el".into(), Timestamp::UNIX_EPOCH);
-        assert_eq!(text(|out| form.facts(out, &entry("a", 0))), "perm=r; a");
+        let form = Form::new(FactSet::select("perm;"), Timestamp::UNIX_EPOCH);
+        assert_eq!(text(|out| form.facts(out, &entry("a", 0))), "perm=adfrw; a");
     }
 
     #[test]
     fn who_owns_a_file_and_when_it_was_made_is_told_to_those_who_ask() {
         let set = FactSet::select("create;unix.owner;UNIX.GROUP;");
-        let form = Form::new(set, "r".into(), "el".into(), Timestamp::UNIX_EPOCH);
+        let form = Form::new(set, Timestamp::UNIX_EPOCH);
         let made = "create=20261122061501;UNIX.owner=1000;UNIX.group=100; a";
         assert_eq!(text(|out| form.facts(out, &entry("a", 0))), made);
         let unknown = Entry { created_seconds: None, ..entry("a", 0) };

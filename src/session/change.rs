@@ -7,7 +7,7 @@ use super::refusal::{self, Doing};
 use super::{Command, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts};
-use crate::policy::grant::Grant;
+use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
@@ -19,8 +19,6 @@ pub(super) struct Changing {
     event: Event,
     path: VirtualPath,
     renamed_to: Option<VirtualPath>,
-    /// Of `RNFR`: the leave to rename, used by `RNTO`.
-    grant: Option<Grant>,
 }
 
 impl Session {
@@ -28,7 +26,7 @@ impl Session {
         let verb = command.rule.verb;
         let doing = if verb == Verb::Mkd { Doing::Naming } else { Doing::Looking };
         let Some((path, grant)) = self.grant(command, command.argument, doing, world, step) else { return };
-        let mut changing = Changing { verb, event: Event::FileDelete, path, renamed_to: None, grant: None };
+        let mut changing = Changing { verb, event: Event::FileDelete, path, renamed_to: None };
         let request = match verb {
             Verb::Mkd => {
                 changing.event = Event::DirectoryCreate;
@@ -38,7 +36,11 @@ impl Session {
                 changing.event = Event::DirectoryRemove;
                 StoreRequest::RemoveDirectory(grant)
             }
-            Verb::Rnfr => return self.rename_from(command, changing, grant, world, step),
+            Verb::Rnfr if changing.path.is_root() => {
+                return step.reply(Reply::new(Code::NotPossible, "The root keeps its name."));
+            }
+            // Only looks whether the old name is there; the leave is asked for again by `RNTO`.
+            Verb::Rnfr => StoreRequest::Facts(grant),
             _ => StoreRequest::RemoveFile(grant),
         };
         self.ask_change(changing, request, step);
@@ -49,31 +51,15 @@ impl Session {
         step.ask_store(files, Waiting::Changing(changing), Question::Store(request));
     }
 
-    /// `RNFR` only looks whether the old name is there; its leave waits for `RNTO`.
-    fn rename_from(
-        &mut self,
-        command: &Command<'_>,
-        mut changing: Changing,
-        grant: Grant,
-        world: World<'_>,
-        step: &mut Step,
-    ) {
-        if changing.path.is_root() {
-            return step.reply(Reply::new(Code::NotPossible, "The root keeps its name."));
-        }
-        let Some((_, look)) = self.grant(command, command.argument, Doing::Looking, world, step) else { return };
-        changing.grant = Some(grant);
-        self.ask_change(changing, StoreRequest::Facts(look), step);
-    }
-
     pub(super) fn rename_to(&mut self, command: &Command<'_>, world: World<'_>, step: &mut Step) {
         let State::Files(files) = &mut self.state else { return };
-        let Some((path, from)) = files.rename_from.take() else {
+        let Some(path) = files.rename_from.take() else {
             return step.reply(Reply::new(Code::BadSequence, "RNFR comes directly before."));
         };
+        let wanted = PermissionSet::of(&[Permission::Rename]);
+        let Some((path, from)) = self.grant_for(Verb::Rnto, path, wanted, world, step) else { return };
         let Some((target, to)) = self.grant(command, command.argument, Doing::Naming, world, step) else { return };
-        let changing =
-            Changing { verb: Verb::Rnto, event: Event::FileRename, path, renamed_to: Some(target), grant: None };
+        let changing = Changing { verb: Verb::Rnto, event: Event::FileRename, path, renamed_to: Some(target) };
         self.ask_change(changing, StoreRequest::Rename(from, to), step);
     }
 
@@ -103,13 +89,12 @@ impl Session {
 
     fn renaming(&mut self, changing: Changing, found: Result<(), StoreFault>, step: &mut Step) {
         let State::Files(files) = &mut self.state else { return };
-        match (found, changing.grant) {
-            (Ok(()), Some(grant)) => {
-                files.rename_from = Some((changing.path, grant));
+        match found {
+            Ok(()) => {
+                files.rename_from = Some(changing.path);
                 step.reply(Reply::new(Code::Pending, "Send the new name with RNTO."));
             }
-            (Err(fault), _) => step.reply(refusal::store(fault, Doing::Looking).0),
-            (Ok(()), None) => step.reply(refusal::store(StoreFault::Local, Doing::Looking).0),
+            Err(fault) => step.reply(refusal::store(fault, Doing::Looking).0),
         }
     }
 }

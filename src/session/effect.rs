@@ -16,6 +16,7 @@ use crate::policy::BindingJudgement;
 use crate::policy::Principal;
 use crate::policy::account::AccountLimits;
 use crate::policy::grant::Grant;
+use crate::policy::viewer::Viewer;
 use crate::proto::argument::Representation;
 use crate::proto::facts::Form;
 use crate::proto::hash::{Algorithm, Octets};
@@ -248,11 +249,13 @@ pub enum Payload {
     },
     /// A listing to the client.
     List {
-        /// Leave to list.
-        grant: Grant,
+        /// Leave to list what has that very name. Without it there is a pattern.
+        grant: Option<Grant>,
         /// Where nothing has that name, and its end is a pattern: leave to list the directory, and
         /// which of its entries are meant.
         matching: Option<(Grant, Pattern)>,
+        /// Who decides what is shown.
+        viewer: Box<Viewer>,
         /// How to write it.
         listing: Listing,
     },

@@ -17,8 +17,8 @@ use super::{Command, Ending, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts};
 use crate::policy::Principal;
-use crate::policy::grant::{Grant, Judgement};
-use crate::policy::permission::PermissionSet;
+use crate::policy::grant::{Denial, Grant, Judgement};
+use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::facts::FactSet;
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
@@ -35,7 +35,7 @@ pub(super) struct Files {
     pub(super) facts: FactSet,
     pub(super) hashes: HashChoice,
     /// What `RNFR` named, until the next command.
-    pub(super) rename_from: Option<(VirtualPath, Grant)>,
+    pub(super) rename_from: Option<VirtualPath>,
     /// What `REST` set, until the next transfer.
     pub(super) restart_offset: u64,
     /// What `ALLO` announced, until the next transfer.
@@ -195,7 +195,7 @@ impl Session {
             (Some(Waiting::Looking(looking)), Input::Stored(answer)) => self.looked(looking, answer, world, step),
             (Some(Waiting::Changing(changing)), Input::Stored(answer)) => self.changed(changing, answer, step),
             (Some(Waiting::Setting(setting)), Input::Stored(answer)) => self.attributes_set(&setting, &answer, step),
-            (Some(Waiting::Room(room)), Input::Stored(answer)) => Self::room_told(room, &answer, step),
+            (Some(Waiting::Room(room)), Input::Stored(answer)) => self.room_told(&room, &answer, world, step),
             (Some(Waiting::OwnSessions), Input::OwnSessions(own)) => Self::own_sessions(&own, step),
             (Some(Waiting::Password(password::Changing::Change)), Input::PasswordChanged(changed)) => {
                 self.password_changed(changed, step);
@@ -257,20 +257,66 @@ impl Session {
         match world.policy.judge(&files.principal, wanted, &path, world.now) {
             Judgement::Allow(grant) => Some((path, grant)),
             Judgement::Deny(denial) => {
-                let (reply, reason) = refusal::policy(denial.reason);
-                let mut record = self.record(Event::AccessDenied).failed(reason);
-                record.command = Some(command);
-                record.codes = vec![reply.code().number()];
-                record.file = Some(FileFacts::of(&path));
-                record = record.with("wanted", Detail::Text(wanted.to_string()));
-                if let Some(rule) = denial.rule {
-                    record = record.with("rule", Detail::Text(rule.to_string()));
-                }
-                step.audit(record);
-                step.reply(reply);
+                self.denied(command, &path, wanted, denial, step);
                 None
             }
         }
+    }
+
+    /// Asks for leave to go through a directory: also where nothing is permitted at it, and
+    /// something below it may be.
+    pub(super) fn pass(
+        &mut self,
+        command: &Command<'_>,
+        argument: &[u8],
+        world: World<'_>,
+        step: &mut Step,
+    ) -> Option<(VirtualPath, Grant)> {
+        let State::Files(files) = &self.state else { return None };
+        let path = match files.directory.join(argument) {
+            Ok(path) => path,
+            Err(error) => {
+                step.reply(refusal::path(error, Doing::Looking).0);
+                return None;
+            }
+        };
+        match world.policy.pass(&files.principal, &path, world.now) {
+            Judgement::Allow(grant) => Some((path, grant)),
+            Judgement::Deny(denial) => {
+                self.denied(command.rule.verb.name(), &path, PermissionSet::ALL, denial, step);
+                None
+            }
+        }
+    }
+
+    /// Refuses what the policy does not permit, and records it.
+    pub(super) fn denied(
+        &self,
+        command: &'static str,
+        path: &VirtualPath,
+        wanted: PermissionSet,
+        denial: Denial,
+        step: &mut Step,
+    ) {
+        let (reply, reason) = refusal::policy(denial.reason);
+        let mut record = self.record(Event::AccessDenied).failed(reason);
+        record.command = Some(command);
+        record.codes = vec![reply.code().number()];
+        record.file = Some(FileFacts::of(path));
+        record = record.with("wanted", Detail::Text(wanted.to_string()));
+        if let Some(rule) = denial.rule {
+            record = record.with("rule", Detail::Text(rule.to_string()));
+        }
+        step.audit(record);
+        step.reply(reply);
+    }
+
+    /// Whether the user may know what is at a path: who may neither list nor read hears the same of
+    /// a file that is there and of one that is not.
+    pub(super) fn may_know(&self, path: &VirtualPath, world: World<'_>) -> bool {
+        let State::Files(files) = &self.state else { return false };
+        let knowing = PermissionSet::of(&[Permission::List, Permission::Read]);
+        !world.policy.permissions_at(&files.principal, path, world.now).intersection(knowing).is_empty()
     }
 
     fn passive_opened(&mut self, verb: Verb, opened: Result<PassivePort, PassiveFault>, step: &mut Step) {

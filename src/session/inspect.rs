@@ -3,10 +3,9 @@
 
 use super::effect::{PathFacts, Question, Step, StoreAnswer, StoreFault, StoreRequest};
 use super::files::{DataState, Files, Waiting, facts_of};
+use super::letters::Letters;
 use super::refusal::{self, Doing};
 use super::{Command, Session, State, World};
-use crate::policy::grant::Judgement;
-use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::argument::{Representation, without_options};
 use crate::proto::facts::{Entry, FactSet, Form, Kind, time_value};
 use crate::proto::path::VirtualPath;
@@ -47,8 +46,9 @@ impl Session {
             Verb::Size => (Looking::Size, StoreRequest::Facts(grant)),
             Verb::Mdtm => (Looking::Time, StoreRequest::Facts(grant)),
             Verb::Stat => {
-                let form = Box::new(form(files, &path, world));
-                (Looking::Status(path), StoreRequest::Lines { grant, form, lines_max: STAT_LINES_MAX })
+                let viewer = Box::new(world.policy.viewer(&files.principal, world.now));
+                let form = Box::new(Form::new(files.facts, world.now));
+                (Looking::Status(path), StoreRequest::Lines { grant, viewer, form, lines_max: STAT_LINES_MAX })
             }
             _ => (Looking::Facts(path), StoreRequest::Facts(grant)),
         };
@@ -62,9 +62,10 @@ impl Session {
         world: World<'_>,
         step: &mut Step,
     ) {
+        let knows = matches!(&looking, Looking::Enter(path) if self.may_know(path, world));
         let State::Files(files) = &mut self.state else { return };
         let answer = match looking {
-            Looking::Enter(path) => enter(files, path, &answer),
+            Looking::Enter(path) => enter(files, path, &answer, knows),
             Looking::Size => file(&answer).map(|facts| Reply::new(Code::FileStatus, facts.size.to_string())),
             Looking::Time => file(&answer).map(|facts| Reply::new(Code::FileStatus, time(facts.modified_seconds))),
             Looking::Facts(path) => facts_of(&answer).map(|facts| one_entry(files, &path, facts, world)),
@@ -115,41 +116,22 @@ impl Session {
     }
 }
 
-/// The form of listings in this session, telling what the user may do at the path.
-pub(super) fn form(files: &Files, path: &VirtualPath, world: World<'_>) -> Form {
-    let permitted = |permission: Permission| {
-        let wanted = PermissionSet::of(&[permission]);
-        matches!(world.policy.judge(&files.principal, wanted, path, world.now), Judgement::Allow(_))
-    };
-    let letters = |table: &[(char, Permission)]| -> String {
-        table.iter().filter(|(_, needed)| permitted(*needed)).map(|(letter, _)| *letter).collect()
-    };
-    Form::new(files.facts, letters(&FILE_PERM), format!("e{}", letters(&DIRECTORY_PERM)), world.now)
-}
-
-/// The letters of RFC 3659 §7.5.5 and the permission each needs.
-const FILE_PERM: [(char, Permission); 5] = [
-    ('a', Permission::Append),
-    ('d', Permission::Delete),
-    ('f', Permission::Rename),
-    ('r', Permission::Read),
-    ('w', Permission::Overwrite),
-];
-const DIRECTORY_PERM: [(char, Permission); 6] = [
-    ('c', Permission::Create),
-    ('d', Permission::RemoveDirectory),
-    ('f', Permission::Rename),
-    ('l', Permission::List),
-    ('m', Permission::MakeDirectory),
-    ('p', Permission::Delete),
-];
-
-fn enter(files: &mut Files, path: VirtualPath, answer: &Result<StoreAnswer, StoreFault>) -> Result<Reply, StoreFault> {
-    if !facts_of(answer)?.directory {
-        return Err(StoreFault::NotADirectory);
+/// Goes to a directory. Who does not know what is there hears of no file.
+fn enter(
+    files: &mut Files,
+    path: VirtualPath,
+    answer: &Result<StoreAnswer, StoreFault>,
+    knows: bool,
+) -> Result<Reply, StoreFault> {
+    match facts_of(answer) {
+        Ok(facts) if facts.directory => {
+            files.directory = path;
+            Ok(Reply::new(Code::ActionDone, "Done."))
+        }
+        Err(fault) if knows || fault != StoreFault::NotADirectory => Err(fault),
+        Ok(_) if knows => Err(StoreFault::NotADirectory),
+        _ => Err(StoreFault::NotFound),
     }
-    files.directory = path;
-    Ok(Reply::new(Code::ActionDone, "Done."))
 }
 
 /// Facts of a file; a directory has neither size nor time to tell.
@@ -159,8 +141,10 @@ fn file(answer: &Result<StoreAnswer, StoreFault>) -> Result<PathFacts, StoreFaul
 
 /// The reply to `MLST` (RFC 3659 §7.2).
 fn one_entry(files: &Files, path: &VirtualPath, facts: PathFacts, world: World<'_>) -> Reply {
+    let permissions = world.policy.viewer(&files.principal, world.now).permissions(path, facts.directory);
+    let mut letters = Letters::default();
     let mut line = Vec::new();
-    form(files, path, world).facts(
+    Form::new(files.facts, world.now).facts(
         &mut line,
         &Entry {
             name: path.as_str(),
@@ -171,6 +155,7 @@ fn one_entry(files: &Files, path: &VirtualPath, facts: PathFacts, world: World<'
             unique: facts.unique,
             created_seconds: facts.created_seconds,
             owner: facts.owner,
+            perm: letters.of(permissions, facts.directory),
         },
     );
     let line = String::from_utf8_lossy(&line).into_owned();

@@ -14,6 +14,7 @@ mod files;
 mod hashing;
 mod hello;
 mod inspect;
+pub mod letters;
 mod login;
 mod navigate;
 mod parameters;

@@ -3,7 +3,6 @@
 use super::effect::{Question, Step, StoreRequest};
 use super::files::Waiting;
 use super::inspect::Looking;
-use super::refusal::Doing;
 use super::{Command, Session, State, World};
 use crate::proto::reply::Reply;
 use crate::proto::verb::Verb;
@@ -17,7 +16,7 @@ impl Session {
             return;
         }
         let argument = if command.rule.verb == Verb::Cdup { &b".."[..] } else { command.argument };
-        let Some((path, grant)) = self.grant(command, argument, Doing::Looking, world, step) else { return };
+        let Some((path, grant)) = self.pass(command, argument, world, step) else { return };
         let State::Files(files) = &mut self.state else { return };
         step.ask_store(files, Waiting::Looking(Looking::Enter(path)), Question::Store(StoreRequest::Facts(grant)));
     }

@@ -32,7 +32,18 @@ pub(super) fn store(fault: StoreFault, doing: Doing) -> (Reply, &'static str) {
         StoreFault::OffsetBeyondEnd => (Code::BadRestart, "The offset lies beyond the end of the file.", "bad_offset"),
         StoreFault::Quota => (Code::QuotaExceeded, "The quota does not permit it.", "quota"),
         StoreFault::NoSpace => (Code::NoSpace, "Not enough free space on the server.", "no_space"),
-        StoreFault::CrossDevice => (Code::NotPossible, "Not possible across file systems.", "cross_device"),
+        StoreFault::CrossDevice => {
+            (Code::NotPossible, "Not possible from one file system or folder to another.", "cross_device")
+        }
+        StoreFault::OtherRules => (
+            Code::NotPossible,
+            "The directory keeps its name: other rules hold for something below it, or below the new name.",
+            "rules_below",
+        ),
+        StoreFault::TooLarge(bytes_max) => {
+            let text = format!("Files of more than {bytes_max} bytes are not taken here.");
+            return (Reply::new(Code::QuotaExceeded, text), "file_too_large");
+        }
         StoreFault::Local => (Code::LocalError, "A local error; the operator's log has it.", "local_error"),
     };
     (Reply::new(code, text), reason)

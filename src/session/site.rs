@@ -46,7 +46,7 @@ const SITE: &[SiteRule] = &[
     row("CHMOD", "MODE PATH",     Takes::One,     Some(Permission::SetMode),  "set the permission bits of a file or directory", Session::site_chmod),
     row("HELP",  "[COMMAND]",     Takes::Maybe,   None,                       "list these commands, or explain one", |_, argument, _, step| step.reply(help(argument))),
     row("PSWD",  "OLD NEW",       Takes::One,     None,                       "change your password; put one with spaces in double quotes", Session::change_password),
-    row("QUOTA", "",              Takes::Nothing, None,                       "tell what your home holds and may hold", Session::site_quota),
+    row("QUOTA", "",              Takes::Nothing, None,                       "tell what your home holds and may hold, or the folder you are in", Session::site_quota),
     row("UTIME", "TIME PATH",     Takes::One,     Some(Permission::SetTime),  "set the time of a file or directory", Session::site_utime),
     row("WHO",   "",              Takes::Nothing, None,                       "list your own sessions", Session::site_who),
 ];

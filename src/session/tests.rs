@@ -3,6 +3,7 @@
 mod dialogue;
 mod hashing;
 mod hello;
+mod rights;
 mod standing;
 
 use dialogue::Dialogue;

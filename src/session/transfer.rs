@@ -12,6 +12,7 @@ use crate::audit::record::{Detail, FileFacts, Record, Traffic};
 use crate::policy::grant::{Grant, Judgement};
 use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::argument::{self, Representation, without_options};
+use crate::proto::facts::Form;
 use crate::proto::path::VirtualPath;
 use crate::proto::pattern::Pattern;
 use crate::proto::reply::{Code, Reply};
@@ -19,6 +20,8 @@ use crate::proto::verb::Verb;
 
 /// The furthest restart marker in text, in octets.
 const TEXT_OFFSET_MAX: u64 = 64 << 20;
+/// What listing a directory needs.
+const LISTING: PermissionSet = PermissionSet::of(&[Permission::List]);
 
 /// A transfer from its command to its final reply.
 #[derive(Debug)]
@@ -77,21 +80,32 @@ impl Session {
             let words = "In TYPE A, REST reaches 64 MiB; use TYPE I.";
             return self.refuse_transfer(Reply::new(Code::BadRestart, words), step);
         }
+        let unique = unique_name(&self.facts.id, world);
         let (argument, doing) = match verb {
             Verb::List | Verb::Nlst => (without_options(command.argument), Doing::Looking),
-            // RFC 1123 §4.1.2.9: the name is the server's choice; the file goes to this directory.
-            Verb::Stou => (&b""[..], Doing::Naming),
+            // RFC 1123 §4.1.2.9: the name is the server's choice.
+            Verb::Stou => (unique.as_bytes(), Doing::Naming),
             Verb::Retr | Verb::Mlsd => (command.argument, Doing::Looking),
             _ => (command.argument, Doing::Naming),
         };
-        let Some((path, grant)) = self.grant(command, argument, doing, world, step) else {
-            return self.drop_data(step);
+        let matching = self.matching(verb, argument, world);
+        let (path, grant) = match matching.as_ref().and_then(|_| self.refused_name(argument, world)) {
+            // Nothing may be listed under that very name, but it is a pattern.
+            Some(path) => (path, None),
+            None => match self.grant(command, argument, doing, world, step) {
+                Some((path, grant)) => (path, Some(grant)),
+                None => return self.drop_data(step),
+            },
         };
         let State::Files(files) = &mut self.state else { return };
-        let what = match verb {
-            Verb::List | Verb::Nlst | Verb::Mlsd => listing(files, verb, &path, grant, argument, world),
-            Verb::Retr => Payload::Retrieve { grant, offset: restart_offset },
-            _ => Payload::Store { grant, placement: placement(verb, restart_offset), announced_bytes },
+        let what = match (verb, grant) {
+            (Verb::List | Verb::Nlst | Verb::Mlsd, grant) => {
+                let viewer = Box::new(world.policy.viewer(&files.principal, world.now));
+                Payload::List { grant, matching, viewer, listing: listing(files, verb, argument, world) }
+            }
+            (Verb::Retr, Some(grant)) => Payload::Retrieve { grant, offset: restart_offset },
+            (_, Some(grant)) => Payload::Store { grant, placement: placement(verb, restart_offset), announced_bytes },
+            (_, None) => return self.drop_data(step),
         };
         let order = TransferOrder {
             what,
@@ -101,6 +115,30 @@ impl Session {
         let transfer = Transfer { verb, path, restart_offset, running: Running::default() };
         files.wait(Waiting::Transfer(Box::new(transfer)));
         step.ask(Question::Prepare(Box::new(order)));
+    }
+
+    /// Where the name that is to be listed may be a pattern: leave to list its directory, and which
+    /// of its entries are meant.
+    fn matching(&self, verb: Verb, argument: &[u8], world: World<'_>) -> Option<(Grant, Pattern)> {
+        let State::Files(files) = &self.state else { return None };
+        if !matches!(verb, Verb::List | Verb::Nlst) {
+            return None;
+        }
+        let (ahead, last) = split_last(argument);
+        let pattern = Pattern::parse(&last)?;
+        let directory = files.directory.join(ahead.as_bytes()).ok()?;
+        match world.policy.judge(&files.principal, LISTING, &directory, world.now) {
+            Judgement::Allow(grant) => Some((grant, pattern)),
+            Judgement::Deny(_) => None,
+        }
+    }
+
+    /// The path under that very name, where it may not be listed.
+    fn refused_name(&self, argument: &[u8], world: World<'_>) -> Option<VirtualPath> {
+        let State::Files(files) = &self.state else { return None };
+        let path = files.directory.join(argument).ok()?;
+        let judged = world.policy.judge(&files.principal, LISTING, &path, world.now);
+        matches!(judged, Judgement::Deny(_)).then_some(path)
     }
 
     /// Refuses a transfer command and lets its data connection go.
@@ -245,34 +283,36 @@ fn is_upload(verb: Verb) -> bool {
     matches!(verb, Verb::Stor | Verb::Appe | Verb::Stou)
 }
 
-/// What is listed, and how. Where the name may be a pattern, the directory's entries are asked for
-/// besides.
-fn listing(files: &Files, verb: Verb, path: &VirtualPath, grant: Grant, argument: &[u8], world: World<'_>) -> Payload {
-    let form = || Box::new(super::inspect::form(files, path, world));
-    let typed = String::from_utf8_lossy(argument);
-    let (ahead, last) = typed.split_at(typed.rfind('/').map_or(0, |at| at.saturating_add(1)));
-    let listing = match verb {
-        Verb::Mlsd => return Payload::List { grant, matching: None, listing: Listing::Facts(form()) },
+/// A name for a file that nobody named: different each time, in any session.
+fn unique_name(session: &str, world: World<'_>) -> String {
+    let hash = blake3::hash(format!("{session} {}", world.now).as_bytes()).to_hex();
+    format!("upload-{}", hash.get(..16).unwrap_or_default())
+}
+
+/// A path as it was typed, and its last name.
+fn split_last(argument: &[u8]) -> (String, String) {
+    let mut ahead = String::from_utf8_lossy(argument).into_owned();
+    let last = ahead.split_off(ahead.rfind('/').map_or(0, |at| at.saturating_add(1)));
+    (ahead, last)
+}
+
+/// How a listing is written.
+fn listing(files: &Files, verb: Verb, argument: &[u8], world: World<'_>) -> Listing {
+    let form = || Box::new(Form::new(files.facts, world.now));
+    match verb {
+        Verb::Mlsd => Listing::Facts(form()),
         Verb::List => Listing::Long(form()),
         // As it was typed, so that the names can be used as they come.
-        _ => Listing::Names {
-            of_file: ahead.to_owned(),
-            in_directory: match last {
-                "" => ahead.to_owned(),
+        _ => {
+            let (ahead, last) = split_last(argument);
+            let in_directory = match last.as_str() {
+                "" => ahead.clone(),
                 "." if ahead.is_empty() => String::new(),
-                _ => format!("{typed}/"),
-            },
-        },
-    };
-    let matching = Pattern::parse(last).and_then(|pattern| {
-        let directory = files.directory.join(ahead.as_bytes()).ok()?;
-        let wanted = PermissionSet::of(&[Permission::List]);
-        match world.policy.judge(&files.principal, wanted, &directory, world.now) {
-            Judgement::Allow(grant) => Some((grant, pattern)),
-            Judgement::Deny(_) => None,
+                last => format!("{ahead}{last}/"),
+            };
+            Listing::Names { of_file: ahead, in_directory }
         }
-    });
-    Payload::List { grant, matching, listing }
+    }
 }
 
 /// Where an upload's content goes.

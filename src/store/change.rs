@@ -119,9 +119,11 @@ impl Root {
         }
     }
 
-    /// Gives a file or directory another name in the same home.
+    /// Gives a file or directory another name in the same home. A directory needs grants for the
+    /// whole tree below either name.
     ///
     /// # Errors
+    /// [`Fault::OtherRules`] where they are not;
     /// [`Fault::Exists`] where a directory has the new name, or a file that the grant `to` does not
     /// let be overwritten; [`Fault::IntoItself`]; [`Fault::Busy`] while either name is uploaded to,
     /// or an interrupted upload of the user's stands under the old one; [`Fault::Denied`] for the
@@ -139,6 +141,9 @@ impl Root {
         let kind = source.kind()?;
         if from.stored() == to.stored() {
             return Ok(());
+        }
+        if kind == EntryKind::Directory && !(from.is_for_whole_tree() && to.is_for_whole_tree()) {
+            return Err(Fault::OtherRules);
         }
         if to.stored().is_within(from.stored()) {
             return Err(if kind == EntryKind::Directory { Fault::IntoItself } else { Fault::NotADirectory });

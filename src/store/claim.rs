@@ -14,15 +14,12 @@ use super::partial::{Owner, Partial};
 use super::places::is_writable;
 use super::read::ReadFile;
 use super::resolve;
-use super::root::Root;
+use super::root::{Root, discard};
 use super::upload::{Upload, open_original};
 use crate::identity::Username;
 use crate::policy::grant::Grant;
 use crate::policy::permission::Permission;
 use crate::proto::path::VirtualPath;
-
-/// How often a name is drawn for [`UploadMode::Unique`] before giving up.
-const UNIQUE_ATTEMPTS: u32 = 8;
 
 /// Who uploads, and how much the home may hold for that.
 #[derive(Clone, Debug)]
@@ -48,7 +45,7 @@ pub enum UploadMode {
     ResumeInText(u64),
     /// At the end of what is there (`APPE`).
     Append,
-    /// In a new file with a name of the server's choice, in the directory that the grant names (`STOU`).
+    /// In a new file under a name that the server chose and nothing has (`STOU`).
     Unique,
 }
 
@@ -59,13 +56,22 @@ pub struct UploadClaim {
     pub(super) root: Arc<Root>,
     pub(super) plan: Plan,
     pub(super) grant: Grant,
-    /// Whether the name was chosen here, and so is nobody's yet.
+    /// Whether the name is to be nobody's yet, until the end.
     pub(super) unique: bool,
     pub(super) user: Username,
     pub(super) charge: Charge,
     /// Room in the file system.
     pub(super) promise: Promise,
     pub(super) held: Held,
+}
+
+/// The most that may come of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeLimit {
+    /// Bytes that may come.
+    pub bytes_left: u64,
+    /// Bytes that the whole file may have then.
+    pub bytes_max: u64,
 }
 
 /// What an upload starts from.
@@ -106,7 +112,8 @@ impl Root {
     /// continued with what its final name needs.
     ///
     /// # Errors
-    /// [`Fault::Exists`] where a file is there and may not be replaced, [`Fault::Denied`] where
+    /// [`Fault::Exists`] where a file is there and may not be replaced, [`Fault::TooLarge`] where
+    /// the file would have more bytes than the grant lets it, [`Fault::Denied`] where
     /// there is none and none may be made, and where the server itself may not write there or has no
     /// place to stage uploads ([`Self::warnings`]); the others as they are named.
     pub fn claim_upload(
@@ -121,13 +128,15 @@ impl Root {
             return Err(Fault::Denied);
         }
         self.discard_expired();
-        let held = match mode {
-            UploadMode::Unique => self.hold_unique_name(&grant)?,
-            _ if grant.stored().is_root() => return Err(Fault::IsADirectory),
-            _ => self.held.hold(grant.stored())?,
-        };
+        if grant.stored().is_root() {
+            return Err(Fault::IsADirectory);
+        }
+        let held = self.held.hold(grant.stored())?;
         let (parent, name) = resolve::parent(self.as_ref(), held.path())?;
         let existing = find_target(&parent, name)?;
+        if mode == UploadMode::Unique && existing.is_some() {
+            return Err(Fault::Busy);
+        }
         is_writable(&parent)?;
         self.places.are_usable(self.as_fd(), &Status::of(&parent)?)?;
         let partial = self.partials.find(&uploader.name, held.path());
@@ -160,6 +169,9 @@ impl Root {
             Plan::Continue { keep, .. } => (keep, 0),
         };
         let expected = announced_bytes.map_or(least, |announced| announced.saturating_sub(keep));
+        if let Some(bytes_max) = grant.file_bytes_max().filter(|max| keep.saturating_add(expected) > *max) {
+            return Err(Fault::TooLarge(bytes_max));
+        }
         let in_books = if continues { kept } else { 0 };
         if !charge.has_room_for(keep.saturating_add(expected), in_books) {
             return Err(Fault::QuotaExceeded);
@@ -169,27 +181,31 @@ impl Root {
         let (root, user) = (Arc::clone(self), uploader.name.clone());
         Ok(UploadClaim { root, plan, grant, unique: mode == UploadMode::Unique, user, charge, promise, held })
     }
-
-    /// Draws a name in the grant's directory that nothing has.
-    fn hold_unique_name(&self, grant: &Grant) -> Result<Held, Fault> {
-        let directory = resolve::open_directory(self, grant.stored())?;
-        for _ in 0..UNIQUE_ATTEMPTS {
-            let name = format!("upload-{:016x}", rand::random::<u64>());
-            let path = grant.stored().join(name.as_bytes()).map_err(|_| Fault::NameRefused)?;
-            if Status::find(&directory, &name)?.is_none()
-                && let Ok(held) = self.held.hold(&path)
-            {
-                return Ok(held);
-            }
-        }
-        Err(Fault::Busy)
-    }
 }
 
 impl UploadClaim {
-    /// The name claimed; for [`UploadMode::Unique`] the one that was chosen.
+    /// The name claimed, as the user sees it.
     pub fn path(&self) -> &VirtualPath {
-        self.held.path()
+        self.grant.path()
+    }
+
+    /// How much may still come, where the grant lets a file have so many bytes only.
+    pub fn size_limit(&self) -> Option<SizeLimit> {
+        let keep = match self.plan {
+            Plan::Fresh => 0,
+            Plan::Continue { keep, .. } | Plan::Extend { keep, .. } => keep,
+        };
+        let bytes_max = self.grant.file_bytes_max()?;
+        Some(SizeLimit { bytes_left: bytes_max.saturating_sub(keep), bytes_max })
+    }
+
+    /// Ends an upload that can never become whole before anything of it was written: an
+    /// interrupted one that it was to continue goes, too.
+    pub fn discard(self) {
+        if matches!(self.plan, Plan::Continue { .. }) {
+            let change = self.root.ledger.change();
+            discard(&self.root.partials.take(&self.user, self.held.path()), &change);
+        }
     }
 
     /// Whether the final name may be taken from a file that has it.

@@ -38,6 +38,10 @@ pub enum Fault {
     WouldBlock,
     /// Source and target lie on different file systems.
     CrossDevice,
+    /// A directory whose new name would take what is below it out of the reach of its rules.
+    OtherRules,
+    /// The upload is larger than so many bytes, which is the most that is taken there.
+    TooLarge(u64),
     /// The system failed otherwise.
     Io(Errno),
 }
@@ -60,6 +64,8 @@ impl fmt::Display for Fault {
             Self::NoSpace => "the file system has no room left for uploads",
             Self::WouldBlock => "not in memory",
             Self::CrossDevice => "source and target lie on different file systems",
+            Self::OtherRules => "other rules hold for something below the old or the new name",
+            Self::TooLarge(bytes_max) => return write!(f, "files of more than {bytes_max} bytes are not taken"),
             Self::Io(errno) => return write!(f, "input/output: {errno}"),
         })
     }

@@ -57,7 +57,7 @@ mod text;
 mod upload;
 mod usage;
 
-pub use claim::{UploadClaim, UploadMode, Uploader};
+pub use claim::{SizeLimit, UploadClaim, UploadMode, Uploader};
 pub use count::Repaired;
 pub use entry::{Entry, EntryKind, EntryRef};
 pub use fault::Fault;

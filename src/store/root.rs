@@ -160,8 +160,8 @@ impl Root {
         });
         let nested = self.nested.as_ref().map(|other| {
             format!(
-                "one of the homes {} and {} lies in the other: uploads through one do not wait for those through the \
-                 other, and count against each quota on their own; give these users the same home, or separate ones",
+                "one of the directories {} and {} lies in the other: uploads through one do not wait for those through the \
+                 other, and count against each quota on their own; give users the same directory, or separate ones",
                 self.path.display(),
                 other.display()
             )

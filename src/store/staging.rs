@@ -199,6 +199,12 @@ impl Staged {
         }
     }
 
+    /// Removes it, and its record where it has one.
+    pub(super) fn discard(&mut self) {
+        self.staging.remove(&self.name());
+        self.left();
+    }
+
     /// Keeps it as an interrupted upload with its record; returns the id of both.
     pub(super) fn keep(&mut self, record: &impl Serialize) -> Result<String, Fault> {
         match self.staging.write_record(&record_name(&self.id), record) {

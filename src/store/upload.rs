@@ -120,18 +120,23 @@ impl Upload {
         self.size
     }
 
-    /// The final name.
+    /// The final name, as the user sees it.
     pub fn path(&self) -> &VirtualPath {
-        self.claim.held.path()
+        self.claim.path()
     }
 
     /// Adds bytes at the end. After a failure the upload is as it was before the call; end it by
     /// [`Self::give_up`].
     ///
     /// # Errors
+    /// [`Fault::TooLarge`] where the grant lets no file have so many bytes;
     /// [`Fault::QuotaExceeded`]; [`Fault::NoSpace`] where the file system is full or at its floor.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let length = u64::try_from(bytes.len()).map_err(|_| Fault::NoSpace)?;
+        let bytes_max = self.claim.grant.file_bytes_max();
+        if let Some(bytes_max) = bytes_max.filter(|max| self.size.saturating_add(length) > *max) {
+            return Err(Fault::TooLarge(bytes_max));
+        }
         self.claim.promise.cover(&self.file, length)?;
         self.claim.charge.reserve_bytes(length)?;
         if let Err(fault) = write_all(&self.file, bytes, self.size) {
@@ -164,8 +169,14 @@ impl Upload {
     /// Ends an upload that met a fault of the store. One that continued an interrupted upload is
     /// kept with all that came. Another is kept only where nothing but the moment was wrong
     /// ([`Fault::Busy`], [`Fault::NotFound`]) and the uploader could finish it later; a full home
-    /// is not filled further with halves.
+    /// is not filled further with halves. Of a file that is too large nothing is kept, since it can
+    /// never become whole.
     pub fn give_up(mut self, fault: Fault) -> Kept {
+        if matches!(fault, Fault::TooLarge(_)) {
+            self.staged.discard();
+            self.ended = true;
+            return Kept { size: 0 };
+        }
         let passing = matches!(fault, Fault::Busy | Fault::NotFound);
         // What may not be replaced would be hidden from the uploader by what is kept under its name.
         let finishable = self.base.is_none() || self.claim.may_replace();

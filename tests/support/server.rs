@@ -368,6 +368,12 @@ impl Server {
         fs::write(path, toml.to_string()).unwrap();
     }
 
+    /// Adds text to the end of `users.toml`, which may name the directories of this server.
+    pub fn add_to_users(&self, text: &str) {
+        let path = self.policy().join("users.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "\n" + text).unwrap();
+    }
+
     /// Sets a key of `users.toml`, such as `user.alice.password-set`.
     pub fn change_user(&self, key: &str, value: &str) {
         self.change("users.toml", |toml| set(toml, key, value));

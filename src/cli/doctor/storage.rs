@@ -1,4 +1,4 @@
-//! Where homes and logs lie: the kind of file system, and what is left of it.
+//! Where homes, folders and logs lie: the kind of file system, and what is left of it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,11 +27,13 @@ pub(super) fn check(examined: &Examined<'_>, report: &mut Report) {
     }
 }
 
-/// Homes of one file system are judged together.
+/// Homes and folders of one file system are judged together.
 fn homes(examined: &Examined<'_>, report: &mut Report) {
     let config = examined.config;
     let mut by_mount: BTreeMap<PathBuf, (String, Vec<PathBuf>)> = BTreeMap::new();
-    let homes = config.policy.users.values().map(|account| &account.home).chain(&config.storage.base_directories);
+    let homes = config.policy.users.values().map(|account| &account.home);
+    let homes = homes.chain(config.policy.folders.values().map(|folder| &folder.directory));
+    let homes = homes.chain(&config.storage.base_directories);
     for home in homes.filter(|home| home.is_dir()) {
         let Some(mount) = examined.machine.mount_of(home) else { continue };
         let (_, members) = by_mount.entry(mount.point.clone()).or_insert_with(|| (mount.kind.clone(), Vec::new()));

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error};
 
-pub(super) use list::lines;
+pub(super) use list::{Sight, lines};
 
 use super::bandwidth::Pace;
 use super::buffers::Buffers;
@@ -78,7 +78,7 @@ pub(super) enum What {
     /// kept if it breaks off.
     Store { claim: Box<UploadClaim>, whole: bool, resumable: bool },
     /// A listing to the client; where there is a pattern, of the entries it means.
-    List(Grant, Listing, Option<Pattern>),
+    List(Box<Sight>, Listing, Option<Pattern>),
 }
 
 /// Where a file to the client begins.
@@ -322,6 +322,8 @@ pub(super) fn store_fault(fault: store::Fault) -> StoreFault {
         Fault::QuotaExceeded => StoreFault::Quota,
         Fault::NoSpace => StoreFault::NoSpace,
         Fault::CrossDevice => StoreFault::CrossDevice,
+        Fault::OtherRules => StoreFault::OtherRules,
+        Fault::TooLarge(bytes_max) => StoreFault::TooLarge(bytes_max),
         Fault::WouldBlock | Fault::Io(_) => {
             error!(%fault, "the store failed");
             StoreFault::Local

@@ -28,6 +28,8 @@ pub(super) async fn run(
     let Job { what, representation, digest, buffers, stall_time, pace, progress, .. } = job;
     let What::Store { claim, whole, resumable } = what else { return (Ok(()), Yield::default()) };
     let ascii = representation == Representation::Ascii;
+    // Of text, only what is stored counts, which the file itself sees to.
+    let limit = claim.size_limit().filter(|_| !ascii);
     let sink = Sink::new(*claim, ascii, if whole { digest } else { DigestKind::Off });
     let mut writing = Writing::Idle(Box::new(sink));
     let mut buffer = buffers.lend();
@@ -51,7 +53,11 @@ pub(super) async fn run(
                 Ok(0) => return Ok(()),
                 Ok(read) => {
                     filled = filled.saturating_add(read);
-                    progress.fetch_add(u64::try_from(read).unwrap_or(0), Ordering::Relaxed);
+                    let count = u64::try_from(read).unwrap_or(0);
+                    let came = progress.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+                    if let Some(limit) = limit.filter(|limit| came > limit.bytes_left) {
+                        return Err(MoveFault::Store(StoreFault::TooLarge(limit.bytes_max)));
+                    }
                     pace.take(read).await;
                 }
                 Err(failure) if failure.kind() == ErrorKind::UnexpectedEof => return Err(MoveFault::Truncated),
@@ -64,7 +70,13 @@ pub(super) async fn run(
     let sink = writing.settle().await;
     let ended = match (received, sink) {
         (Ok(()), Ok(sink)) => blocking(move || sink.commit(&buffer, filled, resumable)).await.map_err(MoveFault::Store),
-        (Err(MoveFault::Store(_)), _) | (Ok(()) | Err(_), Err(_)) => {
+        // Nothing failed: what came is too much.
+        (Err(MoveFault::Store(told)), Ok(sink)) => {
+            let fault = limit.map_or(Fault::Busy, |limit| Fault::TooLarge(limit.bytes_max));
+            let kept_bytes = blocking(move || sink.give_up(fault, resumable)).await.ok().flatten();
+            return (Err(MoveFault::Store(told)), Yield { kept_bytes, ..Yield::default() });
+        }
+        (Ok(()) | Err(_), Err(_)) => {
             let (fault, kept_bytes) = writing.give_up(resumable).await;
             return (Err(MoveFault::Store(fault)), Yield { kept_bytes, ..Yield::default() });
         }
@@ -212,8 +224,13 @@ impl Sink {
 
     /// Ends an upload that met a fault of the store; tells how many bytes are kept.
     fn give_up(mut self, fault: Fault, resumable: bool) -> Option<u64> {
+        let too_large = matches!(fault, Fault::TooLarge(_));
         match std::mem::replace(&mut self.target, Target::Spent) {
-            Target::Begun(upload) if resumable => told(upload.give_up(fault)),
+            Target::Begun(upload) if resumable || too_large => told(upload.give_up(fault)),
+            Target::Claimed(claim) if too_large => {
+                claim.discard();
+                None
+            }
             // Dropped, it leaves what was kept before.
             Target::Begun(_) | Target::Claimed(_) | Target::Spent => None,
         }

@@ -1,6 +1,7 @@
 //! What is asked of the store outside of transfers, and what it answers.
 
 use crate::policy::grant::Grant;
+use crate::policy::viewer::Viewer;
 use crate::proto::facts::Form;
 
 /// What is asked of the store outside of transfers.
@@ -20,17 +21,36 @@ pub enum StoreRequest {
     SetAttributes(Grant, Attributes),
     /// How many bytes may still be stored at a path.
     Room(Grant),
-    /// What the user's home holds and may hold.
-    Quota,
+    /// What the home or folder holds and may hold in which this path lies.
+    Quota(Grant),
     /// A directory's lines, or a file's one, for the control connection.
     Lines {
         /// Leave to list.
         grant: Grant,
+        /// Who decides what is shown.
+        viewer: Box<Viewer>,
         /// How to write the lines.
         form: Box<Form>,
         /// Most lines wanted.
         lines_max: usize,
     },
+}
+
+impl StoreRequest {
+    /// Leave for what it is about; of a new name, for the old one.
+    pub fn grant(&self) -> &Grant {
+        match self {
+            Self::Facts(grant)
+            | Self::RemoveFile(grant)
+            | Self::MakeDirectory(grant)
+            | Self::RemoveDirectory(grant)
+            | Self::Rename(grant, _)
+            | Self::SetAttributes(grant, _)
+            | Self::Room(grant)
+            | Self::Quota(grant)
+            | Self::Lines { grant, .. } => grant,
+        }
+    }
 }
 
 /// What the store answers.
@@ -40,9 +60,14 @@ pub enum StoreAnswer {
     Done,
     /// The facts of a path, as they are now.
     Facts(PathFacts),
-    /// Bytes that may still be stored.
-    Room(u64),
-    /// What the home holds and may hold.
+    /// How much may still be stored.
+    Room {
+        /// Bytes.
+        bytes: u64,
+        /// Whether the path is that of a directory.
+        directory: bool,
+    },
+    /// What the home or folder holds and may hold.
     Quota(QuotaFacts),
     /// Lines of a listing.
     Lines {
@@ -62,7 +87,7 @@ pub struct Attributes {
     pub mode: Option<u32>,
 }
 
-/// What a home holds and may hold.
+/// What a home or folder holds and may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QuotaFacts {
     /// Bytes, and files and directories, that it holds; none where nobody has counted them.
@@ -119,8 +144,12 @@ pub enum StoreFault {
     Quota,
     /// The disk is full, or nearly.
     NoSpace,
-    /// Two file systems are concerned.
+    /// Two file systems are concerned, or the home and a folder.
     CrossDevice,
+    /// What lies below would leave the reach of its rules.
+    OtherRules,
+    /// The file is larger than so many bytes, which is the most that is taken there.
+    TooLarge(u64),
     /// Something failed that is the server's own affair; the operational log has it.
     Local,
 }

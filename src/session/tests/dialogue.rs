@@ -28,6 +28,8 @@ pub(super) struct Dialogue {
     /// Everything that was recorded.
     pub(super) records: Vec<Record>,
     pub(super) aborted: bool,
+    /// Every reply.
+    pub(super) heard: Vec<Reply>,
     /// The server name in the client's handshake.
     pub(super) server_name: Option<&'static str>,
 }
@@ -117,7 +119,8 @@ impl Dialogue {
         };
         let session = Session::new(settings, Arc::new(facts));
         let policy = Arc::new(policy(permissions));
-        let mut dialogue = Self { session, policy, open: None, records: vec![], aborted: false, server_name: None };
+        let mut dialogue =
+            Self { session, policy, open: None, records: vec![], heard: Vec::new(), aborted: false, server_name: None };
         assert_eq!(dialogue.input(Input::Connected), [220]);
         dialogue
     }
@@ -129,7 +132,10 @@ impl Dialogue {
         let mut codes = Vec::new();
         for effect in step.effects {
             match effect {
-                Effect::Reply(reply) => codes.push(reply.code().number()),
+                Effect::Reply(reply) => {
+                    codes.push(reply.code().number());
+                    self.heard.push(reply);
+                }
                 Effect::Audit(record) => self.records.push(*record),
                 Effect::Abort => self.aborted = true,
                 _ => {}
@@ -195,13 +201,18 @@ impl Dialogue {
             Question::Store(StoreRequest::Lines { .. }) => {
                 Input::Stored(Ok(StoreAnswer::Lines { lines: vec!["a".into()], cut: false }))
             }
-            Question::Store(StoreRequest::Room(_)) => Input::Stored(Ok(StoreAnswer::Room(7))),
+            Question::Store(StoreRequest::Room(grant)) => Input::Stored(match grant.path().as_str() {
+                "/missing" => Err(StoreFault::NotFound),
+                path => Ok(StoreAnswer::Room { bytes: 7, directory: path != "/file" }),
+            }),
             Question::OwnSessions(_) => Input::OwnSessions(OwnSessions::default()),
             Question::Store(_) => Input::Stored(Ok(StoreAnswer::Done)),
             Question::Prepare(order) => {
                 let path = match &order.what {
-                    Payload::Retrieve { grant, .. } | Payload::Store { grant, .. } | Payload::List { grant, .. } => {
-                        grant.path().to_string()
+                    Payload::Retrieve { grant, .. } | Payload::Store { grant, .. } => grant.path().to_string(),
+                    Payload::List { grant, matching, .. } => {
+                        let grant = grant.as_ref().or(matching.as_ref().map(|(grant, _)| grant));
+                        grant.unwrap().path().to_string()
                     }
                 };
                 Input::Prepared(if path == "/missing" {

@@ -142,3 +142,15 @@ fn renaming_and_interrupted_uploads_of_ones_own() {
     assert_eq!(home.facts("/f", "alice").unwrap().size, 5);
     assert!(home.staged().is_empty());
 }
+
+#[test]
+fn a_directory_keeps_its_name_while_other_rules_hold_below_the_old_or_the_new_one() {
+    let home = Home::new();
+    fs::create_dir(home.path("d")).unwrap();
+    home.store("/f", b"x").unwrap();
+    let rename = |from, to| home.root.rename(&from, &to, &name("alice"));
+    assert_eq!(rename(Grant::for_test_of_itself("/d"), all("/e")), Err(Fault::OtherRules));
+    assert_eq!(rename(all("/d"), Grant::for_test_of_itself("/e")), Err(Fault::OtherRules));
+    assert_eq!(rename(Grant::for_test_of_itself("/f"), Grant::for_test_of_itself("/g")), Ok(()), "a file may go");
+    assert_eq!(rename(all("/d"), all("/e")), Ok(()));
+}

@@ -14,6 +14,7 @@ mod quota;
 mod restart;
 mod room;
 mod scan;
+mod upload_rules;
 mod uploads;
 
 use std::fs;

@@ -93,8 +93,9 @@ fn what_can_be_refused_is_refused_before_the_first_byte() {
     assert_eq!(claim(only("/f", &[Append]), ResumeInText(5)), None);
     assert_eq!(claim(only("/f", &[Append]), AtEnd), None);
     assert_eq!(claim(only("/f", &[Overwrite]), ResumeAt(4)), None);
-    assert_eq!(claim(only("/d", &[Append]), Unique), Some(Fault::Denied));
-    assert_eq!(claim(only("/d", &[Create]), Unique), None);
+    assert_eq!(claim(only("/d/u", &[Append]), Unique), Some(Fault::Denied));
+    assert_eq!(claim(only("/d/u", &[Create]), Unique), None);
+    assert_eq!(claim(all("/f"), Unique), Some(Fault::Busy));
     assert!(home.staged().is_empty());
 }
 
@@ -269,21 +270,14 @@ fn deleting_removes_the_interrupted_upload_and_the_file() {
 }
 
 #[test]
-fn a_unique_name_is_chosen_and_never_replaces() {
+fn an_upload_to_a_unique_name_never_replaces() {
     let home = Home::new();
     fs::create_dir(home.path("d")).unwrap();
-    let grant = only("/d", &[Permission::Create]);
-    let claim = home.root.claim_upload(grant, &uploader("alice"), UploadMode::Unique, None).unwrap();
-    let path = claim.path().clone();
-    assert_eq!(path.parent().as_str(), "/d");
-    let upload = claim.begin().unwrap();
-    fs::write(home.path(&path.as_str()[1..]), "taken").unwrap();
+    let upload = home.begin("/d/u", "alice", Unique).unwrap();
+    fs::write(home.path("d/u"), "taken").unwrap();
     assert_eq!(upload.finish(b"x"), Err(Fault::Exists));
-    let grant = all("/d");
-    let claim = home.root.claim_upload(grant, &uploader("alice"), UploadMode::Unique, None).unwrap();
-    let path = claim.path().clone();
-    claim.begin().unwrap().finish(b"unique").unwrap();
-    assert_eq!(home.read(&path.as_str()[1..]).unwrap(), b"unique");
+    home.begin("/d/v", "alice", Unique).unwrap().finish(b"unique").unwrap();
+    assert_eq!(home.read("d/v").unwrap(), b"unique");
 }
 
 #[test]
