@@ -220,6 +220,11 @@ mod tests {
             "user disable alice",
             "user remove alice",
             "policy check --json --set limits.sessions=5",
+            "policy explain alice --from 192.0.2.7 --at 2026-11-23T10:00 STOR /in/a.csv --json --text-only",
+            "policy explain alice SITE CHMOD /a --set limits.sessions=5",
+            "policy explain alice RNFR /a /b",
+            "policy test --json --text-only --set limits.sessions=5",
+            "policy diff OLD NEW --json --from 192.0.2.7 --from 2001:db8::7",
             "doctor --json --hostname files.example.org --set limits.sessions=5",
             "cert new --name files.example.org --name *.example.org --name 192.0.2.1 --out D --days 90 --ca CA",
             "cert csr --name files.example.org --out D",
@@ -236,6 +241,9 @@ mod tests {
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
         for line in [
+            "policy explain alice",
+            "policy explain alice --from office LIST /",
+            "policy diff OLD",
             "user add ../x --home /h",
             "user add ftp --home /h",
             "user add a --home /h --generate --password-stdin",

@@ -285,6 +285,15 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_example_can_be_read_and_asserts_nothing_until_it_is_made_ones_own() {
+        let shipped = include_str!("../../policy/tests.toml");
+        assert_eq!(read(shipped), []);
+        let code = |line: &&str| line.starts_with("[[") || line.contains(" = ");
+        let lines = shipped.lines().filter_map(|line| line.strip_prefix("# ")).filter(code);
+        assert_eq!(read(&lines.collect::<Vec<_>>().join("\n")).len(), 4);
+    }
+
+    #[test]
     fn a_moment_is_meant_by_the_clocks_of_the_policy() {
         let at = |text: &str| {
             let text = format!("[[test]]\nuser = \"a\"\nverb = \"login\"\nexpect = \"allow\"\nat = {text}\n");

@@ -237,18 +237,18 @@ impl One<'_> {
     /// What speaks of a permission, behind what keeps it from being granted all the same.
     fn considered(&self, permission: Permission, allowed: bool, denial: Option<&Denial>) -> Vec<Considered> {
         let mut spoken = self.spoken(permission);
+        let alone = || {
+            let one = PermissionSet::of(&[permission]);
+            let (account, at) = (self.question.account, self.question.at);
+            self.policy.suppose(account, address(self.question), one, self.path, at).err()
+        };
         if spoken.first().is_some_and(|first| first.allows) && !allowed {
-            let alone = || {
-                let one = PermissionSet::of(&[permission]);
-                let (account, at) = (self.question.account, self.question.at);
-                self.policy.suppose(account, address(self.question), one, self.path, at).err()
-            };
             let special = |denial: &Denial| denial.reason != DenialReason::NotPermitted;
             let denial = denial.filter(|denial| special(denial)).cloned().or_else(alone);
             spoken.insert(0, self.kept_from(denial.as_ref()));
         }
         if spoken.is_empty() {
-            spoken.push(denies("nothing allows it", denial.and_then(|denial| denial.rule.as_ref())));
+            spoken.push(denies("nothing allows it", alone().and_then(|denial| denial.rule).as_ref()));
         }
         mark(spoken)
     }

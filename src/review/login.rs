@@ -116,15 +116,11 @@ fn what(policy: &Policy, question: &Question<'_>, check: Check) -> String {
 
 fn rule_of(denial: LoginDenial) -> Option<RuleSource> {
     match denial {
-        LoginDenial::Unknown => None,
         LoginDenial::Address(source) => source,
-        LoginDenial::Disabled(source)
-        | LoginDenial::AccountExpired(source)
-        | LoginDenial::PasswordExpired(source)
-        | LoginDenial::Hours(source)
-        | LoginDenial::NoPassword(source)
-        | LoginDenial::SecondFactor(source)
-        | LoginDenial::Moved(source) => Some(source),
+        LoginDenial::Disabled(source) | LoginDenial::AccountExpired(source) | LoginDenial::Hours(source) => {
+            Some(source)
+        }
+        _ => None,
     }
 }
 
@@ -159,19 +155,21 @@ fn second_factor(question: &Question<'_>) -> Option<Step> {
     })
 }
 
-/// Whether the password is one that still logs in.
+/// Whether the password is one that suffices for more than to be changed.
 fn password(policy: &Policy, question: &Question<'_>) -> Step {
     let account = question.account;
     let last = policy.password_expiry(account);
-    let ended = last.is_some_and(|last| date_of(question.at) > last) && !account.certificate_alone;
-    let until = last.map(|last| format!("; this one logs in until {last}")).unwrap_or_default();
+    let ended = last.is_some_and(|last| date_of(question.at) > last);
+    let failed = (ended || account.password_temporary) && !account.certificate_alone;
+    let until = last.map(|last| format!("; this one lasts until {last}")).unwrap_or_default();
+    let temporary = if account.password_temporary { "; it has to be changed before anything else" } else { "" };
     let alone =
         if account.certificate_alone { "the password, or a client certificate of the user" } else { "the password" };
     Step {
         name: "password",
-        verdict: if ended { Verdict::Failed } else { Verdict::AskedAtLogin },
-        what: format!("{alone}{until}"),
-        source: ended.then(|| account.source.to_string()),
-        needed: ended.then(|| format!("a new password: portcullis user passwd {}", account.name)),
+        verdict: if failed { Verdict::Failed } else { Verdict::AskedAtLogin },
+        what: format!("{alone}{until}{temporary}"),
+        source: failed.then(|| account.source.to_string()),
+        needed: failed.then(|| format!("a new password: SITE PSWD, or portcullis user passwd {}", account.name)),
     }
 }

@@ -12,3 +12,6 @@ pub mod terms;
 
 pub use expectation::{Failure, Tested, test, test_text};
 pub use explanation::{Explanation, Question, explain};
+
+#[cfg(test)]
+pub(crate) mod tests;

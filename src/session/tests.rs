@@ -1,5 +1,6 @@
 //! The whole protocol without a socket: dialogues, the table walked, and random commands.
 
+mod agreement;
 mod dialogue;
 mod hashing;
 mod hello;

@@ -27,7 +27,7 @@ use crate::rules::action::{Action, ActionError};
 #[command(after_help = "\
 VERB is a command (RETR, STOR, LIST, CWD, RNFR, SITE CHMOD ...), a permission as
 policy files have it (overwrite, set-time ...), or login. RNFR and RNTO take the
-old and the new name.
+old and the new name; for STOU, PATH is a name that the server might choose.
 
 Examples:
   portcullis policy explain acme --from 192.0.2.7 STOR /in/a.csv
@@ -130,7 +130,8 @@ fn question<'a>(arguments: &Arguments, policy: &'a Policy) -> Result<Question<'a
         _ => return Err(Unasked::Usage("one path is enough; RNFR and RNTO take two".to_owned())),
     }
     let at = match &arguments.at {
-        None => Timestamp::now(),
+        // A moment of today, to the second.
+        None => Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
         Some(text) => read_moment(text, &policy.zone).ok_or_else(|| {
             let forms = "2026-11-23T10:00, 2026-11-23T10:00:00Z or 2026-11-23";
             Unasked::Usage(format!("`{}` is no moment; write it as {forms}", text.escape_debug()))

@@ -12,6 +12,7 @@ use super::witnesses::{self, Witnesses};
 use crate::policy::account::Account;
 use crate::policy::path_pattern::PathPattern;
 use crate::policy::permission::{Permission, PermissionSet};
+use crate::policy::supposed::Supposed;
 use crate::policy::{Policy, date_of};
 use crate::proto::path::VirtualPath;
 
@@ -73,20 +74,20 @@ pub(super) fn compare(old: Side<'_>, new: Side<'_>, from: &[IpAddr], now: Timest
         return None;
     }
     let mut all = Vec::new();
-    let mut usual: Option<Vec<Delta>> = None;
+    let mut asked: Vec<(IpAddr, Vec<Delta>)> = Vec::new();
     for moment in &moments {
         let delta = |path: &VirtualPath| delta(&decided(old, path, moment), &decided(new, path, moment));
-        let mut deltas: Vec<Delta> = witnesses.paths.iter().map(delta).collect();
-        if let Some(usual) = &usual {
-            // What is as it usually is has been said.
-            for (delta, _) in deltas.iter_mut().zip(usual).filter(|(delta, usual)| *delta == *usual) {
-                *delta = Delta::default();
-            }
+        let deltas: Vec<Delta> = witnesses.paths.iter().map(delta).collect();
+        // What is as it was a day before, or as it is for clients of no network in particular, has
+        // been said.
+        let before = asked.last().filter(|(address, _)| *address == moment.address);
+        let said = before.or_else(|| asked.first().filter(|_| from.is_empty())).map(|(_, said)| said);
+        let mut news = deltas.clone();
+        for (delta, _) in news.iter_mut().zip(said.into_iter().flatten()).filter(|(delta, said)| *delta == *said) {
+            *delta = Delta::default();
         }
-        all.extend(grouped(&witnesses, &deltas, moment.words.as_ref()));
-        if from.is_empty() && usual.is_none() {
-            usual = Some(deltas);
-        }
+        all.extend(grouped(&witnesses, &news, moment.words.as_ref()));
+        asked.push((moment.address, deltas));
     }
     Some(all)
 }
@@ -130,19 +131,21 @@ fn decided(side: Side<'_>, path: &VirtualPath, moment: &Moment) -> Decided {
     use Permission::{Append, Create, Overwrite, Rename};
     let Some((policy, account)) = side else { return Decided::default() };
     let ask = |wanted| policy.suppose(account, moment.address, wanted, path, moment.at).ok();
-    let granted = ask(PermissionSet::ALL);
-    let permissions = granted.as_ref().map_or(PermissionSet::NONE, |granted| granted.permissions);
-    // The old name of a rename is not asked whether files of that name are taken; the new one is.
-    let renamed = ask(PermissionSet::of(&[Rename]));
-    let given = permissions.contains(Rename);
+    let of = |granted: &Option<Supposed>| granted.as_ref().map_or(PermissionSet::NONE, |granted| granted.permissions);
+    // Whoever gives a name is asked whether files of that name are taken; the old name of a rename
+    // is not.
+    let naming = PermissionSet::of(&[Create, Overwrite, Append, Rename]);
+    let (named, renamed) = (ask(naming), ask(PermissionSet::of(&[Rename])));
+    let others = of(&ask(PermissionSet::ALL.without(naming)));
+    let permissions = of(&named).union(others);
     let mut allowed: Vec<&'static str> =
         permissions.iter().filter(|permission| *permission != Rename).map(Permission::word).collect();
     allowed.extend(renamed.as_ref().map(|_| Rename.word()));
-    allowed.extend(given.then_some("rename-to"));
+    allowed.extend(permissions.contains(Rename).then_some("rename-to"));
     allowed.extend(renamed.filter(|renamed| renamed.whole_tree).map(|_| "rename-tree"));
     allowed.extend(policy.suppose_pass(account, moment.address, path, moment.at).ok().map(|_| "enter"));
     let takes_files = !permissions.intersection(PermissionSet::of(&[Create, Overwrite, Append])).is_empty();
-    Decided { allowed, takes_files, file_bytes_max: granted.and_then(|granted| granted.file_bytes_max) }
+    Decided { allowed, takes_files, file_bytes_max: named.and_then(|named| named.file_bytes_max) }
 }
 
 fn delta(old: &Decided, new: &Decided) -> Delta {

@@ -146,9 +146,9 @@ fn described(policy: &Policy, account: &Account) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let mut set = |key: &str, value: String| all.insert(key.to_owned(), value);
     set("home", account.home.display().to_string().escape_debug().to_string());
-    set("password", fingerprint(&account.password));
+    set("password", fingerprint(account.password.as_bytes()));
     if let Some(secret) = &account.totp_secret {
-        set("totp-secret", fingerprint(secret));
+        set("totp-secret", fingerprint(secret.as_bytes()));
     }
     if let Some(last) = account.expires {
         set("expires", last.to_string());
@@ -194,8 +194,8 @@ fn described(policy: &Policy, account: &Account) -> BTreeMap<String, String> {
 }
 
 /// Enough of a secret's digest to tell it from another.
-fn fingerprint(secret: &str) -> String {
-    let digest = blake3::hash(secret.as_bytes()).to_hex();
+fn fingerprint(secret: &[u8]) -> String {
+    let digest = blake3::hash(secret).to_hex();
     format!("(digest {})", digest.get(..12).unwrap_or_default())
 }
 

@@ -10,7 +10,7 @@ use crate::identity::{Shown, Username, Verified};
 use crate::policy::account::{Account, Permissions, Terms};
 use crate::policy::grant::RuleSource;
 use crate::policy::network::{AddressRules, NetworkRule};
-use crate::policy::permission::PermissionSet;
+use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::host::ServerName;
 use crate::proto::path::VirtualPath;
 use crate::session::effect::{
@@ -206,6 +206,9 @@ impl Dialogue {
                 path => Ok(StoreAnswer::Room { bytes: 7, directory: path != "/file" }),
             }),
             Question::OwnSessions(_) => Input::OwnSessions(OwnSessions::default()),
+            Question::Store(StoreRequest::Rename(_, to)) if !to.allows(Permission::Rename) => {
+                Input::Stored(Err(StoreFault::Denied))
+            }
             Question::Store(_) => Input::Stored(Ok(StoreAnswer::Done)),
             Question::Prepare(order) => {
                 let path = match &order.what {
