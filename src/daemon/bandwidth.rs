@@ -25,7 +25,7 @@ const PIECES_PER_SECOND: u64 = 8;
 /// with these it is right to a thousandth.
 const UNITS_PER_SECOND_MAX: u64 = 1 << 20;
 /// How long a transfer waits before it looks whether the limit is still the same.
-const LOOK_PERIOD: Duration = Duration::from_millis(250);
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
 
 /// The limits of one user, or of the server.
 #[derive(Debug)]

@@ -33,7 +33,7 @@ pub(super) async fn watch(shared: Arc<Shared>) {
                     shared.places.sweep();
                     shared.rejudge();
                     let now = shared.sessions.summary();
-                    debug!(sessions = now.sessions, logged_in = now.logged_in, transfers = now.transfers, "at this minute");
+                    debug!(sessions = now.sessions, logged_in = now.logged_in, transfers = now.transfers, "sessions at this minute");
                 }
             }
         }

@@ -14,7 +14,6 @@ use crate::policy::Policy;
 use crate::policy::account::AccountLimits;
 use crate::policy::network::source_network;
 use crate::session::effect::{Crowd, MoveFault, Payload, SessionsFull, StoreFault};
-use crate::settings::Limits;
 
 /// What is taken at the moment.
 #[derive(Debug, Default)]
@@ -52,6 +51,14 @@ pub(super) struct TransferPlace {
     places: Arc<Places>,
     user: Username,
     source: IpNet,
+}
+
+/// Most transfers at the same time; none is no bound.
+#[derive(Clone, Copy, Debug, Default)]
+struct TransferBounds {
+    user: Option<u64>,
+    address: Option<u64>,
+    server: Option<u64>,
 }
 
 /// Whether one more is too many.
@@ -131,17 +138,17 @@ impl Seat {
     ///
     /// # Errors
     /// [`Crowd`] says who has as many as may be.
-    fn transfer(&self, own: &AccountLimits, server: &Limits) -> Result<TransferPlace, Crowd> {
+    fn transfer(&self, bounds: TransferBounds) -> Result<TransferPlace, Crowd> {
         let mut taken = self.places.lock();
-        if full(taken.transfers, server.transfers) {
+        if full(taken.transfers, bounds.server) {
             return Err(Crowd::Server);
         }
-        if full(of(&taken.transfers_by_source, self.source), server.transfers_per_address) {
+        if full(of(&taken.transfers_by_source, self.source), bounds.address) {
             return Err(Crowd::Address);
         }
         // It is there as long as a session of the user is.
         if let Some(user) = taken.users.get_mut(&self.user) {
-            if full(user.transfers, own.transfers) {
+            if full(user.transfers, bounds.user) {
                 return Err(Crowd::User);
             }
             user.transfers = user.transfers.saturating_add(1);
@@ -190,11 +197,64 @@ impl Driver {
         };
         let (policy, config) = (self.shared.policy(), self.shared.config());
         let limits = policy.users.get(principal.name()).map(|account| account.terms.limits).unwrap_or_default();
-        let place = match what {
-            Payload::List { .. } => None,
-            _ => Some(Box::new(seat.transfer(&limits, &config.limits).map_err(MoveFault::Crowded)?)),
+        let place = if matches!(what, Payload::List { .. }) {
+            None
+        } else {
+            let (user, server) = (limits.transfers, config.limits.transfers);
+            let bounds = TransferBounds { user, address: config.limits.transfers_per_address, server };
+            Some(Box::new(seat.transfer(bounds).map_err(MoveFault::Crowded)?))
         };
         let way = if matches!(what, Payload::Store { .. }) { Way::Up } else { Way::Down };
         Ok((place, Arc::new(Pace::new(&seat.bandwidth, &self.shared.bandwidth, way))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alice() -> Username {
+        Username::parse("alice").unwrap()
+    }
+
+    fn sit(places: &Arc<Places>, address: &str, limits: AccountLimits) -> Result<Seat, SessionsFull> {
+        places.sit(&alice(), address.parse().unwrap(), &limits)
+    }
+
+    #[test]
+    fn what_is_given_back_is_free_and_then_forgotten() {
+        let places = Arc::new(Places::default());
+        let limits = AccountLimits { sessions: Some(3), sessions_per_address: Some(2), ..AccountLimits::default() };
+        let one = sit(&places, "2001:db8::1", limits).unwrap();
+        let two = sit(&places, "2001:db8::ffff:2", limits).unwrap();
+        assert_eq!(sit(&places, "2001:db8::3", limits).unwrap_err(), SessionsFull::OfAddress);
+        let three = sit(&places, "2001:db8:0:1::1", limits).unwrap();
+        assert_eq!(sit(&places, "192.0.2.1", limits).unwrap_err(), SessionsFull::OfUser);
+        let moving = three.transfer(TransferBounds::default()).unwrap();
+        drop(three);
+        let other = sit(&places, "192.0.2.1", limits).unwrap();
+        assert!(Arc::ptr_eq(&one.bandwidth, &other.bandwidth), "all sessions of a user share it");
+        drop((one, two, other));
+        places.sweep();
+        assert_eq!(places.lock().users[&alice()].transfers, 1, "a transfer that still ends is not forgotten");
+        drop(moving);
+        places.sweep();
+        let taken = places.lock();
+        assert!(taken.users.is_empty() && taken.transfers_by_source.is_empty() && taken.transfers == 0);
+    }
+
+    #[test]
+    fn a_transfer_needs_a_place_with_user_address_and_server() {
+        let places = Arc::new(Places::default());
+        let near = sit(&places, "192.0.2.1", AccountLimits::default()).unwrap();
+        let far = sit(&places, "192.0.2.2", AccountLimits::default()).unwrap();
+        let held = near.transfer(TransferBounds::default()).unwrap();
+        let one = TransferBounds { user: Some(2), address: Some(1), server: Some(3) };
+        assert_eq!(near.transfer(one).unwrap_err(), Crowd::Address);
+        let second = far.transfer(one).unwrap();
+        assert_eq!(far.transfer(TransferBounds { address: None, ..one }).unwrap_err(), Crowd::User);
+        assert_eq!(far.transfer(TransferBounds { server: Some(2), ..one }).unwrap_err(), Crowd::Server);
+        drop((held, second));
+        assert!(near.transfer(one).is_ok());
     }
 }

@@ -126,6 +126,16 @@ fn what_a_user_moves_who_is_shut_out_is_stopped() {
 }
 
 #[test]
+fn a_hash_for_a_user_who_is_shut_out_is_stopped() {
+    let mut dialogue = Dialogue::new().at(Stage::Files);
+    assert_eq!(dialogue.say("HASH /long"), [0; 0]);
+    disable(&mut dialogue);
+    assert_eq!(dialogue.input(Input::PolicyChanged), [0; 0]);
+    assert!(dialogue.aborted);
+    assert_eq!(dialogue.end_hash(MoveFault::Aborted), [426, 421]);
+}
+
+#[test]
 fn what_moves_when_the_hours_end_may_come_to_its_end() {
     let mut dialogue = Dialogue::new().moving();
     change(&mut dialogue, closed_on_sundays);
