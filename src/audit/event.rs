@@ -73,6 +73,10 @@ pub enum Event {
     DataPeerMismatch,
     /// An upload was stopped by a quota or the free-space floor.
     QuotaExceeded,
+    /// A certificate, or what goes with certificates, was replaced and is in use.
+    CertificateLoaded,
+    /// What was to replace a certificate cannot be used.
+    CertificateRejected,
     /// The log goes on behind a line that a crash cut short.
     AuditGap,
     /// The log could not be written for a time, and can be again.
@@ -124,7 +128,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 39] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -160,6 +164,8 @@ impl Event {
         Self::DataBindingFailed,
         Self::DataPeerMismatch,
         Self::QuotaExceeded,
+        Self::CertificateLoaded,
+        Self::CertificateRejected,
         Self::AuditGap,
         Self::AuditDegraded,
     ];
@@ -205,6 +211,8 @@ impl Event {
             Self::DataBindingFailed      => row("data.binding_failed",      Ftp,            99, Medium),
             Self::DataPeerMismatch       => row("data.peer_mismatch",       Ftp,            99, High),
             Self::QuotaExceeded          => row("quota.exceeded",           Ftp,            99, Low),
+            Self::CertificateLoaded      => row("certificate.loaded",       Lifecycle,      99, Informational),
+            Self::CertificateRejected    => row("certificate.rejected",     Lifecycle,      99, Medium),
             Self::AuditGap               => row("audit.gap",                Lifecycle,      99, High),
             Self::AuditDegraded          => row("audit.degraded",           Lifecycle,      99, Critical),
         }

@@ -5,13 +5,14 @@
 //! reads one table by the rules of `keys`; `server`, `listen`, `identities`, `passive`, `limits`,
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
 //! make domain types of them; `changes` reads the passwords that users changed;
-//! `certificate`, `disk` and `account` look at what they name; `directory` makes directories that
+//! `certificate`, `client_certificates`, `disk` and `account` look at what they name; `directory` makes directories that
 //! are missing. All of them note what is wrong in `findings`, so that one reading reports every
 //! problem.
 
 mod account;
 mod certificate;
 mod changes;
+mod client_certificates;
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod exceptions;

@@ -12,6 +12,7 @@ use super::driver::Driver;
 use super::link::{Link, LinkNeeds};
 use super::mover::{Job, Start, What, blocking, lines, link_fault, store_fault};
 use super::stopping::Stop;
+use crate::auth::certificate::{self, Held};
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::net::passive::ReserveFault;
 use crate::policy::Principal;
@@ -54,6 +55,7 @@ impl Driver {
                     check = self.check_password(&claimed, secret) => check,
                 })
             }
+            Question::CheckCertificate { claimed } => Input::Password(self.check_certificate(&claimed).await),
             Question::CountFailure { claimed } => {
                 let penalty = self.shared.throttle.failed(self.client.ip(), &claimed);
                 Input::Penalty(Penalty {
@@ -141,9 +143,15 @@ impl Driver {
         let account = name.as_ref().and_then(|name| policy.users.get(name));
         let known = account.is_some();
         let hash = account.map(|account| (&account.name, account.password.as_str()));
+        let certificate = self.tls.as_ref().and_then(|tls| tls.client());
+        let held = certificate::held(&policy, certificate, claimed);
         match shared.verifier.verify(hash, secret).await {
+            Ok(_) if held == Held::Others => {
+                pending.wrong();
+                PasswordCheck::OtherCertificate
+            }
             Ok(Some(verified)) => match pending.right() {
-                Ok(()) => PasswordCheck::Right(verified),
+                Ok(()) => PasswordCheck::Right(verified.with_certificate(held == Held::Own)),
                 Err(scope) => PasswordCheck::Limited { scope: scope.word() },
             },
             Ok(None) => {
@@ -151,6 +159,26 @@ impl Driver {
                 PasswordCheck::Wrong { known }
             }
             Err(_) => PasswordCheck::Busy,
+        }
+    }
+
+    /// Vouches for a user by the certificate of the connection. Where the source has used up its
+    /// attempts, that is said once the password is there.
+    async fn check_certificate(&mut self, claimed: &str) -> PasswordCheck {
+        use crate::auth::throttle::Attempt;
+        let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
+        let pending = match shared.throttle.attempt(address, claimed).await {
+            Attempt::Check(pending) => pending,
+            Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
+            Attempt::Busy => return PasswordCheck::Busy,
+        };
+        let certificate = self.tls.as_ref().and_then(|tls| tls.client());
+        match certificate.and_then(|certificate| certificate::vouch(&shared.policy(), certificate, claimed)) {
+            Some(verified) => match pending.right() {
+                Ok(()) => PasswordCheck::Right(verified),
+                Err(scope) => PasswordCheck::Limited { scope: scope.word() },
+            },
+            None => PasswordCheck::Wrong { known: true },
         }
     }
 
@@ -177,7 +205,8 @@ impl Driver {
         let world = World { policy: &policy, now: jiff::Timestamp::now() };
         let granted = policy.binding(principal, world.today()).level;
         // Where all clients of a proxy share its address, that proves nothing.
-        let level = if self.route.is_of_a_shared_address() { granted.min(DataBinding::Principal) } else { granted };
+        let proves_nothing = granted == DataBinding::Address && self.route.is_of_a_shared_address();
+        let level = if proves_nothing { DataBinding::Principal } else { granted };
         Some(LinkNeeds {
             tls: Arc::clone(tls),
             level,

@@ -250,7 +250,8 @@ fn judge(arguments: &Arguments, new: &New, identity: &Identity, config: &Config)
         // The messages name the files that the administrator gave, where those are meant.
         let certificate = if shares_certificate { &arguments.certificate } else { &other.certificate };
         let key = if shares_key { arguments.key.as_ref().unwrap_or(&other.key) } else { &other.key };
-        let meant = Identity { names: other.names.clone(), certificate: certificate.clone(), key: key.clone() };
+        let meant =
+            Identity { names: other.names.clone(), certificate: certificate.clone(), key: key.clone(), ocsp: None };
         let text = if shares_certificate {
             Zeroizing::new(new.certificate.clone().into_bytes())
         } else {

@@ -2,6 +2,7 @@
 //! files into the place of another.
 
 mod check;
+mod client;
 mod csr;
 mod import;
 mod inspect;
@@ -55,6 +56,7 @@ enum Command {
     Import(import::Arguments),
     Inspect(inspect::Arguments),
     Check(check::Arguments),
+    Client(client::Arguments),
 }
 
 /// Runs a command about certificates.
@@ -65,6 +67,7 @@ pub(super) fn run(arguments: Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Import(arguments) => import::run(&arguments, policy),
         Command::Inspect(arguments) => inspect::run(&arguments, policy),
         Command::Check(arguments) => check::run(&arguments, policy),
+        Command::Client(arguments) => client::run(arguments, policy),
     }
 }
 
