@@ -17,6 +17,7 @@ mod advertise;
 mod audit_log;
 mod binding;
 mod cert;
+mod client_certificates;
 mod clients;
 mod commands;
 mod doctor;
