@@ -17,6 +17,8 @@ mod advertise;
 mod audit_log;
 mod binding;
 mod cert;
+mod cert_client;
+mod cert_reload;
 mod client_certificates;
 mod clients;
 mod commands;

@@ -8,6 +8,7 @@ mod import;
 mod inspect;
 mod install;
 pub(super) mod make;
+mod metrics;
 mod new;
 
 use std::fmt::Write as _;

@@ -215,7 +215,7 @@ impl Store {
             CertificateRevocationList::from_der(list).map_err(|_| failed("the list in it is damaged".to_owned()))?;
         let number = parsed.crl_number().and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
         let revoked = parsed.iter_revoked_certificates().map(|one| Revoked {
-            serial: one.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect(),
+            serial: client_certificate::hex(one.raw_serial()),
             at: Timestamp::from_second(one.revocation_date.timestamp()).unwrap_or(Timestamp::MIN),
         });
         Ok(List { number, revoked: revoked.collect() })
