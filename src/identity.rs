@@ -108,6 +108,12 @@ pub struct Shown {
 impl Shown {
     /// The password and nothing else.
     pub const PASSWORD: Self = Self { password: true, code: false, certificate: false };
+
+    /// What was shown, for records: such as `password+certificate`.
+    pub fn words(self) -> String {
+        let all = [(self.password, "password"), (self.code, "code"), (self.certificate, "certificate")];
+        all.iter().filter(|(shown, _)| *shown).map(|(_, word)| *word).collect::<Vec<_>>().join("+")
+    }
 }
 
 /// Proof that somebody showed what is an account's own. Only [`crate::auth`] vouches for it.
@@ -128,6 +134,12 @@ impl Verified {
     /// The account's name.
     pub fn name(&self) -> &Username {
         &self.name
+    }
+
+    /// The same, with a client certificate of the account beside it, or not.
+    pub(crate) fn with_certificate(mut self, certificate: bool) -> Self {
+        self.shown.certificate |= certificate;
+        self
     }
 
     /// What was shown.

@@ -122,6 +122,20 @@ pub struct Tls {
     pub minimum: TlsVersion,
     /// Whether TLS 1.2 needs the extended master secret (RFC 7627).
     pub require_extended_master_secret: bool,
+    /// The certificates that clients show; none where they are not asked for any.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// Certificates of clients: whether they have to be shown, and who vouches for them.
+#[derive(Clone, Debug)]
+pub struct ClientCertificates {
+    /// Whether a client without one is refused.
+    pub required: bool,
+    /// PEM file with the authorities that issue them.
+    pub authorities: PathBuf,
+    /// Files with lists of revoked ones (CRLs, RFC 5280 §5), PEM or DER. Where there are any, a
+    /// certificate whose issuer has none among them is refused.
+    pub revocations: Vec<PathBuf>,
 }
 
 /// A certificate and the names for which it is shown.
@@ -134,6 +148,9 @@ pub struct Identity {
     pub certificate: PathBuf,
     /// PEM file with the private key; its mode was checked.
     pub key: PathBuf,
+    /// DER file with the authority's word that the certificate is not revoked (OCSP, RFC 6960), to be
+    /// shown with it.
+    pub ocsp: Option<PathBuf>,
 }
 
 /// What becomes of clients whose TLS handshake names an unknown server (RFC 6066 §3).

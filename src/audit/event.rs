@@ -79,6 +79,10 @@ pub enum Event {
     QuotaWarning,
     /// A scan found something else in a directory with a quota than was believed.
     QuotaRepaired,
+    /// A certificate, or what goes with certificates, was replaced and is in use.
+    CertificateLoaded,
+    /// What was to replace a certificate cannot be used.
+    CertificateRejected,
     /// The log goes on behind a line that a crash cut short.
     AuditGap,
     /// The log could not be written for a time, and can be again.
@@ -130,7 +134,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -169,6 +173,8 @@ impl Event {
         Self::QuotaExceeded,
         Self::QuotaWarning,
         Self::QuotaRepaired,
+        Self::CertificateLoaded,
+        Self::CertificateRejected,
         Self::AuditGap,
         Self::AuditDegraded,
     ];
@@ -217,6 +223,8 @@ impl Event {
             Self::QuotaExceeded          => row("quota.exceeded",           Ftp,            99, Low),
             Self::QuotaWarning           => row("quota.warning",            Lifecycle,      99, Medium),
             Self::QuotaRepaired          => row("quota.repaired",           Lifecycle,      99, Low),
+            Self::CertificateLoaded      => row("certificate.loaded",       Lifecycle,      99, Informational),
+            Self::CertificateRejected    => row("certificate.rejected",     Lifecycle,      99, Medium),
             Self::AuditGap               => row("audit.gap",                Lifecycle,      99, High),
             Self::AuditDegraded          => row("audit.degraded",           Lifecycle,      99, Critical),
         }

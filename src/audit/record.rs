@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Event;
+use crate::policy::certificate::ClientCertificate;
 use crate::proto::host::ServerName;
 use crate::proto::path::VirtualPath;
 
@@ -82,6 +83,8 @@ pub struct TlsFacts {
     pub resumed: bool,
     /// The exception that kept newer versions from the client: its reason and where it stands.
     pub exception: Option<String>,
+    /// The certificate that the client showed.
+    pub client: Option<Arc<ClientCertificate>>,
 }
 
 /// A file or directory.

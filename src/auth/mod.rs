@@ -1,6 +1,7 @@
-//! Checking who somebody is: password hashes, their strength, the price of guessing, and the
-//! passwords that users changed themselves.
+//! Checking who somebody is: password hashes, their strength, the price of guessing, the passwords
+//! that users changed themselves, and client certificates.
 
+pub mod certificate;
 pub mod changes;
 pub mod hash;
 pub mod strength;

@@ -5,7 +5,7 @@
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -132,6 +132,13 @@ impl Deployment {
         ];
         for (path, (text, mode)) in targets.iter().zip(contents) {
             write_new(path, text, mode).map_err(|error| Failure::io(path.display(), &error))?;
+        }
+        // The account that serves reads the key again where it changes.
+        if let Some(account) = settings.run_as.as_ref().filter(|_| rustix::process::geteuid().is_root()) {
+            let key = certs.join("server.key");
+            let failed = |error: io::Error| Failure::io(key.display(), &error);
+            chown(&key, None, Some(account.gid)).map_err(failed)?;
+            std::fs::set_permissions(&key, Permissions::from_mode(0o640)).map_err(failed)?;
         }
         Ok(())
     }

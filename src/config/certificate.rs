@@ -21,6 +21,7 @@ const DAYS_LEFT_LOW: i64 = 30;
 pub(super) struct Places {
     pub(super) certificate: Place,
     pub(super) key: Place,
+    pub(super) ocsp: Place,
     pub(super) names: Place,
 }
 
@@ -35,11 +36,24 @@ pub(super) fn judge(
     let before = findings.errors();
     findings.about(Subject::Certificate);
     let files = judge_alone(identity, places, run_as, now, findings);
-    if let (Some((certificate, key)), true) = (files, findings.errors() == before)
-        && let Err(error) = tls::check(identity, &certificate.bytes, &key.bytes, now)
-    {
+    let Some((certificate, key)) = files.filter(|_| findings.errors() == before) else { return };
+    judge_staple(identity, &certificate.bytes, places.ocsp, now, findings);
+    if let Err(error) = tls::check(identity, &certificate.bytes, &key.bytes, now) {
         let place = if error.file == identity.key { places.key } else { places.certificate };
         findings.error(place, error.to_string(), "the server would not start with these files");
+    }
+}
+
+/// Judges the OCSP response. Without a good one the server serves all the same.
+fn judge_staple(identity: &Identity, certificate: &[u8], place: Place, now: Timestamp, findings: &mut Findings) {
+    let (Some(file), Ok(chain)) = (&identity.ocsp, pem::certificates(certificate)) else { return };
+    let problem = match files::read(file, files::PEM_BYTES_MAX, Links::Follow) {
+        Ok(content) => tls::staple::ends(&content.bytes, &chain, now).err().map(|problem| problem.to_string()),
+        Err(error) => Some(format!("cannot be read: {error}")),
+    };
+    if let Some(problem) = problem {
+        let help = "the certificate is shown without it; fetch it as DER: openssl ocsp -respout FILE …";
+        findings.warning(place, format!("{}: {problem}", file.display()), help);
     }
 }
 

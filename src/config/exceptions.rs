@@ -154,20 +154,15 @@ fn clients(
 }
 
 fn binding(text: Text<'_>, findings: &mut Findings) -> Option<DataBinding> {
-    match (text.text, DataBinding::from_word(text.text)) {
-        (_, Some(DataBinding::Session)) => {
+    match DataBinding::from_word(text.text) {
+        Some(DataBinding::Session) => {
             findings.error(text.place, "`session` is the rule, not an exception", "remove the exception");
         }
-        (_, Some(level)) => return Some(level),
-        ("client-certificate", None) => findings.error(
+        Some(level) => return Some(level),
+        None => findings.error(
             text.place,
-            "`client-certificate` cannot be granted, because client certificates are not offered",
-            "grant \"principal\" or \"address\"",
-        ),
-        (other, None) => findings.error(
-            text.place,
-            format!("`data-binding` cannot be \"{}\"", shown(other)),
-            "it is one of \"principal\", \"address\"",
+            format!("`data-binding` cannot be \"{}\"", shown(text.text)),
+            "it is one of \"principal\", \"client-certificate\", \"address\"",
         ),
     }
     None

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::certificate::Places;
 use super::findings::{Findings, shown};
 use super::section::Section;
-use super::{Identity, Tls, UnknownNames, server};
+use super::{Identity, Tls, UnknownNames, client_certificates, server};
 use crate::policy::tls::TlsVersion;
 use crate::proto::host::ServerName;
 
@@ -18,6 +18,8 @@ pub(super) struct Identities {
     pub(super) tls: Tls,
     /// The places of `tls.identities`, in their order.
     pub(super) places: Vec<Places>,
+    /// The places of what concerns clients, where there is something.
+    pub(super) of_clients: Option<client_certificates::Places>,
 }
 
 /// The least version in `[tls]`.
@@ -35,11 +37,7 @@ pub(super) fn tls(
 ) -> Option<Identities> {
     let unknown = [("default", UnknownNames::Default), ("refuse", UnknownNames::Refuse)];
     let unknown_names = section.word("unknown-names", &unknown, UnknownNames::Default, findings);
-    if let Some(text) = section.text("client-certificates", findings)
-        && text.text != "off"
-    {
-        findings.error(text.place, "client certificates are not offered", "write \"off\", or leave the key out");
-    }
+    let clients = client_certificates::read(section, directory, findings);
     if let Some(text) = section.text("data-binding", findings)
         && text.text != "session"
     {
@@ -71,7 +69,9 @@ pub(super) fn tls(
     }
     let (identities, places) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
     let require_extended_master_secret = section.boolean("require-extended-master-secret", true, findings);
-    Some(Identities { tls: Tls { identities, unknown_names, minimum, require_extended_master_secret }, places })
+    let (clients, of_clients) = clients.unzip();
+    let tls = Tls { identities, unknown_names, minimum, require_extended_master_secret, clients };
+    Some(Identities { tls, places, of_clients })
 }
 
 /// One table of `identities`; `known` are the names of those before it.
@@ -94,10 +94,15 @@ fn identity(
     let places = Places {
         certificate: table.place_of("certificate"),
         key: table.place_of("key"),
+        ocsp: table.place_of("ocsp"),
         names: table.place_of("names"),
     };
+    let ocsp = match table.text("ocsp", findings) {
+        Some(text) => Some(server::path(text, directory, findings)?),
+        None => None,
+    };
     let names = names(table, known, findings)?;
-    Some((Identity { names, certificate: certificate?, key: key? }, places))
+    Some((Identity { names, certificate: certificate?, key: key?, ocsp }, places))
 }
 
 /// The names of one identity. Those that cannot be used are reported and left out.

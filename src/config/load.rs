@@ -20,8 +20,8 @@ use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
 use super::{
-    Config, PasswordChanges, Passwords, RunAs, certificate, changes, disk, folders, groups, hours, limits, listen,
-    passive, server, system_accounts,
+    Config, PasswordChanges, Passwords, RunAs, certificate, changes, client_certificates, disk, folders, groups, hours,
+    limits, listen, passive, server, system_accounts,
 };
 use crate::policy::Policy;
 
@@ -185,6 +185,9 @@ pub(super) fn judge_at(
             for (identity, places) in read.tls.identities.iter().zip(&read.places) {
                 certificate::judge(identity, *places, run_as.as_ref(), now, &mut findings);
             }
+            if let (Some(clients), Some(places)) = (&read.tls.clients, &read.of_clients) {
+                client_certificates::judge(clients, places, run_as.as_ref(), now, &mut findings);
+            }
         }
         if !unparsed {
             changes::apply(&mut read, today, &mut findings);
@@ -276,6 +279,8 @@ fn sections(
     let users = users::users(&root, &groups, &context, findings);
     let policy =
         Policy { networks: allowed, users, folders, groups, exceptions, tls_exceptions, password_days_max, zone };
+    let offers_certificates = tls.as_ref().is_none_or(|read| read.tls.clients.is_some());
+    client_certificates::judge_users(&policy, offers_certificates, &root.open("user", findings), findings);
     Sections { listen, process, tls, passive, active, login, passwords, changes, limits, storage, audit, log, policy }
 }
 

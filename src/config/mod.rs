@@ -4,8 +4,9 @@
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
 //! reads one table by the rules of `keys`; `server`, `listen`, `identities`, `passive`, `limits`,
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
-//! make domain types of them; `changes` reads the passwords that users changed; `assertions` reads what the policy is expected to decide;
-//! `certificate`, `disk` and `account` look at what they name; `directory` makes directories that
+//! make domain types of them; `changes` reads the passwords that users changed; `assertions` reads
+//! what the policy is expected to decide; `certificate`, `client_certificates`, `disk` and `account`
+//! look at what they name; `directory` makes directories that
 //! are missing. All of them note what is wrong in `findings`, so that one reading reports every
 //! problem.
 
@@ -13,6 +14,7 @@ mod account;
 mod assertions;
 mod certificate;
 mod changes;
+mod client_certificates;
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod exceptions;

@@ -13,6 +13,7 @@ use super::link::{Link, LinkNeeds};
 use super::mover::{Job, Sight, Start, What, blocking, lines, link_fault, store_fault};
 use super::places::TransferPlace;
 use super::stopping::Stop;
+use crate::auth::certificate::{self, Held};
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::net::passive::ReserveFault;
 use crate::policy::Principal;
@@ -57,6 +58,7 @@ impl Driver {
                     check = self.check_password(&claimed, secret) => check,
                 })
             }
+            Question::CheckCertificate { claimed } => Input::Password(self.check_certificate(&claimed).await),
             Question::CountFailure { claimed } => {
                 let penalty = self.shared.throttle.failed(self.client.ip(), &claimed);
                 Input::Penalty(Penalty {
@@ -145,9 +147,15 @@ impl Driver {
         let account = name.as_ref().and_then(|name| policy.users.get(name));
         let known = account.is_some();
         let hash = account.map(|account| (&account.name, account.password.as_str()));
+        let certificate = self.tls.as_ref().and_then(|tls| tls.client());
+        let held = certificate::held(&policy, certificate, claimed);
         match shared.verifier.verify(hash, secret).await {
+            Ok(_) if held == Held::Others => {
+                pending.wrong();
+                PasswordCheck::OtherCertificate
+            }
             Ok(Some(verified)) => match pending.right() {
-                Ok(()) => PasswordCheck::Right(verified),
+                Ok(()) => PasswordCheck::Right(verified.with_certificate(held == Held::Own)),
                 Err(scope) => PasswordCheck::Limited { scope: scope.word() },
             },
             Ok(None) => {
@@ -158,6 +166,25 @@ impl Driver {
         }
     }
 
+    /// Vouches for a user by the certificate of the connection. Where the source has used up its
+    /// attempts, that is said once the password is there.
+    async fn check_certificate(&mut self, claimed: &str) -> PasswordCheck {
+        use crate::auth::throttle::Attempt;
+        let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
+        let pending = match shared.throttle.attempt(address, claimed).await {
+            Attempt::Check(pending) => pending,
+            Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
+            Attempt::Busy => return PasswordCheck::Busy,
+        };
+        let certificate = self.tls.as_ref().and_then(|tls| tls.client());
+        match certificate.and_then(|certificate| certificate::vouch(&shared.policy(), certificate, claimed)) {
+            Some(verified) => match pending.right() {
+                Ok(()) => PasswordCheck::Right(verified),
+                Err(scope) => PasswordCheck::Limited { scope: scope.word() },
+            },
+            None => PasswordCheck::Wrong { known: true },
+        }
+    }
     /// What a data connection of this session must show, and how long it may take.
     pub(super) fn link_needs(&self) -> Option<LinkNeeds> {
         let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);
@@ -165,7 +192,8 @@ impl Driver {
         let world = World { policy: &policy, now: jiff::Timestamp::now() };
         let granted = policy.binding(principal, world.today()).level;
         // Where all clients of a proxy share its address, that proves nothing.
-        let level = if self.route.is_of_a_shared_address() { granted.min(DataBinding::Principal) } else { granted };
+        let proves_nothing = granted == DataBinding::Address && self.route.is_of_a_shared_address();
+        let level = if proves_nothing { DataBinding::Principal } else { granted };
         Some(LinkNeeds {
             tls: Arc::clone(tls),
             level,

@@ -7,6 +7,7 @@ mod answers;
 mod arrivals;
 mod bandwidth;
 mod buffers;
+mod certificates;
 mod control;
 mod current;
 pub(crate) mod descriptors;
@@ -97,6 +98,7 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     for line in report.to_string().lines() {
         info!("{line}");
     }
+    certificates::tell_of_unreadable(&config.tls);
     let guard = step("opening the log file", logging.start_file())?;
     let opened = Opened { tls, log: opened, changes, bound, names };
     let served = confined(config, opened, workers, &report, notice);
@@ -171,8 +173,8 @@ fn bind(config: &Config) -> Result<Vec<(TcpListener, bool)>, StartError> {
         .collect()
 }
 
-/// Exactly what the server touches from here on. The policy, the certificate and its key were read
-/// and are out of reach.
+/// Exactly what the server touches from here on. The policy was read and is out of reach; certificates
+/// and keys are read again where they change.
 fn plan(config: &Config) -> Plan {
     let homes = config.policy.users.values().map(|account| account.home.clone());
     let folders = config.policy.folders.values().map(|folder| folder.directory.clone());
@@ -182,7 +184,7 @@ fn plan(config: &Config) -> Plan {
     let changes = config.password_changes.iter().map(|changes| changes.directory.clone());
     Plan {
         run_as: config.process.run_as.clone(),
-        read_only: Vec::new(),
+        read_only: certificates::readable(&config.tls),
         read_write: trees.chain(changes).collect(),
         create_write,
         bind_ports: vec![config.passive.ports.first..=config.passive.ports.last],

@@ -64,6 +64,7 @@ impl Driver {
         let before = shared.policy().users.get(&user).map(|account| account.password.clone()).unwrap_or_default();
         match self.check_password(user.as_str(), old).await {
             PasswordCheck::Right(_) => {}
+            PasswordCheck::OtherCertificate => return Err(PasswordFault::Wrong("certificate_of_another_user")),
             PasswordCheck::Wrong { .. } => return Err(PasswordFault::Wrong("bad_password")),
             PasswordCheck::Limited { scope: "address" } => return Err(PasswordFault::Wrong("address_limit")),
             PasswordCheck::Limited { .. } => return Err(PasswordFault::Wrong("user_limit")),

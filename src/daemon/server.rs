@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -15,6 +15,7 @@ use ulid::Ulid;
 use super::arrivals::admit;
 use super::bandwidth::Bandwidth;
 use super::buffers::Buffers;
+use super::certificates;
 use super::current::Current;
 use super::driver::Driver;
 use super::minutes;
@@ -45,10 +46,6 @@ use crate::tls::ServerTls;
 
 /// How often expired counts and bans are let go.
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
-/// How often the ends of the certificates are looked at.
-const EXPIRY_PERIOD: Duration = Duration::from_hours(24);
-/// How long before its end the operator is told.
-const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Connections that are being turned away at the same time; more are just closed.
 const REFUSALS_MAX: usize = 64;
 /// How long the first lookup of the advertised names may keep the server from its work.
@@ -190,9 +187,9 @@ pub(super) async fn serve(
     let mut upkeep = JoinSet::new();
     upkeep.spawn(sweep(Arc::clone(&shared)));
     upkeep.spawn(minutes::watch(Arc::clone(&shared)));
-    upkeep.spawn(watch_certificates(Arc::clone(&shared.tls)));
     upkeep.spawn(space::watch(Arc::clone(&shared)));
     upkeep.spawn(space::count(Arc::clone(&shared)));
+    upkeep.spawn(certificates::keep_current(Arc::clone(&shared)));
     if let Some(strangers) = strangers {
         upkeep.spawn(record_strangers(Arc::clone(&shared), strangers));
     }
@@ -287,22 +284,6 @@ async fn sweep(shared: Arc<Shared>) {
     }
 }
 
-/// Tells the operator in time that a certificate ends.
-async fn watch_certificates(tls: Arc<ServerTls>) {
-    let mut daily = interval(EXPIRY_PERIOD);
-    daily.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        daily.tick().await;
-        for (name, expires) in tls.expiries().filter(|(_, expires)| ends_soon(*expires, Timestamp::now())) {
-            warn!(%name, %expires, "a certificate ends soon, and no client will accept it then: replace it and restart");
-        }
-    }
-}
-
-fn ends_soon(expires: Timestamp, now: Timestamp) -> bool {
-    expires.duration_since(now) < EXPIRY_WARNING
-}
-
 /// Looks the advertised names up, in the background from the second time on: the first clients
 /// should not find the server without its address. None is known where the name servers are late.
 pub(super) async fn look_names_up(shared: &Arc<Shared>, names: Names) {
@@ -325,18 +306,5 @@ async fn record_strangers(shared: Arc<Shared>, mut strangers: mpsc::Receiver<Str
         };
         let records = shared.count_refusal(stranger.peer.ip(), "data_peer_mismatch", record);
         shared.record_all(records).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_thirty_days_of_a_certificate_are_soon() {
-        let now = Timestamp::now();
-        let after = |days: i64| now + SignedDuration::from_hours(days * 24);
-        assert!(ends_soon(after(29), now) && ends_soon(after(-1), now));
-        assert!(!ends_soon(after(31), now));
     }
 }

@@ -10,6 +10,9 @@ pub enum DataBinding {
     /// Its TLS handshake resumes a session of this or another live control connection of the same
     /// user from the same address.
     Principal,
+    /// Its TLS handshake is a whole one, and shows the client certificate that the control connection
+    /// showed (RFC 4217 §15.1.2 has it as the proof of belonging).
+    ClientCertificate,
     /// It comes from the control connection's address and is the first to use a one-time port.
     Address,
 }
@@ -20,13 +23,15 @@ impl DataBinding {
         match self {
             Self::Session => "session",
             Self::Principal => "principal",
+            Self::ClientCertificate => "client-certificate",
             Self::Address => "address",
         }
     }
 
     /// The level that a policy file's word means.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Session, Self::Principal, Self::Address].into_iter().find(|level| level.word() == word)
+        let all = [Self::Session, Self::Principal, Self::ClientCertificate, Self::Address];
+        all.into_iter().find(|level| level.word() == word)
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod binding;
+pub mod certificate;
 pub mod decision;
 pub mod exception;
 pub mod factor;

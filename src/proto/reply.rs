@@ -42,6 +42,8 @@ codes! {
     ExtendedPassiveMode = 229,
     /// Logged in.
     LoggedIn = 230,
+    /// Logged in by what the security exchange showed (RFC 2228, RFC 4217).
+    LoggedInSecurely = 232,
     /// Security mechanism accepted (RFC 4217).
     SecurityAccepted = 234,
     /// File action done.

@@ -49,7 +49,7 @@ pub enum Input {
     PolicyChanged,
     /// The answer to [`Question::StartTls`].
     Tls(Result<TlsFacts, TlsFailure>),
-    /// The answer to [`Question::CheckPassword`].
+    /// The answer to [`Question::CheckPassword`] and [`Question::CheckCertificate`].
     Password(PasswordCheck),
     /// The answer to [`Question::CountFailure`].
     Penalty(Penalty),
@@ -105,6 +105,11 @@ pub enum Question {
         claimed: Arc<str>,
         /// What it gave as the password.
         secret: Secret,
+    },
+    /// Vouch for a user by the client certificate alone; the answer is [`Input::Password`].
+    CheckCertificate {
+        /// The name as the client gave it.
+        claimed: Arc<str>,
     },
     /// Count a failed login against its source.
     CountFailure {

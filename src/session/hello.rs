@@ -118,10 +118,15 @@ impl Session {
             Event::TlsEstablished => {
                 add("identity", tls.identity.first().map(ToString::to_string));
                 add("exception", tls.exception.clone());
+                add("client_subject", tls.client.as_ref().map(|client| client.subject.clone()));
+                add("client_issuer", tls.client.as_ref().map(|client| client.issuer.clone()));
+                add("client_serial", tls.client.as_ref().map(|client| client.serial.clone()));
+                add("client_sha256", tls.client.as_ref().map(|client| client.fingerprint.clone()));
             }
             Event::LoginSuccess | Event::LoginFailure | Event::SessionClosed => {
                 add("host", self.introduced.host.as_ref().map(ToString::to_string));
                 add("client", self.introduced.client.clone());
+                add("client_sha256", tls.client.as_ref().map(|client| client.fingerprint.clone()));
             }
             Event::DataBindingFailed => add("client", self.introduced.client.clone()),
             _ => {}

@@ -8,8 +8,9 @@ use super::parameters::Parameters;
 use super::{Command, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
-use crate::identity::{Secret, Username, is_anonymous};
+use crate::identity::{Secret, Shown, Username, is_anonymous};
 use crate::policy::account::Account;
+use crate::policy::certificate::{ClientCertificate, Standing};
 use crate::policy::grant::RuleSource;
 use crate::policy::{LoginDenial, Principal};
 use crate::proto::reply::{Code, Reply};
@@ -35,9 +36,10 @@ pub(super) struct Login {
 #[derive(Debug)]
 enum Waiting {
     Password,
+    Certificate,
     Penalty(Failure),
-    Home(Principal),
-    Place(Principal),
+    Home(Principal, Shown),
+    Place(Principal, Shown),
 }
 
 /// A login that failed: why, and by which rule.
@@ -92,12 +94,18 @@ impl Login {
 }
 
 impl Session {
-    pub(super) fn login_command(&mut self, command: &Command<'_>, step: &mut Step) {
+    pub(super) fn login_command(&mut self, command: &Command<'_>, world: World<'_>, step: &mut Step) {
         let State::Login(login) = &mut self.state else { return };
         match command.rule.verb {
             Verb::User => {
                 let text = String::from_utf8_lossy(command.argument);
-                login.user = Some(text.chars().take(CLAIMED_CHARACTERS_MAX).collect::<String>().into());
+                let claimed: Arc<str> = text.chars().take(CLAIMED_CHARACTERS_MAX).collect::<String>().into();
+                login.user = Some(Arc::clone(&claimed));
+                let certificate = self.tls.as_ref().and_then(|tls| tls.client.as_deref());
+                if certificate.is_some_and(|certificate| suffices(certificate, &claimed, world)) {
+                    login.waiting = Some(Waiting::Certificate);
+                    return step.ask(Question::CheckCertificate { claimed });
+                }
                 step.reply(Reply::new(Code::PasswordNeeded, "Password required."));
             }
             Verb::Pass => {
@@ -115,9 +123,14 @@ impl Session {
         let State::Login(login) = &mut self.state else { return };
         match (login.waiting.take(), answer) {
             (Some(Waiting::Password), Input::Password(check)) => self.password_checked(check, world, step),
+            (Some(Waiting::Certificate), Input::Password(check)) => self.certificate_checked(check, world, step),
             (Some(Waiting::Penalty(failure)), Input::Penalty(penalty)) => self.penalised(failure, penalty, step),
-            (Some(Waiting::Home(principal)), Input::Home(opened)) => self.home_opened(principal, opened, world, step),
-            (Some(Waiting::Place(principal)), Input::Place(taken)) => self.place_taken(principal, taken, world, step),
+            (Some(Waiting::Home(principal, shown)), Input::Home(opened)) => {
+                self.home_opened(principal, shown, opened, world, step);
+            }
+            (Some(Waiting::Place(principal, shown)), Input::Place(taken)) => {
+                self.place_taken(principal, shown, taken, world, step);
+            }
             _ => {}
         }
     }
@@ -139,12 +152,24 @@ impl Session {
             _ if anonymous => Failure::new("anonymous"),
             PasswordCheck::Wrong { known: true } => Failure::new("bad_password"),
             PasswordCheck::Wrong { known: false } => Failure::new("unknown_user"),
+            PasswordCheck::OtherCertificate => Failure::new("certificate_of_another_user"),
             PasswordCheck::Right(verified) => match world.policy.enter(&verified, self.facts.client.ip(), world.now) {
-                Ok(principal) => return self.open_home(principal, world, step),
+                Ok(principal) => return self.open_home(principal, verified.shown(), world, step),
                 Err(denial) => denial.into(),
             },
         };
         self.fail(failure, step);
+    }
+
+    /// Whoever is not let in by the certificate alone is asked for the password, like everybody, and
+    /// hears then what speaks against the login.
+    fn certificate_checked(&mut self, check: PasswordCheck, world: World<'_>, step: &mut Step) {
+        if let PasswordCheck::Right(verified) = check
+            && let Ok(principal) = world.policy.enter(&verified, self.facts.client.ip(), world.now)
+        {
+            return self.open_home(principal, verified.shown(), world, step);
+        }
+        step.reply(Reply::new(Code::PasswordNeeded, "Password required."));
     }
 
     fn fail(&mut self, failure: Failure, step: &mut Step) {
@@ -155,11 +180,11 @@ impl Session {
         step.ask(Question::CountFailure { claimed });
     }
 
-    fn open_home(&mut self, principal: Principal, world: World<'_>, step: &mut Step) {
+    fn open_home(&mut self, principal: Principal, shown: Shown, world: World<'_>, step: &mut Step) {
         let home = world.policy.users.get(principal.name()).map(|account| account.home.clone());
         let State::Login(login) = &mut self.state else { return };
         if let Some(home) = home {
-            login.waiting = Some(Waiting::Home(principal));
+            login.waiting = Some(Waiting::Home(principal, shown));
             step.ask(Question::OpenHome(home));
         } else {
             self.fail(Failure::new("unknown_user"), step);
@@ -188,7 +213,7 @@ impl Session {
         }
     }
 
-    fn home_opened(&mut self, principal: Principal, opened: bool, world: World<'_>, step: &mut Step) {
+    fn home_opened(&mut self, principal: Principal, shown: Shown, opened: bool, world: World<'_>, step: &mut Step) {
         if !opened {
             // The password was right: this is the server's fault and no guess.
             let mut record = self.login_record(Event::LoginFailure).failed("home_unavailable");
@@ -200,12 +225,13 @@ impl Session {
         let limits = world.policy.users.get(principal.name()).map(|account| account.terms.limits).unwrap_or_default();
         let State::Login(login) = &mut self.state else { return };
         step.ask(Question::TakePlace { user: principal.name().clone(), limits });
-        login.waiting = Some(Waiting::Place(principal));
+        login.waiting = Some(Waiting::Place(principal, shown));
     }
 
     fn place_taken(
         &mut self,
         principal: Principal,
+        shown: Shown,
         taken: Result<(), SessionsFull>,
         world: World<'_>,
         step: &mut Step,
@@ -213,11 +239,17 @@ impl Session {
         if let Err(full) = taken {
             return self.one_session_too_many(full, step);
         }
-        let mut record = self.login_record(Event::LoginSuccess);
-        record.codes = vec![Code::LoggedIn.number()];
+        // RFC 4217 §14 has a reply of its own for who needs no password.
+        let (verb, code) =
+            if shown.password { (Verb::Pass, Code::LoggedIn) } else { (Verb::User, Code::LoggedInSecurely) };
+        let mut record = self.login_record(Event::LoginSuccess).with("factors", Detail::Text(shown.words()));
+        record.command = Some(verb.name());
+        record.codes = vec![code.number()];
         step.audit(record);
         step.effects.push(Effect::LoggedIn(principal.clone()));
-        step.reply(Reply::new(Code::LoggedIn, welcome(principal.name(), world)));
+        let words =
+            if shown.password { welcome(principal.name(), world) } else { "Logged in by certificate.".to_owned() };
+        step.reply(Reply::new(code, words));
         let State::Login(login) = &mut self.state else { return };
         let parameters = std::mem::take(&mut login.parameters);
         self.state = State::Files(Box::new(Files::new(principal, parameters)));
@@ -228,6 +260,16 @@ impl Session {
         let mut record = self.record(event);
         record.command = Some(Verb::Pass.name());
         record
+    }
+}
+
+/// Whether a certificate may let somebody in who claims a name, without a password.
+fn suffices(certificate: &ClientCertificate, claimed: &str, world: World<'_>) -> bool {
+    match world.policy.standing(certificate) {
+        Standing::User(user) if user.as_str() == claimed => {
+            world.policy.users.get(user).is_some_and(|account| account.certificate_alone)
+        }
+        _ => false,
     }
 }
 

@@ -345,7 +345,7 @@ impl Session {
         }
         match self.state {
             State::Cleartext { .. } => Self::cleartext_command(command, step),
-            State::Login(_) => self.login_command(command, step),
+            State::Login(_) => self.login_command(command, world, step),
             State::Files(_) => self.files_command(command, moved_bytes, world, step),
             State::Closed => {}
         }

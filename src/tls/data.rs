@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client_certificate;
 use super::deferred::DataStream;
 use super::fault::{DataFault, HandshakeFault};
 use super::parting;
@@ -102,7 +103,8 @@ impl SessionTls {
         let (siblings, renewable) =
             (level >= DataBinding::Principal, self.version.get() != Some(&ProtocolVersion::TLSv1_2));
         let resumption = Arc::new(DataResumption::new(Arc::clone(&self.keys), siblings, renewable));
-        let mut config = self.base();
+        // Who resumes has shown its certificate; a whole handshake has to where that is the proof.
+        let mut config = self.base(level == DataBinding::ClientCertificate && self.client().is_some());
         config.ticketer = Arc::<DataResumption>::clone(&resumption);
         config.session_storage = Arc::<DataResumption>::clone(&resumption);
         config.send_tls13_tickets = DATA_TICKETS;
@@ -124,7 +126,7 @@ impl SessionTls {
             }
             Err(_) => return Err(DataFault::Timeout),
         };
-        if level == DataBinding::Principal {
+        if matches!(level, DataBinding::Principal | DataBinding::ClientCertificate) {
             // In vain, it is judged as what it is so far: another's session.
             let _ = timeout(limit.saturating_sub(began.elapsed()), resumption.decided()).await;
         }
@@ -146,9 +148,15 @@ impl SessionTls {
         let connection = stream.get_ref().1;
         let resumed = connection.handshake_kind() == Some(HandshakeKind::Resumed);
         let same_version = connection.protocol_version().is_some_and(|version| self.version.get() == Some(&version));
+        let certificate = connection.peer_certificates().and_then(|chain| chain.first());
+        let same_certificate = || {
+            let shown = certificate.map(|leaf| client_certificate::fingerprint(leaf));
+            shown.is_some() && shown.as_deref() == self.client().map(|client| client.fingerprint.as_str())
+        };
         let shown = match resumption.offer() {
             Offer::Own if resumed && same_version => DataBinding::Session,
             Offer::Sibling if resumed && same_version => DataBinding::Principal,
+            _ if !resumed && same_version && same_certificate() => DataBinding::ClientCertificate,
             _ => DataBinding::Address,
         };
         // The levels are ordered from the strictest to the most relaxed.
@@ -157,6 +165,7 @@ impl SessionTls {
         }
         Err(match resumption.offer() {
             _ if !same_version => DataFault::Version,
+            _ if level == DataBinding::ClientCertificate && !resumed => DataFault::OtherCertificate,
             Offer::Nothing => DataFault::NotResumed { tls13: self.version.get() == Some(&ProtocolVersion::TLSv1_3) },
             Offer::Foreign | Offer::Sibling | Offer::Undecided => DataFault::ForeignSession,
             Offer::Own => DataFault::SessionChanged,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 
-use rustls::{AlertDescription, Error, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
 /// Why a TLS handshake did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,8 +33,80 @@ pub enum HandshakeFault {
     ClientGaveUp,
     /// The client ended the handshake with an alert, given by its registered name.
     ClientRefused(&'static str),
+    /// The client showed no certificate, or one that is not accepted.
+    ClientCertificate(CertificateFault),
     /// The client broke the TLS protocol; says how, in words of the TLS library.
     Broken(String),
+}
+
+/// What is wrong with the certificate of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// There is none, and one is required.
+    Missing,
+    /// No authority of ours issued it.
+    UnknownAuthority,
+    /// It is over.
+    Expired,
+    /// Its time has not come.
+    NotYetValid,
+    /// It is on a list of revoked ones.
+    Revoked,
+    /// Its issuer has no list of revoked ones here, although there are lists.
+    NoRevocations,
+    /// It is not meant for clients.
+    WrongPurpose,
+    /// It has too many certificates with it.
+    TooLong,
+    /// It is damaged, or something else is wrong with it.
+    Bad,
+}
+
+impl CertificateFault {
+    /// What each is for the audit log, and for the operator.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Missing => (
+                "client_certificate_missing",
+                "the client showed no certificate: give it one (portcullis cert client issue), or see                  tls.client-certificates",
+            ),
+            Self::UnknownAuthority => (
+                "client_certificate_unknown_authority",
+                "the client's certificate is issued by no authority of tls.client-authorities",
+            ),
+            Self::Expired => ("client_certificate_expired", "the client's certificate has expired: give it a new one"),
+            Self::NotYetValid => {
+                ("client_certificate_not_yet_valid", "the client's certificate is not valid yet: check both clocks")
+            }
+            Self::Revoked => ("client_certificate_revoked", "the client's certificate is revoked"),
+            Self::NoRevocations => (
+                "client_certificate_unknown_revocation",
+                "the issuer of the client's certificate has no list in tls.client-revocations: add it",
+            ),
+            Self::WrongPurpose => {
+                ("client_certificate_wrong_purpose", "the client's certificate is not meant for clients (clientAuth)")
+            }
+            Self::TooLong => {
+                ("client_certificate_too_long", "the client's certificate has too many others with it: send fewer")
+            }
+            Self::Bad => {
+                ("client_certificate_bad", "the client's certificate is not accepted: it is damaged or forged")
+            }
+        }
+    }
+
+    fn of(error: &CertificateError) -> Self {
+        match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
+            CertificateError::Revoked => Self::Revoked,
+            CertificateError::UnknownIssuer => Self::UnknownAuthority,
+            CertificateError::UnknownRevocationStatus => Self::NoRevocations,
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => Self::WrongPurpose,
+            CertificateError::ApplicationVerificationFailure => Self::TooLong,
+            _ => Self::Bad,
+        }
+    }
 }
 
 impl HandshakeFault {
@@ -52,6 +124,7 @@ impl HandshakeFault {
             Self::Crowded => "too_many_handshakes",
             Self::ClientGaveUp => "client_gave_up",
             Self::ClientRefused(_) => "client_refused",
+            Self::ClientCertificate(fault) => fault.words().0,
             Self::Broken(_) => "broken",
         }
     }
@@ -69,6 +142,8 @@ impl HandshakeFault {
             Error::PeerIncompatible(missing) => Self::from_missing(missing),
             Error::NoApplicationProtocol => Self::ForeignAlpn,
             Error::AlertReceived(alert) => Self::ClientRefused(alert_name(*alert)),
+            Error::NoCertificatesPresented => Self::ClientCertificate(CertificateFault::Missing),
+            Error::InvalidCertificate(error) => Self::ClientCertificate(CertificateFault::of(error)),
             other => Self::Broken(other.to_string()),
         }
     }
@@ -146,6 +221,7 @@ impl fmt::Display for HandshakeFault {
                 "the client ended the TLS handshake with {alert}: if it does not trust the certificate, \
                  give it the issuing CA"
             ),
+            Self::ClientCertificate(fault) => f.write_str(fault.words().1),
             Self::Broken(how) => write!(f, "the TLS handshake failed: {how}"),
         }
     }
@@ -171,6 +247,8 @@ pub enum DataFault {
     ForeignSession,
     /// The client offered the right session, but with another server name or cipher suite.
     SessionChanged,
+    /// The client neither resumed a TLS session nor showed the certificate of the control connection.
+    OtherCertificate,
     /// Another TLS version than the control connection's.
     Version,
 }
@@ -186,6 +264,7 @@ impl DataFault {
             Self::NotResumed { .. } => "not_resumed",
             Self::ForeignSession => "foreign_session",
             Self::SessionChanged => "session_changed",
+            Self::OtherCertificate => "certificate_differs",
             Self::Version => "version_differs",
         }
     }
@@ -193,7 +272,14 @@ impl DataFault {
     /// Whether the client completed TLS, but did not prove that the connection belongs to the
     /// control connection.
     pub const fn unbound(&self) -> bool {
-        matches!(self, Self::NotResumed { .. } | Self::ForeignSession | Self::SessionChanged | Self::Version)
+        matches!(
+            self,
+            Self::NotResumed { .. }
+                | Self::ForeignSession
+                | Self::SessionChanged
+                | Self::OtherCertificate
+                | Self::Version
+        )
     }
 }
 
@@ -233,6 +319,10 @@ impl fmt::Display for DataFault {
             Self::SessionChanged => f.write_str(
                 "The data connection offered this TLS session with another server name or cipher suite: let the \
                  client use the same ones on both connections",
+            ),
+            Self::OtherCertificate => f.write_str(
+                "The data connection must resume the TLS session of the control connection, or show the client \
+                 certificate that the control connection showed: let the client do one of them",
             ),
             Self::Version => f.write_str(
                 "The data connection uses another TLS version than the control connection: let the client use the \

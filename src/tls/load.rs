@@ -1,12 +1,14 @@
 //! A certificate chain and its key: read, checked against each other and against the clock.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use rustls::client::verify_server_name;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{self, CertificateDer};
@@ -57,6 +59,42 @@ pub enum Problem {
     KeyMismatch,
     /// The TLS library does not take the settings; says why.
     Rejected(String),
+    /// Its owner or mode lets others read or change it; says how, and what to do.
+    Unsafe(String),
+    /// The certificate at this place (from 1) is none of an authority.
+    NoAuthority(usize),
+    /// It is no list of revoked certificates; says why.
+    NoList(String),
+    /// The list of revoked certificates is not signed by the authority that it names.
+    ForeignList(String),
+    /// The OCSP response cannot be shown with the certificate; says why.
+    NoStaple(String),
+    /// The OCSP response ended at that time.
+    StapleExpired(Timestamp),
+}
+
+impl Problem {
+    /// The word for the audit log.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::TooLarge => "too_large",
+            Self::NotPem(_) => "not_pem",
+            Self::NotCertificate(_) => "damaged",
+            Self::ChainOrder(_) => "chain_order",
+            Self::Expired(_) | Self::StapleExpired(_) => "expired",
+            Self::NotYetValid(_) => "not_yet_valid",
+            Self::NameMissing(_) => "name_missing",
+            Self::UnusableKey(_) => "unusable_key",
+            Self::KeyMismatch => "key_mismatch",
+            Self::Rejected(_) => "rejected",
+            Self::Unsafe(_) => "unsafe_mode",
+            Self::NoAuthority(_) => "no_authority",
+            Self::NoList(_) => "no_list",
+            Self::ForeignList(_) => "foreign_list",
+            Self::NoStaple(_) => "no_staple",
+        }
+    }
 }
 
 impl fmt::Display for LoadError {
@@ -101,6 +139,16 @@ impl fmt::Display for Problem {
                 f.write_str("not the private key of the certificate: install the pair that belongs together")
             }
             Self::Rejected(why) => write!(f, "not accepted by the TLS library: {why}"),
+            Self::Unsafe(what) => f.write_str(what),
+            Self::NoAuthority(place) => {
+                write!(f, "certificate {place} in the file is none of an authority (CA): take it out")
+            }
+            Self::NoList(why) => write!(f, "no list of revoked certificates: {why}: give one as PEM or DER"),
+            Self::ForeignList(issuer) => {
+                write!(f, "this list of revoked certificates is not signed by {issuer}: get it from that authority")
+            }
+            Self::NoStaple(why) => write!(f, "no OCSP response to show: {why}: fetch it again"),
+            Self::StapleExpired(time) => write!(f, "the OCSP response ended at {time}: fetch it again"),
         }
     }
 }
@@ -113,14 +161,39 @@ pub(super) struct Loaded {
     pub(super) expires: Timestamp,
 }
 
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Anybody.
+    Public,
+    /// Nobody but the server.
+    Private,
+}
+
+/// Judges owner and mode of a file that is being read; says what is wrong and what to do. Where the
+/// policy was judged as a whole just before, [`trusting`] is enough.
+pub type Guard<'a> = &'a dyn Fn(&Path, &Metadata, Secrecy) -> Result<(), String>;
+
+/// Takes every file as it is.
+///
+/// # Errors
+/// None.
+pub fn trusting(_: &Path, _: &Metadata, _: Secrecy) -> Result<(), String> {
+    Ok(())
+}
+
 /// Reads and checks the files that the settings name.
 pub(super) fn load(
     settings: &settings::Identity,
     provider: &CryptoProvider,
+    guard: Guard<'_>,
     now: Timestamp,
 ) -> Result<Loaded, LoadError> {
-    let read = |file: &Path| read(file).map_err(|problem| LoadError { file: file.to_owned(), problem });
-    let (certificate, key) = (read(&settings.certificate)?, read(&settings.key)?);
+    let read = |file: &Path, secrecy| {
+        read(file, secrecy, guard).map_err(|problem| LoadError { file: file.to_owned(), problem })
+    };
+    let certificate = read(&settings.certificate, Secrecy::Public)?;
+    let key = read(&settings.key, Secrecy::Private)?;
     judge(settings, &certificate, &key, provider, now)
 }
 
@@ -156,9 +229,16 @@ fn judge(
     Ok(Loaded { certified: Arc::new(certified), expires })
 }
 
-fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Problem> {
+/// Reads a regular file. Never waits for a FIFO.
+pub(super) fn read(path: &Path, secrecy: Secrecy, guard: Guard<'_>) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Problem::Unreadable)?;
+    let metadata = file.metadata().map_err(Problem::Unreadable)?;
+    if !metadata.is_file() {
+        return Err(Problem::Unreadable(io::Error::other("not a regular file")));
+    }
+    guard(path, &metadata, secrecy).map_err(Problem::Unsafe)?;
     let mut bytes = Zeroizing::new(Vec::new());
-    let file = File::open(path).map_err(Problem::Unreadable)?;
     file.take(FILE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes).map_err(Problem::Unreadable)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= FILE_BYTES_MAX) {
         Ok(bytes)

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, CertificateSigningRequestDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 /// Most certificates that a chain may have.
@@ -20,6 +20,8 @@ pub enum PemError {
     NoCertificate,
     /// It has more certificates than any chain needs.
     TooManyCertificates,
+    /// It has no list of revoked certificates, or too many.
+    NoRevocations,
     /// It has no private key in PKCS #8, PKCS #1 or SEC 1 form.
     NoKey,
     /// Its private key is encrypted.
@@ -32,6 +34,9 @@ impl fmt::Display for PemError {
             Self::Malformed(reason) => write!(f, "not valid PEM ({reason})"),
             Self::NoCertificate => f.write_str("no certificate in it (-----BEGIN CERTIFICATE-----)"),
             Self::TooManyCertificates => write!(f, "more than {CERTIFICATES_MAX} certificates in it"),
+            Self::NoRevocations => {
+                write!(f, "not 1 to {CERTIFICATES_MAX} lists of revoked certificates in it (-----BEGIN X509 CRL-----)")
+            }
             Self::NoKey => f.write_str("no unencrypted private key in it (-----BEGIN PRIVATE KEY-----)"),
             Self::EncryptedKey => f.write_str(
                 "its private key has a passphrase, which nobody could type when the server starts; take it off: \
@@ -63,6 +68,21 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError
 pub fn authorities(pem: &[u8]) -> Vec<CertificateDer<'static>> {
     let mut reader = pem;
     rustls_pemfile::certs(&mut reader).take(AUTHORITIES_MAX).filter_map(Result::ok).collect()
+}
+
+/// The lists of revoked certificates of a PEM text, or the one that is there as DER.
+///
+/// # Errors
+/// [`PemError`] where there is none, too many, or a broken one.
+pub fn revocations(bytes: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, PemError> {
+    // DER begins with a SEQUENCE.
+    if bytes.first() == Some(&0x30) {
+        return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
+    }
+    let mut reader = bytes;
+    let found: Result<Vec<_>, _> = rustls_pemfile::crls(&mut reader).take(CERTIFICATES_MAX.saturating_add(1)).collect();
+    let found = found.map_err(|error| PemError::Malformed(error.to_string()))?;
+    if (1..=CERTIFICATES_MAX).contains(&found.len()) { Ok(found) } else { Err(PemError::NoRevocations) }
 }
 
 /// The first private key of a PEM text.

@@ -1,22 +1,23 @@
 //! What the TLS of all sessions has in common: certificates, versions, suites, groups.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use jiff::Timestamp;
+use rustls::SupportedCipherSuite;
 use rustls::crypto::aws_lc_rs::{self, cipher_suite as suite, kx_group as group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
-use rustls::server::NoServerSessionStorage;
-use rustls::{ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, version};
 use tokio::sync::Semaphore;
 
-use super::identities::Identities;
-use super::load::{LoadError, Problem};
+use super::clients::Clients;
+use super::identities::{Identities, Identity};
+use super::load::{LoadError, trusting};
+use super::material::Material;
 use super::parting::LINGERING_MAX;
+use super::refresh::Watch;
 use super::session::SessionTls;
 use super::tickets::Registry;
 use crate::policy::tls::TlsVersion;
-use crate::proto::host::ServerName;
 use crate::settings;
 
 /// The suites accepted, best first: AEAD with forward secrecy. Written out, so that a library
@@ -53,13 +54,14 @@ impl fmt::Display for NoRandomness {
 
 impl std::error::Error for NoRandomness {}
 
-/// What all sessions begun under one reading of the certificates share.
+/// What all sessions have in common. Certificates are replaced in it while it serves.
 pub struct ServerTls {
-    /// For clients that are offered every version from the minimum on.
-    base: ServerConfig,
-    /// For clients that are held to TLS 1.2.
-    held_base: ServerConfig,
-    pub(super) identities: Identities,
+    pub(super) settings: settings::Tls,
+    pub(super) provider: Arc<CryptoProvider>,
+    /// What sessions begin with at this moment.
+    material: RwLock<Arc<Material>>,
+    /// Of what was read, which files may become others.
+    pub(super) watch: Mutex<Watch>,
     pub(super) registry: Arc<Registry>,
     /// One permit for each refused data connection that is being closed gently.
     pub(super) lingering: Arc<Semaphore>,
@@ -72,20 +74,27 @@ impl ServerTls {
     /// [`LoadError`] says which file, what is wrong with it, and what to do.
     pub fn load(settings: &settings::Tls) -> Result<Self, LoadError> {
         let provider = Arc::new(provider());
-        let identities = Identities::load(settings, &provider)?;
-        let base = |maximum| base(settings, maximum, &provider, &identities);
+        let now = Timestamp::now();
+        // Before anything is read, so that what changes meanwhile is seen.
+        let mut watch = Watch::new(settings);
+        let mut all = Vec::new();
+        for identity in &settings.identities {
+            let (loaded, stapled) = Identity::load(identity, &provider, &trusting, now)?;
+            watch.told_at_start(identity, stapled);
+            all.push(Arc::new(loaded));
+        }
+        let identities = Identities::new(all, settings.unknown_names)?;
+        let load = |clients| Clients::load(clients, &provider, &trusting, now).map(Arc::new);
+        let clients = settings.clients.as_ref().map(load).transpose()?;
+        let material = Material::new(settings, &provider, identities, clients)?;
         Ok(Self {
-            base: base(TlsVersion::Tls13)?,
-            held_base: base(TlsVersion::Tls12)?,
-            identities,
+            settings: settings.clone(),
+            provider,
+            material: RwLock::new(Arc::new(material)),
+            watch: Mutex::new(watch),
             registry: Arc::new(Registry::default()),
             lingering: Arc::new(Semaphore::new(LINGERING_MAX)),
         })
-    }
-
-    /// When each certificate ends, with the first name that it stands for.
-    pub fn expiries(&self) -> impl Iterator<Item = (&ServerName, Timestamp)> {
-        self.identities.all().iter().filter_map(|identity| Some((identity.names.first()?, identity.expires)))
     }
 
     /// Begins the TLS of one control connection, with a ticket key of its own. It and its data
@@ -97,70 +106,23 @@ impl ServerTls {
         SessionTls::new(Arc::clone(self), maximum).map(Arc::new)
     }
 
-    /// What connections are configured with that are offered no version above `maximum`.
-    pub(super) fn base(&self, maximum: TlsVersion) -> &ServerConfig {
-        match maximum {
-            TlsVersion::Tls12 => &self.held_base,
-            TlsVersion::Tls13 => &self.base,
-        }
+    /// What a session begins with that begins now.
+    pub(super) fn material(&self) -> Arc<Material> {
+        Arc::clone(&self.material.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sessions that begin from here on begin with this.
+    pub(super) fn replace(&self, material: Material) {
+        *self.material.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(material);
     }
 }
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTls").field("identities", &self.identities).finish_non_exhaustive()
+        f.debug_struct("ServerTls").field("material", &self.material()).finish_non_exhaustive()
     }
 }
 
 pub(super) fn provider() -> CryptoProvider {
     CryptoProvider { cipher_suites: SUITES.to_vec(), kx_groups: GROUPS.to_vec(), ..aws_lc_rs::default_provider() }
-}
-
-fn base(
-    settings: &settings::Tls,
-    maximum: TlsVersion,
-    provider: &Arc<CryptoProvider>,
-    identities: &Identities,
-) -> Result<ServerConfig, LoadError> {
-    let mut base = ServerConfig::builder_with_provider(Arc::clone(provider))
-        .with_protocol_versions(versions(settings.minimum, maximum))
-        .map_err(|error| LoadError { file: "tls".into(), problem: Problem::Rejected(error.to_string()) })?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::clone(&identities.first().certificate));
-    base.alpn_protocols = vec![ALPN.to_vec()];
-    base.max_early_data_size = 0;
-    base.send_half_rtt_data = false;
-    base.require_ems = settings.require_extended_master_secret;
-    base.session_storage = Arc::new(NoServerSessionStorage {});
-    base.send_tls13_tickets = 0;
-    base.max_tls13_tickets = 0;
-    Ok(base)
-}
-
-static BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
-static TLS12_ONLY: [&SupportedProtocolVersion; 1] = [&version::TLS12];
-static TLS13_ONLY: [&SupportedProtocolVersion; 1] = [&version::TLS13];
-
-/// The policy has no exception below the minimum; were there one, the minimum would stand.
-fn versions(minimum: TlsVersion, maximum: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
-    match (minimum, maximum) {
-        (TlsVersion::Tls12, TlsVersion::Tls13) => &BOTH,
-        (TlsVersion::Tls12, TlsVersion::Tls12) => &TLS12_ONLY,
-        (TlsVersion::Tls13, _) => &TLS13_ONLY,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_leads_below_the_minimum() {
-        let offered = |minimum, maximum| versions(minimum, maximum).iter().map(|v| v.version).collect::<Vec<_>>();
-        let (tls12, tls13) = (rustls::ProtocolVersion::TLSv1_2, rustls::ProtocolVersion::TLSv1_3);
-        assert_eq!(offered(TlsVersion::Tls12, TlsVersion::Tls13), [tls13, tls12]);
-        assert_eq!(offered(TlsVersion::Tls12, TlsVersion::Tls12), [tls12]);
-        assert_eq!(offered(TlsVersion::Tls13, TlsVersion::Tls13), [tls13]);
-        assert_eq!(offered(TlsVersion::Tls13, TlsVersion::Tls12), [tls13]);
-    }
 }

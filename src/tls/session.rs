@@ -12,13 +12,16 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::client_certificate;
 use super::fault::HandshakeFault;
 use super::identities::{Identity, UnknownName};
+use super::material::Material;
 use super::parting;
 use super::server::{NoRandomness, ServerTls};
 use super::tickets::{ControlResumption, SessionKeys};
 use crate::audit::record::TlsFacts;
 use crate::policy::Principal;
+use crate::policy::certificate::ClientCertificate;
 use crate::policy::tls::TlsVersion;
 
 /// Tickets handed out on the control connection: enough for a client that uses each only once.
@@ -30,18 +33,31 @@ const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 /// The TLS of one control connection. When it is dropped, every ticket made under it is dead.
 pub struct SessionTls {
     pub(super) server: Arc<ServerTls>,
+    /// What was in force when it began: it goes on with that.
+    material: Arc<Material>,
     pub(super) keys: Arc<SessionKeys>,
     /// The greatest version that its connections are offered.
     maximum: TlsVersion,
     pub(super) version: OnceLock<ProtocolVersion>,
     /// Whose certificate was shown; data connections show the same.
     identity: OnceLock<Arc<Identity>>,
+    /// The certificate that the client showed.
+    client: OnceLock<Arc<ClientCertificate>>,
 }
 
 impl SessionTls {
     pub(super) fn new(server: Arc<ServerTls>, maximum: TlsVersion) -> Result<Self, NoRandomness> {
         let keys = SessionKeys::new(&server.registry)?;
-        Ok(Self { server, keys, maximum, version: OnceLock::new(), identity: OnceLock::new() })
+        let material = server.material();
+        Ok(Self {
+            server,
+            material,
+            keys,
+            maximum,
+            version: OnceLock::new(),
+            identity: OnceLock::new(),
+            client: OnceLock::new(),
+        })
     }
 
     /// Does the handshake of the control connection (RFC 4217 §4), within `limit` as a whole. Once
@@ -71,7 +87,7 @@ impl SessionTls {
             }
             Ok(Ok(hello)) => hello,
         };
-        let chosen = self.server.identities.choose(hello.client_hello().server_name()).map(Arc::clone);
+        let chosen = self.material.identities.choose(hello.client_hello().server_name()).map(Arc::clone);
         let identity = match chosen {
             Ok(identity) => identity,
             Err(UnknownName(name)) => {
@@ -103,7 +119,11 @@ impl SessionTls {
                 if let Some(version) = connection.protocol_version() {
                     self.version.get_or_init(|| version);
                 }
-                let facts = facts(connection, identity);
+                let shown = connection.peer_certificates().and_then(|chain| chain.first());
+                if let Some(client) = shown.and_then(|leaf| client_certificate::read(leaf)) {
+                    self.client.get_or_init(|| Arc::new(client));
+                }
+                let facts = TlsFacts { client: self.client.get().map(Arc::clone), ..facts(connection, identity) };
                 Ok((stream, facts))
             }
         }
@@ -112,12 +132,18 @@ impl SessionTls {
     /// States who logged in, so that at level `principal` the user's live sessions from the same
     /// address stand in for each other.
     pub fn set_principal(&self, principal: &Principal) {
-        self.keys.set_principal(principal);
+        self.keys.set_principal(principal, self.client().map(|client| client.fingerprint.as_str()));
     }
 
-    /// The configuration of a connection that shows the session's certificate.
-    pub(super) fn base(&self) -> ServerConfig {
-        let mut config = self.server.base(self.maximum).clone();
+    /// The certificate that the client showed on the control connection.
+    pub fn client(&self) -> Option<&ClientCertificate> {
+        self.client.get().map(AsRef::as_ref)
+    }
+
+    /// The configuration of a connection that shows the session's certificate, and asks for the
+    /// client's or not.
+    pub(super) fn base(&self, asking: bool) -> ServerConfig {
+        let mut config = self.material.base(self.maximum, asking).clone();
         if let Some(identity) = self.identity.get() {
             config.cert_resolver = Arc::clone(&identity.certificate);
         }
@@ -126,7 +152,7 @@ impl SessionTls {
 
     fn control_config(&self) -> Arc<ServerConfig> {
         let resumption = Arc::new(ControlResumption(Arc::clone(&self.keys)));
-        let mut config = self.base();
+        let mut config = self.base(true);
         config.ticketer = Arc::<ControlResumption>::clone(&resumption);
         config.session_storage = resumption;
         config.send_tls13_tickets = CONTROL_TICKETS;
@@ -158,6 +184,7 @@ fn facts(connection: &ServerConnection, identity: &Identity) -> TlsFacts {
         alpn: connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()),
         resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
         exception: None,
+        client: None,
     }
 }
 

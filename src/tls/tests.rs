@@ -93,6 +93,7 @@ fn settings(directory: &std::path::Path, minimum: TlsVersion, names: &[&str]) ->
         unknown_names: UnknownNames::Default,
         minimum,
         require_extended_master_secret: true,
+        clients: None,
     }
 }
 
@@ -102,6 +103,7 @@ fn identity(directory: &std::path::Path, stem: &str, names: &[&str]) -> settings
         names: names.iter().map(|name| crate::proto::host::ServerName::parse(name).unwrap()).collect(),
         certificate: directory.join(stem).with_extension("pem"),
         key: directory.join(stem).with_extension("key"),
+        ocsp: None,
     }
 }
 
@@ -248,7 +250,8 @@ fn the_lists_are_exactly_these() {
     assert_eq!(groups, ["X25519MLKEM768", "X25519", "secp256r1", "secp384r1"]);
     let world = world();
     for maximum in [TlsVersion::Tls12, TlsVersion::Tls13] {
-        let base = world.server.base(maximum);
+        let material = world.server.material();
+        let base = material.base(maximum, true);
         assert!(base.require_ems);
         assert_eq!(base.max_early_data_size, 0);
         assert_eq!(base.alpn_protocols, [b"ftp"]);

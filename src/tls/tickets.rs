@@ -32,6 +32,8 @@ const TICKET_BYTES_OVERHEAD: usize = 16 + 12 + 16;
 const STORED_MAX: usize = 8;
 
 type Sid = [u8; 16];
+/// Who logged in, from where, and the fingerprint of the client certificate shown.
+type LoggedIn = (Username, IpAddr, Option<String>);
 /// A TLS 1.2 session id and the state it stands for.
 type Stored = (Vec<u8>, Zeroizing<Vec<u8>>);
 
@@ -45,7 +47,7 @@ pub(super) struct SessionKeys {
     sid: Sid,
     key: RandomizedNonceKey,
     ended: AtomicBool,
-    principal: watch::Sender<Option<(Username, IpAddr)>>,
+    principal: watch::Sender<Option<LoggedIn>>,
     stored: Mutex<Vec<Stored>>,
     registry: Arc<Registry>,
 }
@@ -85,9 +87,10 @@ impl SessionKeys {
         Ok(keys)
     }
 
-    /// States who logged in on the control connection.
-    pub(super) fn set_principal(&self, principal: &Principal) {
-        self.principal.send_replace(Some((principal.name().clone(), principal.address())));
+    /// States who logged in on the control connection, and with which certificate.
+    pub(super) fn set_principal(&self, principal: &Principal, certificate: Option<&str>) {
+        let certificate = certificate.map(str::to_owned);
+        self.principal.send_replace(Some((principal.name().clone(), principal.address(), certificate)));
     }
 
     /// Ends the life of every ticket and stored session, whoever still holds these keys.
@@ -110,7 +113,8 @@ impl SessionKeys {
         !self.ended.load(Ordering::Acquire)
     }
 
-    /// Whether the same user logged in on both from the same address; none where nobody has logged
+    /// Whether the same user logged in on both from the same address with the same certificate, or
+    /// without one on both; none where nobody has logged
     /// in on the other yet.
     fn same_principal(&self, other: &Self) -> Option<bool> {
         let mine = self.principal.borrow().clone();

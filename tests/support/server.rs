@@ -162,6 +162,9 @@ impl Builder {
         for directory in ["audit", "state"] {
             std::os::unix::fs::chown(server.root().join(directory), Some(uid), Some(gid)).unwrap();
         }
+        let key = server.root().join("certs/server.key");
+        std::os::unix::fs::chown(&key, Some(uid), Some(gid)).unwrap();
+        fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         // Cheap hashes and short delays: tests of those state their own.
         server.change("server.toml", |toml| {
             toml["process"].as_table_mut().unwrap().remove("user");

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rustls::client::{ClientSessionMemoryCache, Resumption, Tls12Resumption};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 /// The version that a client offers.
@@ -41,6 +42,14 @@ pub fn client(authority: &Path, version: Version, alpn: &[&[u8]]) -> Arc<ClientC
         _ => memory,
     };
     Arc::new(config)
+}
+
+/// Lets a client show the certificate `FILE.pem` with the key `FILE.key`.
+pub fn show_certificate(config: &mut ClientConfig, file: &Path) {
+    let chain = CertificateDer::pem_file_iter(file.with_extension("pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(file.with_extension("key")).unwrap();
+    let key = CertifiedKey::from_der(chain, key, config.crypto_provider()).unwrap();
+    config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(key));
 }
 
 /// The name of the server that every test makes.

@@ -26,6 +26,7 @@ pub struct Dial {
     alpn: Vec<&'static [u8]>,
     name: &'static str,
     sni: bool,
+    certificate: Option<PathBuf>,
 }
 
 impl Dial {
@@ -45,6 +46,7 @@ impl Dial {
             alpn: Vec::new(),
             name: tls::NAME,
             sni: true,
+            certificate: None,
         }
     }
 
@@ -97,10 +99,25 @@ impl Dial {
         self
     }
 
+    /// With a client certificate: `FILE.pem` and `FILE.key`.
+    #[must_use]
+    pub fn certificate(mut self, file: &Path) -> Self {
+        self.certificate = Some(file.to_owned());
+        self
+    }
+
     fn config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
         let mut config = ClientConfig::clone(&tls::client(&self.authority, self.version, alpn));
         config.enable_sni = self.sni;
+        if let Some(file) = &self.certificate {
+            tls::show_certificate(&mut config, file);
+        }
         Arc::new(config)
+    }
+
+    /// The client's side of TLS, for a connection without memory of any other.
+    pub fn client(&self) -> Arc<ClientConfig> {
+        self.config(&self.alpn)
     }
 
     /// Connects, and reads nothing yet.

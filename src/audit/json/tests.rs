@@ -42,6 +42,7 @@ fn upload() -> Record {
         alpn: Some("ftp".to_owned()),
         resumed: false,
         exception: None,
+        client: None,
     }));
     record.user = Some(Arc::from("alice"));
     record.command = Some("STOR");
@@ -169,6 +170,7 @@ proptest! {
             alpn: Some(texts[5].clone()),
             resumed: true,
             exception: None,
+            client: None,
         };
         record.tls = Some(Arc::new(tls));
         let file = record.file.as_mut().unwrap();

@@ -33,7 +33,7 @@ const OTHERS: u32 = 0o077;
 ///
 /// Checks the chain and puts it in order, and checks key, names, dates and strength, before anything
 /// changes. What was installed before is kept beside, under a dated name. A running server shows the
-/// new certificate once it is restarted.
+/// new certificate within seconds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -123,8 +123,8 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         None => String::new(),
     };
     say(format!(
-        "Installed for {for_whom}:\n{what}{kept}\n\nA running server still shows what it read when it started: restart \
-         it.{copy}"
+        "Installed for {for_whom}:\n{what}{kept}\n\nA running server shows it within seconds, to whom connects from then \
+         on.{copy}"
     ))
 }
 
@@ -250,7 +250,8 @@ fn judge(arguments: &Arguments, new: &New, identity: &Identity, config: &Config)
         // The messages name the files that the administrator gave, where those are meant.
         let certificate = if shares_certificate { &arguments.certificate } else { &other.certificate };
         let key = if shares_key { arguments.key.as_ref().unwrap_or(&other.key) } else { &other.key };
-        let meant = Identity { names: other.names.clone(), certificate: certificate.clone(), key: key.clone() };
+        let meant =
+            Identity { names: other.names.clone(), certificate: certificate.clone(), key: key.clone(), ocsp: None };
         let text = if shares_certificate {
             Zeroizing::new(new.certificate.clone().into_bytes())
         } else {

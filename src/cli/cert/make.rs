@@ -109,6 +109,11 @@ impl Authority {
         self.end
     }
 
+    /// What signs with its key.
+    pub(super) fn issuer(&self) -> Result<Issuer<'_, &KeyPair>, rcgen::Error> {
+        Issuer::from_ca_cert_der(&self.der, &*self.key)
+    }
+
     /// The key as PEM.
     pub(super) fn key(&self) -> Zeroizing<String> {
         Zeroizing::new(self.key.serialize_pem())
@@ -124,8 +129,7 @@ impl Authority {
             server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
             server.use_authority_key_identifier_extension = true;
             valid(&mut server, today, last);
-            let issuer = Issuer::from_ca_cert_der(&self.der, &*self.key)?;
-            let text = server.signed_by(&*key, &issuer)?.pem();
+            let text = server.signed_by(&*key, &self.issuer()?)?.pem();
             Ok(ForKey { text, key: Zeroizing::new(key.serialize_pem()) })
         };
         build().map_err(|error| failed(&error))
@@ -149,7 +153,7 @@ fn for_names(names: &[String]) -> Result<CertificateParams, rcgen::Error> {
     Ok(params)
 }
 
-fn failed(error: &rcgen::Error) -> Failure {
+pub(super) fn failed(error: &rcgen::Error) -> Failure {
     Failure::Failed(format!("making the certificate failed: {error}"))
 }
 
@@ -159,7 +163,7 @@ pub(super) fn last_day(days: u32, today: Date) -> Date {
 }
 
 /// From the day before `today`, for clocks elsewhere, to the beginning of `end`.
-fn valid(params: &mut CertificateParams, today: Date, end: Date) {
+pub(super) fn valid(params: &mut CertificateParams, today: Date, end: Date) {
     let midnight = |date: Date| {
         rcgen::date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
     };
@@ -167,7 +171,7 @@ fn valid(params: &mut CertificateParams, today: Date, end: Date) {
     params.not_after = midnight(end);
 }
 
-fn named(common_name: &str) -> DistinguishedName {
+pub(super) fn named(common_name: &str) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, common_name);
     name

@@ -2,11 +2,13 @@
 //! files into the place of another.
 
 mod check;
+mod client;
 mod csr;
 mod import;
 mod inspect;
 mod install;
 pub(super) mod make;
+mod metrics;
 mod new;
 
 use std::fmt::Write as _;
@@ -55,6 +57,7 @@ enum Command {
     Import(import::Arguments),
     Inspect(inspect::Arguments),
     Check(check::Arguments),
+    Client(client::Arguments),
 }
 
 /// Runs a command about certificates.
@@ -65,6 +68,7 @@ pub(super) fn run(arguments: Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Import(arguments) => import::run(&arguments, policy),
         Command::Inspect(arguments) => inspect::run(&arguments, policy),
         Command::Check(arguments) => check::run(&arguments, policy),
+        Command::Client(arguments) => client::run(arguments, policy),
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
          valid until  {last}\n\
          signed by    {of_ca}\n\
          \n\
-         Next, name both in server.toml, and restart the server:\n\
+         Next, name both in server.toml, and restart the server; later ones in their place count within seconds:\n\
          \n\
          [tls]\n\
          identities = [\n  {line}\n]\n\
@@ -124,7 +124,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// The CA that is there already.
-fn take_up(ca: &Path, ca_key: &Path) -> Result<Authority, Failure> {
+pub(super) fn take_up(ca: &Path, ca_key: &Path) -> Result<Authority, Failure> {
     let (certificate, key) = (read(ca)?, read(ca_key)?);
     if let Some(fault) = files::faults(ca_key, &key.metadata, Kind::Key, None).into_iter().next() {
         return Err(Failure::Failed(format!("{}: {}", fault.message, fault.help)));

@@ -175,7 +175,12 @@ fn answers(examined: &Examined<'_>, report: &mut Report) -> Vec<CertificateDer<'
                 let found =
                     format!("{address} answers with another certificate ({})", super::fingerprint(&certificate));
                 shown.push(certificate);
-                report.add(check, Severity::Warning, found, "it was read when the server started: restart the server");
+                report.add(
+                    check,
+                    Severity::Warning,
+                    found,
+                    "the server takes new files within seconds; where this stays, its log says why it cannot use them",
+                );
             }
             Answer::TurnedAway(words) => {
                 let help = "to have this checked, allow this machine's own address in [networks]";

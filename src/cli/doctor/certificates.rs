@@ -134,8 +134,7 @@ fn dates(certificate: &X509Certificate<'_>, shown: &str, measure: &Measure<'_>, 
     let (begin, end) = facts::validity(certificate);
     let days = facts::days_left(end, now);
     let what = format!("{shown} (of {})", certificate.subject());
-    let (renew, day) =
-        ("renew it and restart the server: clients refuse a certificate that is out of date", facts::day);
+    let (renew, day) = ("renew it: clients refuse a certificate that is out of date", facts::day);
     if now < begin {
         let help = "check this machine's clock (date -u), then the certificate";
         report.add(check, Severity::Error, format!("{what} is valid only from {} on", day(begin)), help);

@@ -46,6 +46,8 @@ checks! {
     CertificateNames = "certificate.names",
     CertificateChain = "certificate.chain",
     CertificateKey = "certificate.key",
+    CertificateClients = "certificate.clients",
+    CertificateOcsp = "certificate.ocsp",
     UsersLogin = "users.login",
     UsersDates = "users.dates",
     UsersExceptions = "users.exceptions",

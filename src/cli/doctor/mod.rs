@@ -9,6 +9,7 @@ mod accounts;
 mod addresses;
 pub(super) mod certificates;
 pub(super) mod checks;
+pub(super) mod client_certificates;
 mod machine;
 mod names;
 mod ports;
@@ -195,6 +196,7 @@ fn examine(examined: &Examined<'_>, report: &mut Report) {
     ports::check(examined, report);
     addresses::check(examined, report);
     certificates::check(examined, report);
+    client_certificates::examine(examined.config, examined.now, certificates::Days::USUAL, report);
     accounts::check(examined, today, report);
     storage::check(examined, report);
     trail::check(examined, report);

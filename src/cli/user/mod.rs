@@ -1,6 +1,7 @@
 //! `portcullis user`: the users of users.toml.
 
 mod add;
+mod certificates;
 mod edit;
 mod limits;
 mod list;
@@ -16,6 +17,7 @@ use super::Failure;
 use crate::identity::Username;
 
 pub(super) use add::add_demo;
+pub(super) use certificates::add_certificate;
 
 /// Add, change and list users.
 #[derive(Debug, Args)]

@@ -29,6 +29,8 @@ pub enum PasswordCheck {
         /// Whether the account exists.
         known: bool,
     },
+    /// The client certificate stands for another user, whatever the password.
+    OtherCertificate,
     /// The source has used up its attempts; nothing was checked.
     Limited {
         /// Whose budget is used up: `address` or `user_network`.

@@ -82,6 +82,7 @@ fn tls_facts(server_name: Option<&str>) -> TlsFacts {
         alpn: None,
         resumed: false,
         exception: None,
+        client: None,
     }
 }
 
@@ -168,6 +169,10 @@ impl Dialogue {
                 b"limited" => PasswordCheck::Limited { scope: "address" },
                 _ => PasswordCheck::Wrong { known: true },
             }),
+            Question::CheckCertificate { claimed } => Input::Password(PasswordCheck::Right(Verified::assertion(
+                Username::parse(&claimed).unwrap(),
+                Shown { certificate: true, ..Shown::default() },
+            ))),
             Question::ChangePassword { old, new } => Input::PasswordChanged(match (old.expose(), new.expose()) {
                 (b"right", b"weak") => Err(PasswordFault::Weak(vec!["it is short".into()])),
                 (b"right", _) => Ok(()),

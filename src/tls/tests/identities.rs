@@ -25,6 +25,7 @@ fn several(unknown_names: UnknownNames) -> World {
         unknown_names,
         minimum: TlsVersion::Tls12,
         require_extended_master_secret: true,
+        clients: None,
     };
     World { server: Arc::new(ServerTls::load(&settings).unwrap()), roots }
 }
@@ -106,6 +107,6 @@ async fn a_data_connection_shows_the_certificate_of_its_control_connection() {
 #[test]
 fn every_certificate_has_its_end() {
     let world = several(UnknownNames::Default);
-    let names: Vec<String> = world.server.expiries().map(|(name, _)| name.to_string()).collect();
+    let names: Vec<String> = world.server.deadlines().into_iter().map(|deadline| deadline.subject).collect();
     assert_eq!(names, ["first.test", "*.wild.test", "exact.wild.test"]);
 }

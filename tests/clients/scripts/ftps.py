@@ -18,6 +18,8 @@ class Resuming(ftplib.FTP_TLS):
 def context(version=None):
     """A context that trusts the server's authority, held to one version of TLS."""
     made = ssl.create_default_context(cafile=os.environ["FTPS_AUTHORITY"])
+    if "FTPS_CERTIFICATE" in os.environ:
+        made.load_cert_chain(os.environ["FTPS_CERTIFICATE"] + ".pem", os.environ["FTPS_CERTIFICATE"] + ".key")
     if version:
         made.minimum_version = made.maximum_version = {
             "1.2": ssl.TLSVersion.TLSv1_2,
