@@ -47,14 +47,14 @@ fn the_server_does_what_the_explanation_says() {
     let mut denied = 0;
     for (path, command) in paths.iter().flat_map(|path| commands.map(|command| (format!("/{path}"), command))) {
         wire.send(&format!("{command} {path}"));
-        let served = wire.reply().code < 400;
+        let done = wire.reply().code < 400;
         let words: Vec<&str> = command.split(' ').filter(|word| !word.starts_with(|c: char| c.is_numeric())).collect();
         let asked = [&["--from", "127.0.0.1", "--json"], words.as_slice(), &[path.as_str()]].concat();
         let output = explain(&server, &asked);
         let explained: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(explained["allowed"], served, "{command} {path}: {explained:#}");
-        assert_eq!(output.status.code(), Some(i32::from(!served)), "{command} {path}");
-        denied += usize::from(!served);
+        assert_eq!(explained["allowed"], done, "{command} {path}: {explained:#}");
+        assert_eq!(output.status.code(), Some(i32::from(!done)), "{command} {path}");
+        denied += usize::from(!done);
     }
     assert!((5..30).contains(&denied), "{denied} were denied");
 }

@@ -110,7 +110,7 @@ fn without_an_address_lists_of_networks_are_left_out() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn no_change_of_a_decision_is_missed(
