@@ -37,6 +37,8 @@ pub enum Event {
     PasswordChanged,
     /// A user tried to change the own password and was refused.
     PasswordChangeFailed,
+    /// The server hashed a password anew, whose hash was worse than those made now.
+    PasswordRehashed,
     /// The session ended; its totals.
     SessionClosed,
     /// The policy refused an action.
@@ -124,7 +126,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -142,6 +144,7 @@ impl Event {
         Self::LoginInClear,
         Self::PasswordChanged,
         Self::PasswordChangeFailed,
+        Self::PasswordRehashed,
         Self::SessionClosed,
         Self::AccessDenied,
         Self::FileUpload,
@@ -187,6 +190,7 @@ impl Event {
             Self::LoginInClear           => row("auth.plaintext_refused",   Authentication, 1,  Medium),
             Self::PasswordChanged        => row("auth.password_changed", Account,       3,  Informational),
             Self::PasswordChangeFailed   => row("auth.password_change_failed", Account, 3,  Low),
+            Self::PasswordRehashed       => row("auth.password_rehashed",   Account,        99, Informational),
             Self::SessionClosed          => row("session.closed",           Network,        2,  Informational),
             Self::AccessDenied           => row("authz.denied",             Ftp,            99, Medium),
             Self::FileUpload             => row("file.upload",              Ftp,            1,  Informational),
@@ -263,7 +267,7 @@ mod tests {
             let row = event.description();
             assert_eq!(row.type_uid(), row.class.uid() * 100 + row.activity, "{event:?}");
             let activities: &[u32] = match row.class {
-                Class::Account => &[3],
+                Class::Account => &[3, 99],
                 Class::Authentication => &[1, 2, 99],
                 Class::Network => &[1, 2, 4, 5, 99],
                 Class::Ftp => &[1, 2, 3, 4, 5, 6, 99],

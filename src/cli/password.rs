@@ -160,7 +160,8 @@ mod tests {
         let argon2 = Argon2Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
         for (profile, characters_min) in [(PasswordProfile::Pci, 12), (PasswordProfile::Strict, 40)] {
             let banned = Vec::new();
-            let rules = Passwords { profile, characters_min, score_min: 4, banned, argon2, checks_parallel: 1 };
+            let (checks_parallel, history) = (1, 0);
+            let rules = Passwords { profile, characters_min, score_min: 4, banned, argon2, checks_parallel, history };
             let user = Username::parse("demo").unwrap();
             let made = generate(&user, &rules).unwrap();
             let password = made.generated.unwrap();

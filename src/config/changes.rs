@@ -7,13 +7,15 @@ use std::path::Path;
 use jiff::civil::Date;
 
 use super::files::{self, Kind, Links};
-use super::findings::{Findings, shown};
+use super::findings::{Findings, Place, shown};
 use super::load::Sections;
 use super::section::Section;
+use super::tree::Table;
 use super::{PasswordChange, PasswordChanges, server, tree, users};
 use crate::auth::changes::{FILE_BYTES_MAX, FILE_NAME, fingerprint};
 use crate::auth::hash;
 use crate::identity::Username;
+use crate::policy::account::NewPassword;
 
 /// What to do about an entry that nobody can use.
 const REMOVE: &str = "remove the entry, and the user's password of users.toml counts again";
@@ -67,9 +69,7 @@ pub(super) fn apply(read: &mut Sections, today: Date, findings: &mut Findings) {
         let Some(account) = account.filter(|account| fingerprint(&account.password) == change.replaces) else {
             continue;
         };
-        account.password.clone_from(&change.hash);
-        account.password_set = change.set;
-        account.password_by_user = true;
+        account.replace_password(&change.new);
         changes.counting.insert(name, change);
     }
     changes.text = text.into_owned();
@@ -90,5 +90,38 @@ fn change(section: &Section<'_>, today: Date, findings: &mut Findings) -> Option
     if blake3::Hash::from_hex(replaces.text).is_err() {
         findings.error(replaces.place, "this is no fingerprint, which has 64 hexadecimal digits", REMOVE);
     }
-    Some(PasswordChange { hash: hash.text.to_owned(), set: set?, replaces: replaces.text.to_owned() })
+    let history = users::password_history(section, "history", findings);
+    let rehashed = section.boolean("rehashed", false, findings);
+    let new = NewPassword { hash: hash.text.to_owned(), set: set?, history, rehashed };
+    Some(PasswordChange { new, replaces: replaces.text.to_owned() })
+}
+
+/// Warns of hashes that are guessed faster than those of this server, and of passwords that are to be
+/// changed by users who may not.
+pub(super) fn warn(read: &Sections, users: &Table, file: Place, findings: &mut Findings) {
+    let kept = read.changes.is_some();
+    for account in read.policy.users.values() {
+        let name = account.name.as_str();
+        let place = |key: &str| users.place_at(&["user", name, key]).unwrap_or(file);
+        if let Ok(kind @ (hash::Kind::Crypt(_) | hash::Kind::Argon2i(_))) = hash::kind(&account.password) {
+            let message = format!("the password of {name} is a hash of {}, which another server made", kind.name());
+            let help = if kept {
+                "it becomes one of Argon2id when the user logs in".to_owned()
+            } else {
+                format!(
+                    "set a new one: portcullis user passwd {name}; with [passwords] changes it changes by itself at the login"
+                )
+            };
+            findings.warning(place("password"), message, help);
+        }
+        if account.password_temporary && !account.may_change_password() {
+            let message = format!("{name} has to change the password and may not, so nobody logs in as {name}");
+            let help = if kept {
+                "write password-change = true there, or remove password-temporary"
+            } else {
+                "write changes = \"../state\" in [passwords] of server.toml, or remove password-temporary"
+            };
+            findings.warning(place("password-temporary"), message, help);
+        }
+    }
 }

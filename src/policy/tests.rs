@@ -31,6 +31,7 @@ fn account(name: &str) -> Account {
         password_set: date("2026-11-01"),
         password_by_user: false,
         password_temporary: false,
+        password_history: vec![],
         expires: None,
         enabled: true,
         certificates: Vec::new(),
@@ -51,6 +52,7 @@ fn policy(accounts: Vec<Account>) -> Policy {
         exceptions: Vec::new(),
         tls_exceptions: Vec::new(),
         password_days_max: Some(180),
+        password_warning_days: 14,
         zone: TimeZone::UTC,
     }
 }

@@ -10,14 +10,12 @@ use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
 use crate::identity::{Secret, Username, is_anonymous};
 use crate::policy::account::Account;
-use crate::policy::{LoginDenial, Principal};
+use crate::policy::{Entered, LoginDenial, MustChange};
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
 
 /// Longest part of a claimed user name that is kept, in characters.
 const CLAIMED_CHARACTERS_MAX: usize = 64;
-/// Days before a password's end from which the login says so.
-const EXPIRY_WARNING_DAYS: i32 = 14;
 /// The words of every failed login, whatever its reason.
 const INCORRECT: &str = "Login incorrect.";
 
@@ -35,7 +33,7 @@ pub(super) struct Login {
 enum Waiting {
     Password,
     Penalty(Failure),
-    Home(Principal),
+    Home(Entered),
 }
 
 /// A login that failed: why, and by which rule.
@@ -59,6 +57,7 @@ impl From<LoginDenial> for Failure {
             LoginDenial::Disabled(rule) => ("disabled", Some(rule)),
             LoginDenial::AccountExpired(rule) => ("expired", Some(rule)),
             LoginDenial::PasswordExpired(rule) => ("password_expired", Some(rule)),
+            LoginDenial::PasswordTemporary(rule) => ("password_temporary", Some(rule)),
             LoginDenial::Hours(rule) => ("outside_hours", Some(rule)),
             LoginDenial::NoPassword(rule) => ("no_password", Some(rule)),
             LoginDenial::SecondFactor(rule) => ("second_factor_missing", Some(rule)),
@@ -109,7 +108,7 @@ impl Session {
         match (login.waiting.take(), answer) {
             (Some(Waiting::Password), Input::Password(check)) => self.password_checked(check, world, step),
             (Some(Waiting::Penalty(failure)), Input::Penalty(penalty)) => self.penalised(failure, penalty, step),
-            (Some(Waiting::Home(principal)), Input::Home(opened)) => self.home_opened(principal, opened, world, step),
+            (Some(Waiting::Home(entered)), Input::Home(opened)) => self.home_opened(entered, opened, world, step),
             _ => {}
         }
     }
@@ -131,8 +130,10 @@ impl Session {
             _ if anonymous => Failure::new("anonymous"),
             PasswordCheck::Wrong { known: true } => Failure::new("bad_password"),
             PasswordCheck::Wrong { known: false } => Failure::new("unknown_user"),
+            PasswordCheck::WrongCode { replayed: true } => Failure::new("code_replayed"),
+            PasswordCheck::WrongCode { replayed: false } => Failure::new("bad_code"),
             PasswordCheck::Right(verified) => match world.policy.enter(&verified, self.facts.client.ip(), world.now) {
-                Ok(principal) => return self.open_home(principal, world, step),
+                Ok(entered) => return self.open_home(entered, world, step),
                 Err(denial) => denial.into(),
             },
         };
@@ -147,11 +148,11 @@ impl Session {
         step.ask(Question::CountFailure { claimed });
     }
 
-    fn open_home(&mut self, principal: Principal, world: World<'_>, step: &mut Step) {
-        let home = world.policy.users.get(principal.name()).map(|account| account.home.clone());
+    fn open_home(&mut self, entered: Entered, world: World<'_>, step: &mut Step) {
+        let home = world.policy.users.get(entered.principal.name()).map(|account| account.home.clone());
         let State::Login(login) = &mut self.state else { return };
         if let Some(home) = home {
-            login.waiting = Some(Waiting::Home(principal));
+            login.waiting = Some(Waiting::Home(entered));
             step.ask(Question::OpenHome(home));
         } else {
             self.fail(Failure::new("unknown_user"), step);
@@ -180,7 +181,7 @@ impl Session {
         }
     }
 
-    fn home_opened(&mut self, principal: Principal, opened: bool, world: World<'_>, step: &mut Step) {
+    fn home_opened(&mut self, entered: Entered, opened: bool, world: World<'_>, step: &mut Step) {
         if !opened {
             // The password was right: this is the server's fault and no guess.
             let mut record = self.login_record(Event::LoginFailure).failed("home_unavailable");
@@ -189,14 +190,20 @@ impl Session {
             step.reply(Reply::new(Code::Unavailable, "Your files are not available now; try again later."));
             return self.close_for("home_unavailable", step);
         }
+        let Entered { principal, must_change } = entered;
         let mut record = self.login_record(Event::LoginSuccess);
         record.codes = vec![Code::LoggedIn.number()];
+        if let Some(why) = must_change {
+            record =
+                record.with("restricted", Detail::Flag(true)).with("must_change", Detail::Text(why.word().to_owned()));
+        }
         step.audit(record);
         step.effects.push(Effect::LoggedIn(principal.clone()));
-        step.reply(Reply::new(Code::LoggedIn, welcome(principal.name(), world)));
+        let text = must_change.map_or_else(|| welcome(principal.name(), world), |why| ask_for_change(why).to_owned());
+        step.reply(Reply::new(Code::LoggedIn, text));
         let State::Login(login) = &mut self.state else { return };
         let parameters = std::mem::take(&mut login.parameters);
-        self.state = State::Files(Box::new(Files::new(principal, parameters)));
+        self.state = State::Files(Box::new(Files::new(principal, must_change, parameters)));
         self.failed_commands = 0;
     }
 
@@ -207,12 +214,20 @@ impl Session {
     }
 }
 
+/// The words of a login that is for changing the password alone.
+fn ask_for_change(why: MustChange) -> &'static str {
+    match why {
+        MustChange::Expired => "Logged in, but the password has ended. Change it first: SITE PSWD old new.",
+        MustChange::Temporary => "Logged in, but the password is for once only. Change it first: SITE PSWD old new.",
+    }
+}
+
 /// The words of a login, with a warning where the password is about to end.
 fn welcome(user: &Username, world: World<'_>) -> String {
     let account = world.policy.users.get(user);
     let end = account.and_then(|account| world.policy.password_expiry(account));
     let days = end.and_then(|end| world.today().until(end).ok()).map(|span| span.get_days());
-    match days.filter(|days| *days <= EXPIRY_WARNING_DAYS) {
+    match days.filter(|days| *days <= i32::from(world.policy.password_warning_days)) {
         Some(days) => {
             let may_change = account.is_some_and(Account::may_change_password);
             let how = if may_change { "change it with SITE PSWD" } else { "have it changed" };

@@ -43,6 +43,7 @@ fn policy(set: PermissionSet) -> Policy {
         password_set: "2026-11-01".parse().unwrap(),
         password_by_user: false,
         password_temporary: false,
+        password_history: vec![],
         expires: None,
         enabled: true,
         certificates: vec![],
@@ -61,6 +62,7 @@ fn policy(set: PermissionSet) -> Policy {
         exceptions: vec![],
         tls_exceptions: vec![],
         password_days_max: None,
+        password_warning_days: 14,
         zone: jiff::tz::TimeZone::UTC,
     }
 }
