@@ -85,15 +85,15 @@ impl UsedCodes {
         now: Timestamp,
         reuse: Duration,
     ) -> io::Result<Spent> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if step < self.first {
             return Ok(Spent::Before);
         }
-        if let Some(before) = used.get(user).and_then(|steps| steps.get(&step)) {
+        if let Some(before) = known.get(user).and_then(|steps| steps.get(&step)) {
             let again = before.is_some_and(|before| before.address == address && is_within(before.at, now, reuse));
             return Ok(if again { Spent::Now } else { Spent::Before });
         }
-        let mut after = used.clone();
+        let mut after = known.clone();
         let oldest = step_at(now).saturating_sub(WINDOW_STEPS);
         after.retain(|_, steps| {
             // What no code is taken of any more.
@@ -109,7 +109,7 @@ impl UsedCodes {
             directory.replace(FILE_NAME, &written(&after))?;
             directory.sync()?;
         }
-        *used = after;
+        *known = after;
         Ok(Spent::Now)
     }
 }

@@ -171,9 +171,9 @@ mod tests {
 
     const BCRYPT: &str = "$2y$04$c2FsdHNhbHRzYWx0c2FsdO9aVgyWBsWkVZ4dyiIzYRBxMt9jJNxPq";
     /// Of the specification of SHA-crypt, with its passwords.
-    const SHA256: &str = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8";
+    const SHA256: &str = "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5";
     const SHA512: &str =
-        "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68OTLiBFdcbYEdFCoEOfaS35inz1";
+        "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
 
     fn secret(text: &str) -> Secret {
         Secret::new(text.as_bytes().to_vec())
@@ -187,18 +187,18 @@ mod tests {
             (&made.replace("$2b$", "$2y$"), Crypt::Bcrypt(4), "correct horse"),
             (&made.replace("$2b$", "$2a$"), Crypt::Bcrypt(4), "correct horse"),
             (SHA256, Crypt::Sha256(5000), "Hello world!"),
+            (SHA512, Crypt::Sha512(5000), "Hello world!"),
             (
-                "$5$rounds=10000$saltstringsaltst$3xv.VbSCBX41eDL9L3voM4hJ/GmHzvx.pnH.b9PjcmC",
+                "$5$rounds=10000$saltstringsaltst$3xv.VbSHBb41AL9AvLeujZkZRBAwqFMz2.opqey6IcA",
                 Crypt::Sha256(10_000),
                 "Hello world!",
             ),
         ] {
             assert_eq!(read(text), Ok(kind), "{text}");
-            assert_eq!(matches(text, &secret(password)), !text.contains("rounds"), "{text}");
+            assert!(matches(text, &secret(password)), "{text}");
             assert!(!matches(text, &secret("Hello world?")));
         }
         assert_eq!(read(BCRYPT), Ok(Crypt::Bcrypt(4)));
-        assert_eq!(read(&format!("{SHA512}A")), Ok(Crypt::Sha512(5000)));
     }
 
     #[test]

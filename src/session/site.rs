@@ -14,6 +14,7 @@ use crate::rules::{Stage, Takes};
 const WHO_LINES_MAX: usize = 100;
 
 /// One command behind `SITE`.
+#[derive(Clone, Copy)]
 struct SiteRule {
     name: &'static str,
     /// Its argument, as `SITE HELP` shows it.

@@ -1,11 +1,15 @@
 //! `portcullis user`: the users of users.toml.
 
 mod add;
+mod audit;
 mod edit;
+mod former;
+mod import;
 mod list;
 mod passwd;
 mod show;
 mod state;
+mod totp;
 
 use std::path::Path;
 
@@ -22,6 +26,8 @@ pub(super) use add::add_demo;
 Examples:
   portcullis user add alice --home /srv/files/alice
   portcullis user passwd alice --generate
+  portcullis user totp enable alice
+  portcullis user audit
   portcullis user list")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -37,6 +43,9 @@ enum Command {
     Enable(state::Enable),
     Disable(state::Disable),
     Remove(state::Remove),
+    Totp(totp::Arguments),
+    Audit(audit::Arguments),
+    Import(import::Arguments),
 }
 
 /// Runs a command about users.
@@ -49,6 +58,9 @@ pub(super) fn run(arguments: Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Enable(arguments) => state::enable(&arguments, policy),
         Command::Disable(arguments) => state::disable(&arguments, policy),
         Command::Remove(arguments) => state::remove(&arguments, policy),
+        Command::Totp(arguments) => totp::run(&arguments, policy),
+        Command::Audit(arguments) => audit::run(&arguments, policy),
+        Command::Import(arguments) => import::run(&arguments, policy),
     }
 }
 
@@ -64,6 +76,9 @@ fn username(text: &str) -> Result<Username, String> {
 
 /// When a change of users.toml counts.
 const TAKES_EFFECT: &str = "A running server does not know of it: restart it.";
+
+/// Why a user cannot change the own password, and what to do about it.
+const CANNOT_CHANGE: &str = "the user cannot change the password; [passwords] changes and password-change permit it";
 
 #[cfg(test)]
 mod tests;

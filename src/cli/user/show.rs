@@ -38,6 +38,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
 fn lines(account: &Account, policy: &Policy) -> String {
     let none = || "none".to_owned();
     let expiry = policy.password_expiry(account).map(|date| format!(", logs in until {date}")).unwrap_or_default();
+    let temporary = if account.password_temporary { ", to be changed at the first login" } else { "" };
     let set = if account.password_by_user { "changed by the user on" } else { "set" };
     let mut lines = vec![
         ("name", account.name.to_string()),
@@ -49,12 +50,14 @@ fn lines(account: &Account, policy: &Policy) -> String {
         ("deny-from", networks(&account.terms.addresses.deny, "none")),
         ("quota", quota(account).unwrap_or_else(none)),
         ("expires", account.expires.map_or_else(none, |date| date.to_string())),
-        ("password", format!("{set} {} ({}){expiry}", account.password_set, password_age(account, policy))),
+        ("password", format!("{set} {} ({}){temporary}{expiry}", account.password_set, password_age(account, policy))),
+        ("codes", if account.totp_secret.is_some() { "enrolled (TOTP)" } else { "not enrolled" }.to_owned()),
+        ("second factor", account.second_factor().to_string()),
         ("SITE PSWD", if account.may_change_password() { "permitted" } else { "refused" }.to_owned()),
     ];
     lines.extend(account.terms.exceptions.iter().map(|exception| ("exception", exception_line(exception))));
     lines.push(("stands at", account.source.to_string()));
-    lines.iter().map(|(label, text)| format!("{label:12}{text}")).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|(label, text)| format!("{label:14}{text}")).collect::<Vec<_>>().join("\n")
 }
 
 fn permissions_line(account: &Account) -> String {

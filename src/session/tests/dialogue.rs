@@ -254,7 +254,11 @@ impl Dialogue {
         if stage != Stage::Cleartext {
             assert_eq!(self.say("AUTH TLS"), [234]);
         }
-        if stage == Stage::Files {
+        if stage == Stage::Change {
+            let alice = Username::parse("alice").unwrap();
+            Arc::make_mut(&mut self.policy).users.get_mut(&alice).unwrap().password_temporary = true;
+        }
+        if stage.is_logged_in() {
             assert_eq!(self.say("USER alice"), [331]);
             assert_eq!(self.say("PASS right"), [230]);
         }
