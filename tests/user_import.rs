@@ -49,7 +49,7 @@ fn users_of_each_kind_of_file_log_in_with_the_password_they_had() {
     );
     let output = import(&server, &passwd, &["--format", "proftpd", "--read-only"]);
     assert!(output.status.success(), "{output:?}");
-    let pure = format!("dora:{SHA512}:1000:1000::{}/./::::::2:10:100000:::127.0.0.0/8::\n", home("dora"));
+    let pure = format!("dora:{SHA512}:1000:1000::{}/./:::::2:10:100000:::127.0.0.0/8::\n", home("dora"));
     assert!(import(&server, &pure, &["--format", "pure-ftpd"]).status.success());
     let base = server.home("");
     let output = import(
