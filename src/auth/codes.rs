@@ -159,22 +159,22 @@ mod tests {
         [192, 0, 2, last].into()
     }
 
-    fn directory(path: &std::path::Path) -> Option<Arc<StateDirectory>> {
-        Some(Arc::new(StateDirectory::take(path).unwrap()))
+    fn directory(path: &std::path::Path) -> Arc<StateDirectory> {
+        Arc::new(StateDirectory::take(path).unwrap())
     }
 
     #[test]
     fn a_code_counts_once_also_across_a_restart() {
         let path = tempfile::tempdir().unwrap();
         let (now, step) = (at(3000), 100);
-        let codes = UsedCodes::open(directory(path.path()), now);
+        let codes = UsedCodes::open(Some(directory(path.path())), now);
         assert_eq!(codes.spend(&alice(), step, from(1), now, STRICT).unwrap(), Spent::Now);
         assert_eq!(codes.spend(&alice(), step, from(1), now, STRICT).unwrap(), Spent::Before);
         assert_eq!(codes.spend(&alice(), step + 1, from(1), now, STRICT).unwrap(), Spent::Now);
         let bob = Username::parse("bob@x").unwrap();
         assert_eq!(codes.spend(&bob, step, from(1), now, STRICT).unwrap(), Spent::Now);
         drop(codes);
-        let again = UsedCodes::open(directory(path.path()), now);
+        let again = UsedCodes::open(Some(directory(path.path())), now);
         for (user, step) in [(alice(), step), (alice(), step + 1), (bob, step)] {
             // Whatever address it was, is not remembered.
             let spent = again.spend(&user, step, from(1), now, Duration::from_mins(1)).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn what_nobody_could_use_any_more_is_forgotten() {
         let path = tempfile::tempdir().unwrap();
-        let codes = UsedCodes::open(directory(path.path()), at(3000));
+        let codes = UsedCodes::open(Some(directory(path.path())), at(3000));
         let _ = codes.spend(&alice(), 100, from(1), at(3000), STRICT).unwrap();
         let _ = codes.spend(&alice(), 200, from(1), at(6000), STRICT).unwrap();
         let text = std::fs::read_to_string(path.path().join(FILE_NAME)).unwrap();
@@ -200,7 +200,7 @@ mod tests {
         }
         let path = tempfile::tempdir().unwrap();
         std::fs::write(path.path().join(FILE_NAME), "used = [").unwrap();
-        let damaged = UsedCodes::open(directory(path.path()), at(3000));
+        let damaged = UsedCodes::open(Some(directory(path.path())), at(3000));
         assert_eq!(damaged.spend(&alice(), 101, from(1), at(3000), STRICT).unwrap(), Spent::Before);
     }
 

@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
 
 fn lines(account: &Account, policy: &Policy) -> String {
     let none = || "none".to_owned();
-    let expiry = policy.password_expiry(account).map(|date| format!(", logs in until {date}")).unwrap_or_default();
+    let expiry = policy.password_expiry(account).map(|date| format!(", ends after {date}")).unwrap_or_default();
     let temporary = if account.password_temporary { ", to be changed at the first login" } else { "" };
     let set = if account.password_by_user { "changed by the user on" } else { "set" };
     let mut lines = vec![
