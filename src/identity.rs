@@ -1,7 +1,9 @@
 //! Who a client says it is, and the secrets it brings: names and passwords as types.
 
 use std::fmt;
+use std::sync::Arc;
 
+use data_encoding::BASE32_NOPAD_NOCASE;
 use zeroize::Zeroizing;
 
 /// Longest user name accepted, in bytes.
@@ -94,6 +96,37 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// The secret from which a user's codes of the moment are made (RFC 6238). It is wiped from memory
+/// with its last copy, and never printed.
+#[derive(Clone)]
+pub struct TotpSecret(Arc<Zeroizing<Vec<u8>>>);
+
+impl TotpSecret {
+    /// Least length in bytes (RFC 4226 §4, R6).
+    pub const BYTES_MIN: usize = 16;
+    /// Greatest length in bytes: what one block of the hash takes as it is.
+    pub const BYTES_MAX: usize = 64;
+
+    /// Reads base32 (RFC 4648 §6), in either case, with or without padding; none where it is none,
+    /// or of another length.
+    pub fn from_base32(text: &str) -> Option<Self> {
+        let bytes = BASE32_NOPAD_NOCASE.decode(text.trim_end_matches('=').as_bytes()).ok().map(Zeroizing::new)?;
+        let fits = (Self::BYTES_MIN..=Self::BYTES_MAX).contains(&bytes.len());
+        fits.then(|| Self(Arc::new(bytes)))
+    }
+
+    /// The bytes, for making codes and for nothing else.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TotpSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TotpSecret(..)")
+    }
+}
+
 /// What somebody showed to log in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
@@ -169,5 +202,17 @@ mod tests {
     #[test]
     fn a_secret_is_never_printed() {
         assert_eq!(format!("{:?}", Secret::new(b"hunter2".to_vec())), "Secret(..)");
+        let code = TotpSecret::from_base32("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap();
+        assert_eq!(format!("{code:?}"), "TotpSecret(..)");
+    }
+
+    #[test]
+    fn a_secret_of_codes_is_base32_of_a_sound_length() {
+        let read = |text: &str| TotpSecret::from_base32(text).map(|secret| secret.expose().to_vec());
+        assert_eq!(read("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"), Some(b"12345678901234567890".to_vec()));
+        assert_eq!(read("gezdgnbvgy3tqojqgezdgnbvgy======"), Some(b"1234567890123456".to_vec()));
+        for bad in ["", "GEZDGNBVGY3TQOJQ", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJ1", &"A".repeat(160)] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 }

@@ -17,13 +17,20 @@ pub enum Stage {
     Cleartext = 1,
     /// TLS is up; nobody has logged in.
     Login = 2,
+    /// Somebody has logged in whose password has to be changed before anything else.
+    Change = 8,
     /// Somebody has logged in.
     Files = 4,
 }
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Self; 3] = [Self::Cleartext, Self::Login, Self::Files];
+    pub const ALL: [Self; 4] = [Self::Cleartext, Self::Login, Self::Change, Self::Files];
+
+    /// Whether somebody has logged in.
+    pub const fn is_logged_in(self) -> bool {
+        matches!(self, Self::Change | Self::Files)
+    }
 }
 
 /// The stages in which a verb is served.
@@ -34,7 +41,8 @@ impl Stages {
     const CLEARTEXT: Self = Self(Stage::Cleartext as u8);
     const LOGIN: Self = Self(Stage::Login as u8);
     const FILES: Self = Self(Stage::Files as u8);
-    const TLS: Self = Self(Stage::Login as u8 | Stage::Files as u8);
+    const SIGNED: Self = Self(Stage::Change as u8 | Stage::Files as u8);
+    const TLS: Self = Self(Stage::Login as u8 | Self::SIGNED.0);
     const ALL: Self = Self(Stage::Cleartext as u8 | Self::TLS.0);
 
     /// Whether the verb is served in this stage.
@@ -199,7 +207,7 @@ pub const RULES: [Rule; Verb::ALL.len()] = [
     row(Verb::Port, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "let the server connect for data, IPv4"),
     never(Verb::Pret, Code::NotImplemented, "one server does it all; send PASV or EPSV and then the transfer"),
     row(Verb::Prot, Stages::TLS,       One,     Data::None,   NoPath,                             Wait,   "set the protection level: P"),
-    row(Verb::Pwd,  Stages::FILES,     Nothing, Data::None,   NoPath,                             Wait,   "tell the current directory"),
+    row(Verb::Pwd,  Stages::SIGNED,    Nothing, Data::None,   NoPath,                             Wait,   "tell the current directory"),
     row(Verb::Quit, Stages::ALL,       Nothing, Data::None,   NoPath,                             Wait,   "end the session"),
     row(Verb::Rang, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "hash a part of the file only"),
     never(Verb::Rein, Code::NotImplemented, "going back to clear text is not offered; connect anew"),
@@ -208,7 +216,7 @@ pub const RULES: [Rule; Verb::ALL.len()] = [
     row(Verb::Rmd,  Stages::FILES,     One,     Data::None,   any(&[Permission::RemoveDirectory]),Wait,   "remove an empty directory"),
     row(Verb::Rnfr, Stages::FILES,     One,     Data::None,   RENAME,                             Wait,   "rename: the old name"),
     row(Verb::Rnto, Stages::FILES,     One,     Data::None,   RENAME_TO,                          Wait,   "rename: the new name"),
-    row(Verb::Site, Stages::FILES,     One,     Data::None,   NoPath,                             Wait,   "commands of this server: SITE HELP lists them"),
+    row(Verb::Site, Stages::SIGNED,    One,     Data::None,   NoPath,                             Wait,   "commands of this server: SITE HELP lists them"),
     row(Verb::Size, Stages::FILES,     One,     Data::None,   SEE,                                Wait,   "tell a file's size"),
     never(Verb::Smnt, Code::NotImplemented, "there is one tree"),
     never(Verb::Sscn, Code::NotImplemented, "transfers between two servers are not offered; the client is the TLS client"),
@@ -273,8 +281,13 @@ pub fn admit(verb: Verb, has_argument: bool, stage: Stage) -> Result<&'static Ru
             (Stage::Cleartext, _) => refusal(Code::NotLoggedIn, "TLS is required; send AUTH TLS first."),
             (_, Verb::Auth) => refusal(Code::BadSequence, "TLS is in force already."),
             (Stage::Login, _) => refusal(Code::NotLoggedIn, "Log in with USER and PASS first."),
+            (Stage::Change, _) if rule.stages.contain(Stage::Files) => {
+                refusal(Code::NotLoggedIn, "Change your password first: SITE PSWD old new.")
+            }
             (_, Verb::Host) => refusal(Code::BadSequence, "HOST comes before the login."),
-            (Stage::Files, _) => refusal(Code::BadSequence, "Logged in already; end the session to change the user."),
+            (Stage::Change | Stage::Files, _) => {
+                refusal(Code::BadSequence, "Logged in already; end the session to change the user.")
+            }
         });
     }
     if let Service::Refused(code, reason) = rule.service {
@@ -306,6 +319,16 @@ mod tests {
         for rule in &RULES {
             if rule.needs != Needs::Nothing || rule.data == Data::Needed {
                 assert!(!rule.stages.contain(Stage::Cleartext) && !rule.stages.contain(Stage::Login), "{}", rule.verb);
+            }
+        }
+    }
+
+    #[test]
+    fn before_a_password_is_changed_nothing_reaches_a_file() {
+        for rule in &RULES {
+            if rule.stages.contain(Stage::Change) && matches!(rule.service, Service::Served(_)) {
+                assert_eq!((rule.needs, rule.data), (Needs::Nothing, Data::None), "{}", rule.verb);
+                assert!(rule.stages.contain(Stage::Files), "{}", rule.verb);
             }
         }
     }

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use jiff::civil::Date;
 
 use crate::identity::Username;
 use crate::policy::Policy;
+use crate::policy::account::NewPassword;
 use crate::policy::tls::TlsVersion;
 use crate::proto::hash::Offered;
 use crate::proto::host::ServerName;
@@ -225,6 +225,8 @@ pub struct Login {
     pub delay_longest: Duration,
     /// How long an address is banned once its failures are used up.
     pub ban: Duration,
+    /// How long a code that was accepted counts again for the same user from the same address.
+    pub code_reuse: Duration,
 }
 
 /// What a password must be, and what it costs to check one.
@@ -242,6 +244,8 @@ pub struct Passwords {
     pub argon2: Argon2Cost,
     /// Password checks that run at the same time.
     pub checks_parallel: usize,
+    /// Former passwords, besides the present one, that a new one must not be.
+    pub history: usize,
 }
 
 /// Passwords that users changed themselves: where they are kept, and those that count.
@@ -255,13 +259,11 @@ pub struct PasswordChanges {
     pub counting: BTreeMap<Username, PasswordChange>,
 }
 
-/// A password that a user changed.
+/// A password that a user changed, or that the server hashed anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswordChange {
-    /// The Argon2id hash in PHC form.
-    pub hash: String,
-    /// The day it was set, UTC.
-    pub set: Date,
+    /// What counts instead.
+    pub new: NewPassword,
     /// The fingerprint of the hash of `users.toml` that it replaces.
     pub replaces: String,
 }

@@ -13,8 +13,8 @@ const MARK: &str = "<!-- verbs -->\n";
 /// The table of verbs as a document has it.
 fn verbs() -> String {
     let mut text =
-        "| verb | in clear | before login | logged in | argument | in a transfer | permission | what it does |\n\
-                    |---|---|---|---|---|---|---|---|\n"
+        "| verb | in clear | before login | to change the password | logged in | argument | in a transfer | permission | what it does |\n\
+                    |---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for rule in &RULES {
         let Service::Served(meaning) = rule.service else { continue };
@@ -25,7 +25,8 @@ fn verbs() -> String {
             Takes::One => "required",
         };
         let during = if rule.during == During::Answer { "answers" } else { "waits" };
-        let cells = [&name(rule), stages[0], stages[1], stages[2], argument, during, &permission(rule), meaning];
+        let cells =
+            [&name(rule), stages[0], stages[1], stages[2], stages[3], argument, during, &permission(rule), meaning];
         writeln!(text, "| {} |", cells.join(" | ")).unwrap();
     }
     text += "\nNever served; in clear they get `530`, as what is served later does:\n\n| verb | reply | reason |\n|---|---|---|\n";

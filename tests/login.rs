@@ -43,6 +43,7 @@ fn every_failed_login_has_the_same_words_and_its_own_reason() {
     let mut server = server;
     done(server.command().args(["user", "disable", "dora"]), "");
     server.change_user("user.frida.password-set", "2020-01-01");
+    server.change_user("user.frida.password-change", "false");
     server.start();
     let mut wire = Wire::secure(&server);
     let mut words = Vec::new();

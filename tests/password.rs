@@ -439,11 +439,11 @@ fn clients_change_it_with_the_commands_they_have() {
     let server = lenient().start();
     run(&mut lftp(&server, "alice", &format!("quote SITE PSWD {PASSWORD} {NEW}"))).done();
     logs_in(&server, "alice", NEW);
-    let back = format!("SITE PSWD \"{NEW}\" \"{PASSWORD}\"");
+    let again = format!("SITE PSWD \"{NEW}\" \"{OTHER}\"");
     let user = format!("alice:{NEW}");
     let mut curl = curl(&server, "alice");
-    run(curl.args(["--user", &user, "--quote", &back, "--list-only", &url(&server, "")])).done();
-    logs_in(&server, "alice", PASSWORD);
+    run(curl.args(["--user", &user, "--quote", &again, "--list-only", &url(&server, "")])).done();
+    logs_in(&server, "alice", OTHER);
 }
 
 #[test]

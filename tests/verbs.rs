@@ -6,6 +6,7 @@ use std::time::Duration;
 use portcullis::proto::verb::Verb;
 use portcullis::rules::{Data as NeedsData, During, RULES, Rule, Service, Stage, Takes};
 
+use crate::support::server::Builder;
 use crate::support::{Data, PASSWORD, Server, Wire};
 
 /// Bytes of a file whose transfer cannot end before the client has read most of it.
@@ -17,6 +18,7 @@ fn refusal(rule: &Rule, stage: Stage) -> Option<u16> {
         return Some(match (stage, rule.verb) {
             (Stage::Cleartext, Verb::Pbsz | Verb::Prot) => 503,
             (Stage::Cleartext | Stage::Login, verb) if verb != Verb::Auth => 530,
+            (Stage::Change, _) if rule.stages.contain(Stage::Files) => 530,
             _ => 503,
         });
     }
@@ -98,8 +100,13 @@ fn line(verb: Verb, argument: &str) -> String {
     if argument.is_empty() { verb.name().to_owned() } else { format!("{} {argument}", verb.name()) }
 }
 
+/// A server with a user besides alice who has to change the password first.
+fn with_temporary() -> Builder {
+    Server::builder().user("alice", &[]).user("temporary", &["--temporary"])
+}
+
 fn prepared() -> Server {
-    let server = Server::builder()
+    let server = with_temporary()
         .set("active.enabled", "true")
         .set("login.failures-per-address", "1000")
         .set("limits.data-connect-seconds", "2")
@@ -119,6 +126,7 @@ fn at_stage(server: &Server, stage: Stage) -> Wire {
     match stage {
         Stage::Cleartext => Wire::greeted(server),
         Stage::Login => Wire::secure(server),
+        Stage::Change => Wire::login(server, "temporary"),
         Stage::Files => Wire::login(server, "alice"),
     }
 }
@@ -260,6 +268,7 @@ fn feat_and_help_tell_what_the_table_serves() {
             wire = Wire::greeted(&server);
         }
     }
+    let server = with_temporary().start();
     for stage in Stage::ALL {
         let mut wire = at_stage(&server, stage);
         let feat = wire.ask("FEAT", 211).lines;

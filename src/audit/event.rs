@@ -37,6 +37,8 @@ pub enum Event {
     PasswordChanged,
     /// A user tried to change the own password and was refused.
     PasswordChangeFailed,
+    /// The server hashed a password anew, whose hash was worse than those made now.
+    PasswordRehashed,
     /// The session ended; its totals.
     SessionClosed,
     /// The policy no longer admits the user of a session, which ends.
@@ -134,7 +136,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -152,6 +154,7 @@ impl Event {
         Self::LoginInClear,
         Self::PasswordChanged,
         Self::PasswordChangeFailed,
+        Self::PasswordRehashed,
         Self::SessionClosed,
         Self::SessionEndedByPolicy,
         Self::AccessDenied,
@@ -202,6 +205,7 @@ impl Event {
             Self::LoginInClear           => row("auth.plaintext_refused",   Authentication, 1,  Medium),
             Self::PasswordChanged        => row("auth.password_changed", Account,       3,  Informational),
             Self::PasswordChangeFailed   => row("auth.password_change_failed", Account, 3,  Low),
+            Self::PasswordRehashed       => row("auth.password_rehashed",   Account,        99, Informational),
             Self::SessionClosed          => row("session.closed",           Network,        2,  Informational),
             Self::SessionEndedByPolicy   => row("session.ended_by_policy",  Authentication, 2,  Medium),
             Self::AccessDenied           => row("authz.denied",             Ftp,            99, Medium),
@@ -283,7 +287,7 @@ mod tests {
             let row = event.description();
             assert_eq!(row.type_uid(), row.class.uid() * 100 + row.activity, "{event:?}");
             let activities: &[u32] = match row.class {
-                Class::Account => &[3],
+                Class::Account => &[3, 99],
                 Class::Authentication => &[1, 2, 99],
                 Class::Network => &[1, 2, 4, 5, 99],
                 Class::Ftp => &[1, 2, 3, 4, 5, 6, 99],

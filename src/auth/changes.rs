@@ -7,19 +7,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::OwnedFd;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, open, openat, renameat, unlinkat};
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{Array, DocumentMut, Item, Table, value};
 
+use super::state::StateDirectory;
 use crate::identity::Username;
 use crate::settings::{PasswordChange, PasswordChanges};
 
@@ -27,10 +25,8 @@ use crate::settings::{PasswordChange, PasswordChanges};
 pub const FILE_NAME: &str = "passwords.toml";
 /// Largest file that is read, in bytes: more than all users of the largest `users.toml` fill.
 pub const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The file while it is written.
-const UNFINISHED_NAME: &str = "passwords.toml.new";
 /// What stands at its beginning, for people.
-const HEADER: &str = "# Passwords that users changed themselves, with SITE PSWD. The server writes this file.\n\
+const HEADER: &str = "# Passwords that users changed themselves, with SITE PSWD, or that the server hashed anew. The server writes this file.\n\
                       # An entry counts while users.toml has the hash that it replaces; `portcullis user passwd` ends it.\n";
 /// Attempts to change a password that one user has at once, and the time in which one comes back:
 /// each may cost two hashes.
@@ -45,8 +41,7 @@ pub fn fingerprint(hash: &str) -> String {
 
 /// Keeps the changed passwords of a running server, and nobody else's at the same time.
 pub struct Changes {
-    directory: OwnedFd,
-    path: PathBuf,
+    directory: Arc<StateDirectory>,
     counting: Mutex<BTreeMap<Username, PasswordChange>>,
     attempts: RateLimiter<Username, HashMapStateStore<Username>, DefaultClock>,
 }
@@ -84,22 +79,18 @@ impl Changes {
     /// [`OpenError`]; among others where a server that was about to end has written meanwhile.
     pub fn open(read: &PasswordChanges) -> Result<Self, OpenError> {
         let path = &read.directory;
-        let failed = |error: rustix::io::Errno| OpenError::Io(path.clone(), error.into());
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = open(path, flags, Mode::empty()).map_err(failed)?;
-        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse(path.clone())),
-            Err(error) => return Err(failed(error)),
-        }
+        let directory = StateDirectory::take(path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => OpenError::InUse(path.clone()),
+            _ => OpenError::Io(path.clone(), error),
+        })?;
         let file = path.join(FILE_NAME);
-        if text(&directory).map_err(|error| OpenError::Io(file.clone(), error))? != read.text {
+        let text = directory.read(FILE_NAME, FILE_BYTES_MAX);
+        if text.map_err(|error| OpenError::Io(file.clone(), error))? != read.text {
             return Err(OpenError::Changed(file));
         }
         let quota = Quota::with_period(ATTEMPT_RETURNS).unwrap_or(Quota::per_hour(ATTEMPTS)).allow_burst(ATTEMPTS);
         Ok(Self {
-            directory,
-            path: path.clone(),
+            directory: Arc::new(directory),
             counting: Mutex::new(read.counting.clone()),
             attempts: RateLimiter::hashmap(quota),
         })
@@ -107,7 +98,12 @@ impl Changes {
 
     /// The directory, for messages.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.directory.path()
+    }
+
+    /// The directory, for what else is remembered there.
+    pub fn directory(&self) -> &Arc<StateDirectory> {
+        &self.directory
     }
 
     /// Counts an attempt of a user to change the password.
@@ -127,13 +123,13 @@ impl Changes {
 
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Changes").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Changes").field("path", &self.path()).finish_non_exhaustive()
     }
 }
 
 /// The right to write the changed passwords.
 pub struct Writing<'a> {
-    directory: &'a OwnedFd,
+    directory: &'a StateDirectory,
     counting: MutexGuard<'a, BTreeMap<Username, PasswordChange>>,
 }
 
@@ -151,47 +147,15 @@ impl Writing<'_> {
     pub fn put(&mut self, user: &Username, change: PasswordChange) -> io::Result<()> {
         let mut after = self.counting.clone();
         after.insert(user.clone(), change);
-        self.replace(&after)?;
-        if let Err(error) = rustix::fs::fsync(self.directory) {
+        self.directory.replace(FILE_NAME, &written(&after)?)?;
+        if let Err(error) = self.directory.sync() {
             // Nobody knows whether it would last: a refusal has to leave what was there before.
-            let _ = self.replace(&self.counting);
-            return Err(error.into());
+            let _ = written(&self.counting).and_then(|before| self.directory.replace(FILE_NAME, &before));
+            return Err(error);
         }
         *self.counting = after;
         Ok(())
     }
-
-    /// Puts a whole file in the place of the one that is there.
-    fn replace(&self, changes: &BTreeMap<Username, PasswordChange>) -> io::Result<()> {
-        let text = written(changes)?;
-        let directory = self.directory;
-        let remove = || unlinkat(directory, UNFINISHED_NAME, AtFlags::empty());
-        match remove() {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(openat(directory, UNFINISHED_NAME, flags, Mode::RUSR | Mode::WUSR)?);
-        let whole = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        let placed = whole.and_then(|()| Ok(renameat(directory, UNFINISHED_NAME, directory, FILE_NAME)?));
-        if placed.is_err() {
-            let _ = remove();
-        }
-        placed
-    }
-}
-
-/// The file's text; empty where there is no file.
-fn text(directory: &OwnedFd) -> io::Result<String> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match openat(directory, FILE_NAME, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::NOENT) => return Ok(String::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut text = String::new();
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 /// The text of the file with these changes.
@@ -200,10 +164,16 @@ fn written(changes: &BTreeMap<Username, PasswordChange>) -> io::Result<String> {
     all.set_implicit(true);
     for (user, change) in changes {
         let mut one = Table::new();
-        one.insert("password", value(&change.hash));
-        let set: toml_edit::Datetime = change.set.to_string().parse().map_err(io::Error::other)?;
+        one.insert("password", value(&change.new.hash));
+        let set: toml_edit::Datetime = change.new.set.to_string().parse().map_err(io::Error::other)?;
         one.insert("password-set", value(set));
         one.insert("replaces", value(&change.replaces));
+        if !change.new.history.is_empty() {
+            one.insert("history", value(change.new.history.iter().collect::<Array>()));
+        }
+        if change.new.rehashed {
+            one.insert("rehashed", value(true));
+        }
         one.decor_mut().set_prefix("\n");
         all.insert(user.as_str(), Item::Table(one));
     }
@@ -217,13 +187,17 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::policy::account::NewPassword;
+
+    const UNFINISHED_NAME: &str = "passwords.toml.new";
 
     fn user(name: &str) -> Username {
         Username::parse(name).unwrap()
     }
 
     fn change(hash: &str) -> PasswordChange {
-        PasswordChange { hash: hash.into(), set: "2026-11-22".parse().unwrap(), replaces: fingerprint("old") }
+        let (hash, set, history) = (hash.into(), "2026-11-22".parse().unwrap(), vec![]);
+        PasswordChange { new: NewPassword { hash, set, history, rehashed: false }, replaces: fingerprint("old") }
     }
 
     fn none_yet(directory: &Path) -> PasswordChanges {
@@ -247,6 +221,17 @@ mod tests {
         };
         assert_eq!(text, format!("{HEADER}{}{}", entry("alice", "$a"), entry("\"carol@x\"", "$c")));
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing unfinished is left");
+    }
+
+    #[test]
+    fn an_entry_has_the_passwords_before_it_and_says_where_it_is_the_same_password() {
+        let directory = tempfile::tempdir().unwrap();
+        let changes = Changes::open(&none_yet(directory.path())).unwrap();
+        let mut again = change("$a");
+        again.new = NewPassword { history: vec!["$b".into(), "$c".into()], rehashed: true, ..again.new };
+        changes.writing().put(&user("alice"), again).unwrap();
+        let text = std::fs::read_to_string(directory.path().join(FILE_NAME)).unwrap();
+        assert!(text.ends_with("history = [\"$b\", \"$c\"]\nrehashed = true\n"), "{text}");
     }
 
     #[test]

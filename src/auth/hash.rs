@@ -1,4 +1,5 @@
-//! Argon2id hashes of passwords in PHC form (RFC 9106): made, bounded, compared.
+//! Hashes of passwords: Argon2id in PHC form (RFC 9106), made, bounded, compared; and those of other
+//! servers, compared.
 
 use std::fmt;
 
@@ -8,6 +9,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use zeroize::Zeroize;
 
+use super::legacy::{self, Crypt, Dearest};
 use crate::identity::Secret;
 use crate::settings::Argon2Cost;
 
@@ -27,11 +29,20 @@ pub enum HashError {
     Algorithm,
     /// Parameters beyond the bounds of this module.
     Cost,
+    /// Rounds beyond the bounds of [`legacy`].
+    CryptCost,
+    /// A kind that is guessed too fast.
+    Weak(&'static str),
+    /// A kind that is not compared here.
+    Foreign(&'static str),
 }
 
 impl fmt::Display for HashError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::CryptCost => "the hash asks for more than 2^14 rounds of bcrypt or 1000000 of SHA-crypt",
+            Self::Weak(kind) => return write!(f, "hashes of {kind} are guessed too fast to be accepted"),
+            Self::Foreign(kind) => return write!(f, "hashes of {kind} cannot be compared here"),
             Self::Malformed => "not a password hash in PHC form ($argon2id$v=19$m=…,t=…,p=…$salt$hash)",
             Self::Algorithm => "only argon2id, version 19, is accepted",
             Self::Cost => "the hash asks for more than 256 MiB, 10 passes or 4 lanes",
@@ -49,13 +60,64 @@ pub fn make(secret: &Secret, cost: Argon2Cost) -> Result<String, HashError> {
     argon2.hash_password(secret.expose()).map(|hash| hash.to_string()).map_err(|_| HashError::Cost)
 }
 
-/// Reads the parameters of a stored hash.
+/// A stored hash that can be compared, and what it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Argon2id, version 19.
+    Argon2id(Argon2Cost),
+    /// Argon2i, version 19, which others made.
+    Argon2i(Argon2Cost),
+    /// Older kinds, which others made.
+    Crypt(Crypt),
+}
+
+impl Kind {
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Argon2id(_) => "Argon2id",
+            Self::Argon2i(_) => "Argon2i",
+            Self::Crypt(kind) => kind.name(),
+        }
+    }
+
+    /// Whether a new hash of the same password would be a better one.
+    pub fn is_below(self, wanted: Argon2Cost) -> bool {
+        match self {
+            Self::Argon2id(cost) => cost.memory_kib < wanted.memory_kib || cost.iterations < wanted.iterations,
+            Self::Argon2i(_) | Self::Crypt(_) => true,
+        }
+    }
+}
+
+/// The kind of any hash that is accepted in `users.toml`.
+///
+/// # Errors
+/// [`HashError`] where the hash must not be used.
+pub fn kind(text: &str) -> Result<Kind, HashError> {
+    if text.starts_with("$argon2i$") {
+        return bounded(text, "argon2i").map(Kind::Argon2i);
+    }
+    match cost(text) {
+        Ok(cost) => Ok(Kind::Argon2id(cost)),
+        Err(HashError::Malformed | HashError::Algorithm) if !text.starts_with("$argon2") => {
+            legacy::read(text).map(Kind::Crypt)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the parameters of a stored hash of Argon2id.
 ///
 /// # Errors
 /// [`HashError`] where the hash must not be used.
 pub fn cost(phc: &str) -> Result<Argon2Cost, HashError> {
+    bounded(phc, "argon2id")
+}
+
+fn bounded(phc: &str, algorithm: &str) -> Result<Argon2Cost, HashError> {
     let hash = PasswordHash::new(phc).map_err(|_| HashError::Malformed)?;
-    if hash.algorithm.as_str() != "argon2id" || hash.version != Some(19) {
+    if hash.algorithm.as_str() != algorithm || hash.version != Some(19) {
         return Err(HashError::Algorithm);
     }
     let params = Params::try_from(&hash).map_err(|_| HashError::Malformed)?;
@@ -96,18 +158,29 @@ impl Workspace {
     }
 
     /// Whether the secret is the one that was hashed. Takes as long as the hash's parameters ask,
-    /// whatever the answer; a hash that [`cost`] refuses matches nothing.
-    pub fn matches(&mut self, phc: &str, secret: &Secret) -> bool {
-        self.compare(phc, secret).unwrap_or(false)
+    /// whatever the answer; a hash that [`kind`] refuses matches nothing.
+    pub fn matches(&mut self, text: &str, secret: &Secret) -> bool {
+        match kind(text) {
+            Ok(Kind::Argon2id(_)) => self.compare(Algorithm::Argon2id, text, secret).unwrap_or(false),
+            Ok(Kind::Argon2i(_)) => self.compare(Algorithm::Argon2i, text, secret).unwrap_or(false),
+            Ok(Kind::Crypt(_)) => legacy::matches(text, secret),
+            Err(_) => false,
+        }
     }
 
-    /// As [`Workspace::matches`], but takes as long as a hash of the dearest cost, whatever the
-    /// hash's own is: the time tells neither whose hash it was nor how old it is.
-    pub fn matches_at_cost(&mut self, phc: &str, secret: &Secret, dearest: Argon2Cost) -> bool {
-        let matches = self.matches(phc, secret);
-        if let Some(rest) = remaining(cost(phc).ok(), dearest) {
+    /// As [`Workspace::matches`], but takes as long as the dearest of each kind, whatever the hash's
+    /// own is: the time tells neither whose hash it was nor how old it is.
+    pub fn matches_at_cost(&mut self, text: &str, secret: &Secret, dearest: Argon2Cost, others: Dearest) -> bool {
+        let matches = self.matches(text, secret);
+        let (argon2, crypt) = match kind(text) {
+            Ok(Kind::Argon2id(cost) | Kind::Argon2i(cost)) => (Some(cost), None),
+            Ok(Kind::Crypt(kind)) => (None, Some(kind)),
+            Err(_) => (None, None),
+        };
+        if let Some(rest) = remaining(argon2, dearest) {
             self.spend(rest);
         }
+        others.spend_rest(crypt, secret);
         matches
     }
 
@@ -126,8 +199,7 @@ impl Workspace {
         std::hint::black_box(output);
     }
 
-    fn compare(&mut self, phc: &str, secret: &Secret) -> Option<bool> {
-        cost(phc).ok()?;
+    fn compare(&mut self, algorithm: Algorithm, phc: &str, secret: &Secret) -> Option<bool> {
         let hash = PasswordHash::new(phc).ok()?;
         let (salt, expected) = (hash.salt?, hash.hash?);
         let params = Params::try_from(&hash).ok()?;
@@ -136,7 +208,7 @@ impl Workspace {
             self.0.resize(blocks, Block::default());
         }
         let mut output = vec![0; expected.as_bytes().len()];
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        Argon2::new(algorithm, Version::V0x13, params)
             .hash_password_into_with_memory(secret.expose(), salt.as_ref(), &mut output, self.0.get_mut(..blocks)?)
             .ok()?;
         let same = verify_slices_are_equal(&output, expected.as_bytes()).is_ok();
@@ -199,5 +271,18 @@ mod tests {
         assert_eq!(cost(&hash.replace("argon2id", "argon2i")), Err(HashError::Algorithm));
         assert_eq!(cost(&hash.replace("m=64", "m=4194304")), Err(HashError::Cost));
         assert_eq!(cost(&hash.replace("t=1", "t=11")), Err(HashError::Cost));
+    }
+
+    #[test]
+    fn hashes_of_argon2i_are_compared_and_never_good_enough() {
+        let params = Params::new(64, 1, 1, None).unwrap();
+        let argon2i = Argon2::new(Algorithm::Argon2i, Version::V0x13, params);
+        let hash = argon2i.hash_password(b"correct horse").unwrap().to_string();
+        assert_eq!(kind(&hash), Ok(Kind::Argon2i(CHEAP)));
+        assert!(kind(&hash).unwrap().is_below(CHEAP) && !Kind::Argon2id(CHEAP).is_below(CHEAP));
+        let mut workspace = Workspace::default();
+        assert!(workspace.matches(&hash, &Secret::new(b"correct horse".to_vec())));
+        assert!(!workspace.matches(&hash, &Secret::new(b"battery staple".to_vec())));
+        assert_eq!(kind(&hash.replace("m=64", "m=4194304")), Err(HashError::Cost));
     }
 }

@@ -112,7 +112,7 @@ mod tests {
     fn rules(profile: PasswordProfile, characters_min: usize) -> Passwords {
         let argon2 = Argon2Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
         let banned = vec!["acme".to_owned()];
-        Passwords { profile, characters_min, score_min: 3, banned, argon2, checks_parallel: 1 }
+        Passwords { profile, characters_min, score_min: 3, banned, argon2, checks_parallel: 1, history: 0 }
     }
 
     #[test]

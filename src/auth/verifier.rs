@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::hash::{self, HashError, Workspace};
+use super::legacy::Dearest;
 use crate::identity::{Secret, Shown, Username, Verified};
 use crate::settings::Argon2Cost;
 
@@ -27,6 +28,8 @@ pub struct Verifier {
     /// A hash of random bytes, as expensive as the dearest in use.
     unknown: Arc<str>,
     dearest: Argon2Cost,
+    /// What hashes of other kinds cost, where there are any.
+    others: Dearest,
     running: Arc<Semaphore>,
     wait_max: Duration,
     /// As many as checks run at a time, at most.
@@ -36,6 +39,15 @@ pub struct Verifier {
 /// The password was not checked, since too many are being checked. It is no failed login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
+
+/// Why a new password was not hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotHashed {
+    /// It is one of the former ones.
+    Used,
+    /// Hashing it failed.
+    Failed(HashError),
+}
 
 impl Verifier {
     /// Makes the hash for unknown users with `cost_for_unknown`, which should be the highest cost
@@ -51,10 +63,17 @@ impl Verifier {
         Ok(Self {
             unknown: hash::make(&Secret::new(nobodys), cost_for_unknown)?.into(),
             dearest: cost_for_unknown,
+            others: Dearest::default(),
             running: Arc::new(Semaphore::new(checks_parallel)),
             wait_max: WAIT_MAX,
             workspaces: Arc::new(Mutex::new(workspaces)),
         })
+    }
+
+    /// Has every check cost what the dearest of other kinds of hashes do besides.
+    #[must_use]
+    pub fn with_others(self, others: Dearest) -> Self {
+        Self { others, ..self }
     }
 
     /// Checks a password against the account's hash, or at the same expense against none; a hash
@@ -70,11 +89,11 @@ impl Verifier {
         let phc: Arc<str> = account.map_or_else(|| Arc::clone(&self.unknown), |(_, phc)| phc.into());
 
         let running = self.turn().await?;
-        let (workspaces, dearest) = (Arc::clone(&self.workspaces), self.dearest);
+        let (workspaces, dearest, others) = (Arc::clone(&self.workspaces), self.dearest, self.others);
         let check = tokio::task::spawn_blocking(move || {
             let free = || workspaces.lock().unwrap_or_else(PoisonError::into_inner);
             let mut workspace = free().pop().unwrap_or_default();
-            let matches = workspace.matches_at_cost(&phc, &secret, dearest);
+            let matches = workspace.matches_at_cost(&phc, &secret, dearest, others);
             free().push(workspace);
             // The place is given back when the work is done, also where nobody waits for it now.
             drop(running);
@@ -94,6 +113,30 @@ impl Verifier {
             let hash = hash::make(&secret, cost).ok();
             drop(running);
             hash
+        });
+        hashing.await.map_err(|_| Busy)
+    }
+
+    /// Hashes a new password that is none of the former ones, in the same queue as the checks.
+    ///
+    /// # Errors
+    /// [`Busy`] where it could not begin in time.
+    pub async fn hash_unless_used(
+        &self,
+        secret: Secret,
+        former: Vec<String>,
+        cost: Argon2Cost,
+    ) -> Result<Result<String, NotHashed>, Busy> {
+        let running = self.turn().await?;
+        let workspaces = Arc::clone(&self.workspaces);
+        let hashing = tokio::task::spawn_blocking(move || {
+            let free = || workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut workspace = free().pop().unwrap_or_default();
+            let used = former.iter().any(|hash| workspace.matches(hash, &secret));
+            free().push(workspace);
+            let hashed = if used { Err(NotHashed::Used) } else { hash::make(&secret, cost).map_err(NotHashed::Failed) };
+            drop(running);
+            hashed
         });
         hashing.await.map_err(|_| Busy)
     }
@@ -170,6 +213,34 @@ mod tests {
         }
         let (least, most) = (quickest.iter().min().unwrap(), quickest.iter().max().unwrap());
         assert!(*most < *least * 4, "without the work they would be hundreds of times apart: {quickest:?}");
+    }
+
+    #[tokio::test]
+    async fn hashes_of_other_servers_cost_everybody_the_same() {
+        let bcrypt = "$2y$08$c2FsdHNhbHRzYWx0c2FsdO9aVgyWBsWkVZ4dyiIzYRBxMt9jJNxPq";
+        let verifier = Verifier::new(CHEAP, 1).unwrap().with_others(Dearest::of([bcrypt].into_iter()));
+        let alice = Username::parse("alice").unwrap();
+        let modern = hash::make(&secret("right"), CHEAP).unwrap();
+        let kinds = [Some((&alice, bcrypt)), Some((&alice, modern.as_str())), None];
+        let mut quickest = [Duration::MAX; 3];
+        for _ in 0..8 {
+            for (account, quickest) in kinds.iter().zip(&mut quickest) {
+                let began = Instant::now();
+                let _ = verifier.verify(*account, secret("wrong")).await.unwrap();
+                *quickest = began.elapsed().min(*quickest);
+            }
+        }
+        let (least, most) = (quickest.iter().min().unwrap(), quickest.iter().max().unwrap());
+        assert!(*most < *least * 3, "without the work they would be hundreds of times apart: {quickest:?}");
+    }
+
+    #[tokio::test]
+    async fn a_former_password_is_not_hashed_again() {
+        let verifier = Verifier::new(CHEAP, 1).unwrap();
+        let former = vec![hash::make(&secret("older"), CHEAP).unwrap(), hash::make(&secret("old"), CHEAP).unwrap()];
+        let hash = |text: &'static str| verifier.hash_unless_used(secret(text), former.clone(), CHEAP);
+        assert_eq!(hash("old").await.unwrap(), Err(NotHashed::Used));
+        assert!(Workspace::default().matches(&hash("new").await.unwrap().unwrap(), &secret("new")));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //!
 //! `deployment` writes what `init` and `quickstart` leave behind; `password` asks for, reads or makes
 //! passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
-//! sysexits(3)); `doctor` and `cert check` have 3 for warnings.
+//! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
 
 mod cert;
 mod deployment;
@@ -52,7 +52,7 @@ Examples:
   portcullis firewall nftables
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
-cannot be used; for doctor and cert check 1 errors, 3 warnings.";
+cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings.";
 
 // A word here would take the place of the longer ones at the arguments of each.
 #[derive(Debug, Subcommand)]
@@ -213,7 +213,15 @@ mod tests {
             "user add alice --home /h --password-stdin --allow-from 10.0.0.0/8 --group g --read-only --quota-bytes 1_000 \
              --quota-files 5 --expires 2027-06-30",
             "user add alice --home /h --generate --permissions list,read",
-            "user passwd alice --generate",
+            "user passwd alice --generate --temporary",
+            "user totp enable alice --no-confirm --issuer files.example.org --replace",
+            "user totp enable alice --yes",
+            "user totp disable alice",
+            "user totp verify alice",
+            "user audit --json --days 30 --seconds 0",
+            "user import --format passwd F --home-base D --dry-run --group g --group h --permissions list,read",
+            "user import --format pure-ftpd - --skip-refused --temporary",
+            "user import --format proftpd F --read-only",
             "user list --json",
             "user show alice --json",
             "user enable alice",
@@ -250,6 +258,10 @@ mod tests {
             "user add a --home /h --read-only --permissions full",
             "user add a --home /h --expires tomorrow",
             "user add a --home /h --allow-from 10.0.0.1/8",
+            "user totp enable",
+            "user audit --days 0",
+            "user import F",
+            "user import --format shadow F",
             "init D --passive-ports 20-30",
             "init D --hostname -x",
             "serve --set x",

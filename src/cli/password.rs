@@ -42,8 +42,8 @@ pub(super) struct New {
 }
 
 impl Origin {
-    /// Gets a password for the user and hashes it.
-    pub(super) fn obtain(self, user: &Username, rules: &Passwords) -> Result<New, Failure> {
+    /// Gets a password for the user that is none of the former ones, and hashes it.
+    pub(super) fn obtain(self, user: &Username, rules: &Passwords, former: &[String]) -> Result<New, Failure> {
         if self.generate {
             return generate(user, rules);
         }
@@ -61,8 +61,17 @@ impl Origin {
                 )
             )));
         }
+        if rules.history > 0 && is_one_of(former, &password) {
+            let message = "this password will not do: it is the present one or one of the last; choose another";
+            return Err(Failure::Failed(message.to_owned()));
+        }
         Ok(New { hash: hashed(&password, rules)?, generated: None })
     }
+}
+
+fn is_one_of(hashes: &[String], password: &str) -> bool {
+    let (mut workspace, secret) = (hash::Workspace::default(), Secret::new(password.as_bytes().to_vec()));
+    hashes.iter().any(|hash| workspace.matches(hash, &secret))
 }
 
 /// Makes a password up that meets the rules, and hashes it.
@@ -160,7 +169,8 @@ mod tests {
         let argon2 = Argon2Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
         for (profile, characters_min) in [(PasswordProfile::Pci, 12), (PasswordProfile::Strict, 40)] {
             let banned = Vec::new();
-            let rules = Passwords { profile, characters_min, score_min: 4, banned, argon2, checks_parallel: 1 };
+            let (checks_parallel, history) = (1, 0);
+            let rules = Passwords { profile, characters_min, score_min: 4, banned, argon2, checks_parallel, history };
             let user = Username::parse("demo").unwrap();
             let made = generate(&user, &rules).unwrap();
             let password = made.generated.unwrap();

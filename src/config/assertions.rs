@@ -262,6 +262,7 @@ mod tests {
             exceptions: Vec::new(),
             tls_exceptions: Vec::new(),
             password_days_max: None,
+            password_warning_days: 14,
             zone: TimeZone::get("Europe/Berlin").unwrap(),
         }
     }

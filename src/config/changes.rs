@@ -7,13 +7,15 @@ use std::path::Path;
 use jiff::civil::Date;
 
 use super::files::{self, Kind, Links};
-use super::findings::{Findings, shown};
+use super::findings::{Findings, Place, shown};
 use super::load::Sections;
 use super::section::Section;
+use super::tree::Table;
 use super::{PasswordChange, PasswordChanges, server, tree, users};
 use crate::auth::changes::{FILE_BYTES_MAX, FILE_NAME, fingerprint};
 use crate::auth::hash;
 use crate::identity::Username;
+use crate::policy::account::{Account, NewPassword};
 
 /// What to do about an entry that nobody can use.
 const REMOVE: &str = "remove the entry, and the user's password of users.toml counts again";
@@ -67,9 +69,7 @@ pub(super) fn apply(read: &mut Sections, today: Date, findings: &mut Findings) {
         let Some(account) = account.filter(|account| fingerprint(&account.password) == change.replaces) else {
             continue;
         };
-        account.password.clone_from(&change.hash);
-        account.password_set = change.set;
-        account.password_by_user = true;
+        account.replace_password(&change.new);
         changes.counting.insert(name, change);
     }
     changes.text = text.into_owned();
@@ -90,5 +90,54 @@ fn change(section: &Section<'_>, today: Date, findings: &mut Findings) -> Option
     if blake3::Hash::from_hex(replaces.text).is_err() {
         findings.error(replaces.place, "this is no fingerprint, which has 64 hexadecimal digits", REMOVE);
     }
-    Some(PasswordChange { hash: hash.text.to_owned(), set: set?, replaces: replaces.text.to_owned() })
+    let history = users::password_history(section, "history", findings);
+    let rehashed = section.boolean("rehashed", false, findings);
+    let new = NewPassword { hash: hash.text.to_owned(), set: set?, history, rehashed };
+    Some(PasswordChange { new, replaces: replaces.text.to_owned() })
+}
+
+/// Users with a hash of another server that are named one by one.
+const FOREIGN_NAMED_MAX: usize = 5;
+
+/// Warns of hashes that another server made, and of passwords that are to be changed by users who may
+/// not.
+pub(super) fn warn(read: &Sections, users: &Table, file: Place, findings: &mut Findings) {
+    let kept = read.changes.is_some();
+    let foreign: Vec<(&Account, hash::Kind)> = read.policy.users.values().filter_map(foreign).collect();
+    let mend = if kept {
+        "it becomes one of Argon2id when the user logs in"
+    } else {
+        "set a new one with portcullis user passwd"
+    };
+    for (account, kind) in foreign.iter().take(FOREIGN_NAMED_MAX) {
+        let place = users.place_at(&["user", account.name.as_str(), "password"]).unwrap_or(file);
+        let message =
+            format!("the password of {} is a hash of {}, which another server made", account.name, kind.name());
+        findings.warning(place, message, mend);
+    }
+    if let Some(more) = foreign.len().checked_sub(FOREIGN_NAMED_MAX).filter(|more| *more > 0) {
+        let message = format!("so are the passwords of {more} more; `portcullis user audit` names them");
+        findings.warning(file, message, mend);
+    }
+    for account in read.policy.users.values() {
+        let place = |key: &str| users.place_at(&["user", account.name.as_str(), key]).unwrap_or(file);
+        if account.password_temporary && !account.may_change_password() {
+            let name = &account.name;
+            let message = format!("{name} has to change the password and may not, so nobody logs in as {name}");
+            let help = if kept {
+                "write password-change = true there, or remove password-temporary"
+            } else {
+                "write changes = \"../state\" in [passwords] of server.toml, or remove password-temporary"
+            };
+            findings.warning(place("password-temporary"), message, help);
+        }
+    }
+}
+
+/// The kind of an account's hash, where another server made it.
+fn foreign(account: &Account) -> Option<(&Account, hash::Kind)> {
+    match hash::kind(&account.password) {
+        Ok(kind @ (hash::Kind::Crypt(_) | hash::Kind::Argon2i(_))) => Some((account, kind)),
+        _ => None,
+    }
 }

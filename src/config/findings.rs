@@ -138,10 +138,13 @@ impl Findings {
     }
 }
 
+/// Keys whose values are never shown.
+const SECRET_KEYS: [&str; 3] = ["password", "totp-secret", "history"];
+
 /// The line without what is assigned to a `password` key: a hash, or by mistake the password
-/// itself, has no place on a screen or in a ticket.
+/// itself, has no place on a screen or in a ticket. Nor has the secret of codes.
 fn without_secret(line: &str) -> String {
-    for (at, word) in line.match_indices("password") {
+    for (at, word) in SECRET_KEYS.into_iter().flat_map(|key| line.match_indices(key)) {
         let Some(rest) = line.get(at.saturating_add(word.len())..) else { continue };
         let name_end = rest.trim_start_matches(['"', '\'']).trim_start();
         if name_end.starts_with('=') {
@@ -198,7 +201,9 @@ mod tests {
         assert!(!render("a = \"\u{1b}[2J\"", 0..1).contains('\u{1b}'));
         let text = render("[user.a]\npassword = \"hunter2\"", 9..17);
         assert!(text.contains("password = …") && !text.contains("hunter2"), "{text}");
-        assert!(!render("a = { password='hunter2' }", 0..1).contains("hunter2"));
+        for line in ["a = { password='hunter2' }", "totp-secret = 'hunter2'", "password-history = ['hunter2']"] {
+            assert!(!render(line, 0..1).contains("hunter2"), "{line}");
+        }
     }
 
     #[test]

@@ -40,10 +40,13 @@ numbers! {
     DELAY_FIRST_MS            = "login" "delay-first-ms":            500,        0..=60_000 "milliseconds";
     DELAY_LONGEST_SECONDS     = "login" "delay-longest-seconds":     30,         0..=300 "seconds";
     BAN_MINUTES               = "login" "ban-minutes":               15,         1..=525_600 "minutes";
+    CODE_REUSE_SECONDS        = "login" "code-reuse-seconds":        0,          0..=90 "seconds";
 
     CHARACTERS_MIN            = "passwords" "characters-min":        15,         8..=128 "characters";
     SCORE_MIN                 = "passwords" "score-min":             3,          0..=4 "(the scale of zxcvbn)";
     AGE_DAYS_MAX              = "passwords" "age-days-max":          180,        1..=3_650 "days";
+    AGE_WARNING_DAYS          = "passwords" "age-warning-days":      14,         0..=365 "days";
+    HISTORY                   = "passwords" "history":               5,          0..=24 "passwords";
     ARGON2_MEMORY_KIB         = "passwords" "argon2-memory-kib":     19_456,     64..=262_144 "KiB";
     ARGON2_ITERATIONS         = "passwords" "argon2-iterations":     2,          1..=10 "passes";
     ARGON2_PARALLELISM        = "passwords" "argon2-parallelism":    1,          1..=4 "lanes";
@@ -164,6 +167,7 @@ const TABLES: &[(&str, &[&str])] = &[
             "certificate-alone",
             "totp-secret",
             "password-temporary",
+            "password-history",
         ],
     ),
     (
@@ -192,7 +196,7 @@ const TABLES: &[(&str, &[&str])] = &[
     ("mount", &["path", "folder", "permissions"]),
     ("folder.NAME", &["directory", "quota-bytes", "quota-files"]),
     ("changes", &["changed"]),
-    ("changed.NAME", &["password", "password-set", "replaces"]),
+    ("changed.NAME", &["password", "password-set", "replaces", "history", "rehashed"]),
     ("tests", &["test"]),
     ("test", &["name", "user", "from", "at", "verb", "path", "expect", "by"]),
 ];

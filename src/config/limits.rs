@@ -57,6 +57,7 @@ pub(super) fn login(section: &Section<'_>, findings: &mut Findings) -> Login {
         delay_first,
         delay_longest,
         ban: Duration::from_secs(section.number(&keys::BAN_MINUTES, findings).saturating_mul(60)),
+        code_reuse: seconds(section, &keys::CODE_REUSE_SECONDS, findings),
     }
 }
 
@@ -85,8 +86,14 @@ pub(super) fn passwords(section: &Section<'_>, findings: &mut Findings) -> (Pass
         banned: banned(section, findings),
         argon2,
         checks_parallel: count(section, &keys::CHECKS_PARALLEL, findings),
+        history: count(section, &keys::HISTORY, findings),
     };
     (passwords, days.map(|days| u16::try_from(days).unwrap_or(u16::MAX)))
+}
+
+/// Days before a password's end from which logins warn of it.
+pub(super) fn password_warning_days(section: &Section<'_>, findings: &mut Findings) -> u16 {
+    u16::try_from(section.number(&keys::AGE_WARNING_DAYS, findings)).unwrap_or(u16::MAX)
 }
 
 fn banned(section: &Section<'_>, findings: &mut Findings) -> Vec<String> {

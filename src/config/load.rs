@@ -191,6 +191,7 @@ pub(super) fn judge_at(
         }
         if !unparsed {
             changes::apply(&mut read, today, &mut findings);
+            changes::warn(&read, &users_table, users_file, &mut findings);
         }
         disk::judge(&base, &read, (&server_table, server_file), &users_table, &mut findings);
     }
@@ -257,6 +258,7 @@ fn sections(
     let process = server::process(&root.open("process", findings), &system_accounts::find, findings);
     let passwords_section = root.open("passwords", findings);
     let (passwords, password_days_max) = limits::passwords(&passwords_section, findings);
+    let password_warning_days = limits::password_warning_days(&passwords_section, findings);
     let changes = changes::directory(&passwords_section, directory, findings);
     let passive = passive::passive(&root.open("passive", findings), listen.as_ref(), &networks, findings);
     let tls_section = root.open("tls", findings);
@@ -277,8 +279,17 @@ fn sections(
     let context = Context { networks: &networks, server: Some(&allowed), folders: &folders, today };
     let groups = groups::groups(&root, &context, findings);
     let users = users::users(&root, &groups, &context, findings);
-    let policy =
-        Policy { networks: allowed, users, folders, groups, exceptions, tls_exceptions, password_days_max, zone };
+    let policy = Policy {
+        networks: allowed,
+        users,
+        folders,
+        groups,
+        exceptions,
+        tls_exceptions,
+        password_days_max,
+        password_warning_days,
+        zone,
+    };
     let offers_certificates = tls.as_ref().is_none_or(|read| read.tls.clients.is_some());
     client_certificates::judge_users(&policy, offers_certificates, &root.open("user", findings), findings);
     Sections { listen, process, tls, passive, active, login, passwords, changes, limits, storage, audit, log, policy }

@@ -8,13 +8,14 @@ use jiff::civil::Date;
 
 use super::findings::{Findings, shown};
 use super::groups::member_of;
+use super::keys;
 use super::networks::Networks;
 use super::section::Section;
 use super::server::absolute;
 use super::terms;
 use super::tree::{Entry, Value};
 use crate::auth::hash;
-use crate::identity::{Username, UsernameError};
+use crate::identity::{TotpSecret, Username, UsernameError};
 use crate::policy::account::{Account, Group, Terms};
 use crate::policy::factor::CertificateName;
 use crate::policy::folder::Folder;
@@ -103,11 +104,12 @@ fn user(
         password_set: password_set.unwrap_or(context.today),
         password_by_user: false,
         password_temporary: section.boolean("password-temporary", false, findings),
+        password_history: password_history(section, "password-history", findings),
         expires: section.date("expires", findings),
         enabled: section.boolean("enabled", true, findings),
         certificates: certificates(section, findings),
         certificate_alone: section.boolean("certificate-alone", false, findings),
-        totp_secret: section.text("totp-secret", findings).map(|text| text.text.to_owned()),
+        totp_secret: totp_secret(section, findings),
         groups: member_of,
         terms,
         source: findings.rule_source(section.place()),
@@ -155,13 +157,41 @@ fn password(section: &Section<'_>, findings: &mut Findings) -> Option<String> {
         findings.error(section.place(), format!("[{}] has no `password`", shown(section.name())), set.as_str());
     }
     let text = section.text("password", findings)?;
-    match hash::cost(text.text) {
+    match hash::kind(text.text) {
         Ok(_) => Some(text.text.to_owned()),
         Err(error) => {
             findings.error(text.place, error.to_string(), set);
             None
         }
     }
+}
+
+/// Hashes of former passwords, the last first.
+pub(super) fn password_history(section: &Section<'_>, key: &str, findings: &mut Findings) -> Vec<String> {
+    let texts = section.texts(key, findings).unwrap_or_default();
+    let most = usize::try_from(keys::HISTORY.most).unwrap_or(usize::MAX);
+    if texts.len() > most {
+        findings.error(section.place_of(key), format!("more than {most} former passwords"), "remove the last ones");
+    }
+    for text in &texts {
+        if let Err(error) = hash::kind(text.text) {
+            findings.error(text.place, error.to_string(), "remove it from the list");
+        }
+    }
+    texts.into_iter().take(most).map(|text| text.text.to_owned()).collect()
+}
+
+/// The text is never shown: it is a secret.
+fn totp_secret(section: &Section<'_>, findings: &mut Findings) -> Option<TotpSecret> {
+    let text = section.text("totp-secret", findings)?;
+    let secret = TotpSecret::from_base32(text.text);
+    if secret.is_none() {
+        let (least, most) = (TotpSecret::BYTES_MIN, TotpSecret::BYTES_MAX);
+        let message = format!("this is no secret of {least} to {most} bytes in base32 (letters A to Z, digits 2 to 7)");
+        let name = section.name().trim_start_matches("user.");
+        findings.error(text.place, message, format!("have one made: portcullis user totp enable {name}"));
+    }
+    secret
 }
 
 pub(super) fn password_set(section: &Section<'_>, today: Date, findings: &mut Findings) -> Option<Date> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 use super::bandwidth::Pace;
+use super::codes::Codes;
 use super::control::Control;
 use super::driver::Driver;
 use super::link::{Link, LinkNeeds};
@@ -55,7 +56,7 @@ impl Driver {
                 Input::Password(tokio::select! {
                     biased;
                     _ = stop.wait_for(|stop| *stop > Stop::No) => PasswordCheck::Busy,
-                    check = self.check_password(&claimed, secret) => check,
+                    check = self.check_password(&claimed, secret, Codes::Asked) => check,
                 })
             }
             Question::CheckCertificate { claimed } => Input::Password(self.check_certificate(&claimed).await),
@@ -133,7 +134,7 @@ impl Driver {
         }
     }
 
-    pub(super) async fn check_password(&mut self, claimed: &str, secret: Secret) -> PasswordCheck {
+    pub(super) async fn check_password(&mut self, claimed: &str, secret: Secret, codes: Codes) -> PasswordCheck {
         use crate::auth::throttle::Attempt;
         let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
         self.pause(shared.throttle.not_before(address, claimed)).await;
@@ -147,23 +148,39 @@ impl Driver {
         let account = name.as_ref().and_then(|name| policy.users.get(name));
         let known = account.is_some();
         let hash = account.map(|account| (&account.name, account.password.as_str()));
+        // The code is looked at first, so that neither says anything about the other.
+        let (secret, code) = codes.taken_from(account, secret);
+        let kept = account.and_then(|account| shared.kept_for_rehash(account, &secret, codes));
         let certificate = self.tls.as_ref().and_then(|tls| tls.client());
         let held = certificate::held(&policy, certificate, claimed);
-        match shared.verifier.verify(hash, secret).await {
-            Ok(_) if held == Held::Others => {
-                pending.wrong();
-                PasswordCheck::OtherCertificate
+        let verified = match shared.verifier.verify(hash, secret).await {
+            Ok(_) if held == Held::Others => Err(PasswordCheck::OtherCertificate),
+            Ok(Some(verified)) => {
+                shared.spend_code(verified.with_certificate(held == Held::Own), code, address).await
             }
-            Ok(Some(verified)) => match pending.right() {
-                Ok(()) => PasswordCheck::Right(verified.with_certificate(held == Held::Own)),
-                Err(scope) => PasswordCheck::Limited { scope: scope.word() },
-            },
-            Ok(None) => {
+            Ok(None) => Err(PasswordCheck::Wrong { known }),
+            Err(_) => Err(PasswordCheck::Busy),
+        };
+        let verified = match verified {
+            Ok(verified) => verified,
+            Err(PasswordCheck::Busy) => return PasswordCheck::Busy,
+            Err(wrong) => {
                 pending.wrong();
-                PasswordCheck::Wrong { known }
+                return wrong;
             }
-            Err(_) => PasswordCheck::Busy,
+        };
+        if codes == Codes::Asked && account.is_some_and(|known| !known.second_factor().is_met_by(verified.shown())) {
+            // The policy will refuse: nothing of a right login is to be gained.
+            pending.wrong();
+            return PasswordCheck::Right(verified);
         }
+        if let Err(scope) = pending.right() {
+            return PasswordCheck::Limited { scope: scope.word() };
+        }
+        if let Some(kept) = kept {
+            self.rehash(verified.name(), kept).await;
+        }
+        PasswordCheck::Right(verified)
     }
 
     /// Vouches for a user by the certificate of the connection. Where the source has used up its

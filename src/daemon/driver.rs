@@ -26,6 +26,7 @@ use super::server::Shared;
 use super::sessions::Entered;
 use super::stopping::Stop;
 use crate::audit::record::Record;
+use crate::auth::logins::LastLogin;
 use crate::net::route::Route;
 use crate::policy::Principal;
 use crate::proto::line::{Line, LineBuffer, LineError};
@@ -294,7 +295,7 @@ impl Driver {
 
     /// The client did something, so its time starts anew; before the login it does not.
     fn still_patient(&mut self) {
-        if self.session.stage() == Some(Stage::Files) {
+        if self.session.is_logged_in() {
             self.patience = after(self.shared.config().limits.idle_time);
         }
     }
@@ -338,6 +339,8 @@ impl Driver {
                     tls.set_principal(&principal);
                 }
                 self.entered.logged_in(principal.name());
+                let login = LastLogin { at: Timestamp::now(), address: principal.address() };
+                self.shared.logins.note(principal.name(), login);
                 self.principal = Some(principal);
                 let quota = Quota::per_second(self.shared.config().limits.commands_per_second);
                 self.rate = RateLimiter::direct(quota);

@@ -8,6 +8,7 @@ mod arrivals;
 mod bandwidth;
 mod buffers;
 mod certificates;
+mod codes;
 mod control;
 mod current;
 pub(crate) mod descriptors;
@@ -39,6 +40,7 @@ use crate::audit::record::{Detail, Record};
 use crate::audit::sink::{AuditLog, AuditWriter, OpenedLog};
 use crate::auth::changes::Changes;
 use crate::auth::hash;
+use crate::auth::legacy::Dearest;
 use crate::auth::verifier::Verifier;
 use crate::net::listener::{self, Listener};
 use crate::net::names::Names;
@@ -130,6 +132,7 @@ fn confined(config: Config, opened: Opened, workers: usize, report: &Report, not
     let result = runtime.block_on(async {
         let verifier =
             step("preparing password checks", Verifier::new(cost(&config), config.passwords.checks_parallel))?;
+        let verifier = verifier.with_others(Dearest::of(hashes(&config)));
         let shared = Arc::new(Shared::new(config, tls, homes, verifier, audit.clone(), changes));
         let listeners: Vec<(Listener, bool)> = step(
             "listening",
@@ -194,10 +197,18 @@ fn plan(config: &Config) -> Plan {
     }
 }
 
+/// The hash of every user.
+fn hashes(config: &Config) -> impl Iterator<Item = &str> {
+    config.policy.users.values().map(|account| account.password.as_str())
+}
+
 /// What checking the password of an unknown user costs: as much as that of the most expensive
 /// known one, so that the time tells nothing.
 fn cost(config: &Config) -> Argon2Cost {
-    let known = config.policy.users.values().filter_map(|account| hash::cost(&account.password).ok());
+    let known = hashes(config).filter_map(|hash| match hash::kind(hash) {
+        Ok(hash::Kind::Argon2id(cost) | hash::Kind::Argon2i(cost)) => Some(cost),
+        _ => None,
+    });
     known.fold(config.passwords.argon2, |most, one| {
         let work = |cost: Argon2Cost| u64::from(cost.memory_kib).saturating_mul(u64::from(cost.iterations));
         if work(one) > work(most) { one } else { most }

@@ -28,6 +28,8 @@ use crate::audit::flood::{FloodCounter, Refusal};
 use crate::audit::record::{Detail, Record, SessionFacts};
 use crate::audit::sink::AuditLog;
 use crate::auth::changes::Changes;
+use crate::auth::codes::UsedCodes;
+use crate::auth::logins::Logins;
 use crate::auth::throttle::Throttle;
 use crate::auth::verifier::Verifier;
 use crate::net::admission::Admission;
@@ -56,6 +58,10 @@ pub(super) struct Shared {
     pub(super) current: Current,
     /// The passwords that users changed; none where the policy keeps none.
     pub(super) changes: Option<Changes>,
+    /// The codes of the moment that were used.
+    pub(super) codes: UsedCodes,
+    /// Who logged in last when.
+    pub(super) logins: Logins,
     pub(super) tls: Arc<ServerTls>,
     /// Every name of the server.
     names: Arc<[ServerName]>,
@@ -94,7 +100,10 @@ impl Shared {
         audit: AuditLog,
         changes: Option<Changes>,
     ) -> Self {
+        let state = changes.as_ref().map(|changes| Arc::clone(changes.directory()));
         Self {
+            codes: UsedCodes::open(state.clone(), Timestamp::now()),
+            logins: Logins::open(state),
             changes,
             tls: Arc::new(tls),
             names: config.tls.identities.iter().flat_map(|identity| identity.names.iter().cloned()).collect(),
@@ -155,6 +164,18 @@ impl Shared {
         records
     }
 
+    /// Writes the last logins that are not written yet.
+    async fn write_logins(self: &Arc<Self>) {
+        let shared = Arc::clone(self);
+        let writing = tokio::task::spawn_blocking(move || {
+            let policy = shared.policy();
+            shared.logins.write(|user| policy.users.contains_key(user));
+        });
+        if let Err(failure) = writing.await {
+            error!(%failure, "the last logins could not be written");
+        }
+    }
+
     /// Writes what has only been counted so far.
     async fn record_counted(&self, all: bool) {
         let records = {
@@ -205,6 +226,7 @@ pub(super) async fn serve(
         error!(%failure, "what the homes hold could not be written down; they are counted at the next start");
     }
     shared.record_counted(true).await;
+    shared.write_logins().await;
 }
 
 /// Accepts connections on one listener, and waits for its sessions once the server stops.
@@ -271,6 +293,7 @@ async fn sweep(shared: Arc<Shared>) {
         shared.admission.sweep();
         if swept.elapsed() >= SWEEP_PERIOD {
             shared.throttle.sweep();
+            shared.write_logins().await;
             let homes = Arc::clone(&shared.homes);
             let upkeep = move || {
                 homes.expire();

@@ -14,7 +14,7 @@ use super::network::AddressRules;
 use super::path_pattern::PathPattern;
 use super::permission::PermissionSet;
 use super::rule::PathRule;
-use crate::identity::Username;
+use crate::identity::{TotpSecret, Username};
 
 /// One user of `users.toml`.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Account {
     pub name: Username,
     /// The directory that the user sees as `/`: absolute, on this machine.
     pub home: PathBuf,
-    /// The hash of the password as `users.toml` has it; its form was checked when it was read.
+    /// The hash of the password that counts; its form was checked when it was read.
     pub password: String,
     /// The day the password was set.
     pub password_set: Date,
@@ -32,6 +32,8 @@ pub struct Account {
     pub password_by_user: bool,
     /// Whether the user has to change the password before anything else.
     pub password_temporary: bool,
+    /// Hashes of the passwords before this one, the last first.
+    pub password_history: Vec<String>,
     /// The last day on which the account works.
     pub expires: Option<Date>,
     /// Whether the account may log in at all.
@@ -40,14 +42,27 @@ pub struct Account {
     pub certificates: Vec<CertificateName>,
     /// Whether such a certificate suffices without the password.
     pub certificate_alone: bool,
-    /// The secret of the codes of the moment (TOTP), in base32; none where the user has none.
-    pub totp_secret: Option<String>,
+    /// The secret of the codes of the moment (TOTP); none where the user has none.
+    pub totp_secret: Option<TotpSecret>,
     /// The groups that the user's table names, each of which exists.
     pub groups: Vec<String>,
     /// What is said of the user, and of its groups where the user's table is silent.
     pub terms: Terms,
     /// Where the user's table begins.
     pub source: RuleSource,
+}
+
+/// A password that counts instead of the one in `users.toml`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPassword {
+    /// The Argon2id hash in PHC form.
+    pub hash: String,
+    /// The day it was set, UTC.
+    pub set: Date,
+    /// Hashes of the passwords before it, the last first.
+    pub history: Vec<String>,
+    /// Whether it is the same password as before, hashed anew by the server.
+    pub rehashed: bool,
 }
 
 /// One group of `users.toml`.
@@ -125,6 +140,22 @@ pub struct PathGrant {
 }
 
 impl Account {
+    /// Has another password count. One that the user set is not temporary, whatever it replaced.
+    pub fn replace_password(&mut self, new: &NewPassword) {
+        self.password.clone_from(&new.hash);
+        self.password_set = new.set;
+        self.password_history.clone_from(&new.history);
+        if !new.rehashed {
+            self.password_by_user = true;
+            self.password_temporary = false;
+        }
+    }
+
+    /// Hashes of the present password and of so many before it, the last first.
+    pub fn last_passwords(&self, former: usize) -> Vec<String> {
+        std::iter::once(&self.password).chain(self.password_history.iter().take(former)).cloned().collect()
+    }
+
     /// What is permitted on every path that no rule speaks of.
     pub fn permissions(&self) -> PermissionSet {
         self.terms.permissions.as_ref().map_or(PermissionSet::NONE, |permissions| permissions.set)

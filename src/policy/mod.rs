@@ -32,7 +32,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::identity::{Username, Verified};
-use account::{Account, Group};
+use account::{Account, Group, NewPassword};
 use binding::DataBinding;
 use exception::Exception;
 use folder::Folder;
@@ -57,6 +57,8 @@ pub struct Policy {
     pub tls_exceptions: Vec<Exception<TlsVersion>>,
     /// Age in days at which a password no longer logs in; none where passwords do not age.
     pub password_days_max: Option<u16>,
+    /// Days before its end from which a login warns of it.
+    pub password_warning_days: u16,
     /// Where the clocks are by which hours are meant.
     pub zone: TimeZone,
 }
@@ -92,6 +94,34 @@ impl Principal {
     }
 }
 
+/// What comes of a login.
+#[derive(Clone, Debug)]
+pub struct Entered {
+    /// Who has logged in.
+    pub principal: Principal,
+    /// Why the password has to be changed before anything else; none where it need not be.
+    pub must_change: Option<MustChange>,
+}
+
+/// Why a password has to be changed before anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MustChange {
+    /// It is older than the policy permits.
+    Expired,
+    /// The administrator set it to be changed.
+    Temporary,
+}
+
+impl MustChange {
+    /// The word for it in the audit log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Temporary => "temporary",
+        }
+    }
+}
+
 /// Why somebody with the right password may not log in. The client hears none of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginDenial {
@@ -101,8 +131,10 @@ pub enum LoginDenial {
     Disabled(RuleSource),
     /// The account's last day has passed.
     AccountExpired(RuleSource),
-    /// The password is older than the policy permits.
+    /// The password is older than the policy permits, and the user may not change it.
     PasswordExpired(RuleSource),
+    /// The password is to be changed before anything else, and the user may not change it.
+    PasswordTemporary(RuleSource),
     /// It is not one of the account's hours.
     Hours(RuleSource),
     /// The password was not shown, and nothing else suffices for this account.
@@ -146,11 +178,12 @@ pub struct BindingJudgement {
 
 impl Policy {
     /// Lets a user in who has shown what is the account's own, if the account, the hour and the
-    /// address permit it.
+    /// address permit it. Where the password has ended, the user may still come to change it, if
+    /// that is permitted at all.
     ///
     /// # Errors
     /// [`LoginDenial`] names the rule that keeps the user out.
-    pub fn enter(&self, verified: &Verified, address: IpAddr, now: Timestamp) -> Result<Principal, LoginDenial> {
+    pub fn enter(&self, verified: &Verified, address: IpAddr, now: Timestamp) -> Result<Entered, LoginDenial> {
         let account = self.users.get(verified.name()).ok_or(LoginDenial::Unknown)?;
         self.admits(account, address, now)?;
         let shown = verified.shown();
@@ -161,11 +194,21 @@ impl Policy {
         if !account.second_factor().is_met_by(shown) {
             return Err(LoginDenial::SecondFactor(source()));
         }
-        if shown.password && self.password_expiry(account).is_some_and(|last| date_of(now) > last) {
-            return Err(LoginDenial::PasswordExpired(source()));
+        let must_change = self.must_change(account, now).filter(|_| shown.password);
+        match must_change.filter(|_| !account.may_change_password()) {
+            Some(MustChange::Expired) => return Err(LoginDenial::PasswordExpired(source())),
+            Some(MustChange::Temporary) => return Err(LoginDenial::PasswordTemporary(source())),
+            None => {}
         }
         let (name, home) = (account.name.clone(), account.home.clone());
-        Ok(Principal { name, address: address.to_canonical(), home })
+        Ok(Entered { principal: Principal { name, address: address.to_canonical(), home }, must_change })
+    }
+
+    /// Why the account's password has to be changed before anything else, if it has to.
+    pub fn must_change(&self, account: &Account, now: Timestamp) -> Option<MustChange> {
+        let expired = self.password_expiry(account).is_some_and(|last| date_of(now) > last);
+        let temporary = account.password_temporary.then_some(MustChange::Temporary);
+        temporary.or(expired.then_some(MustChange::Expired))
     }
 
     /// Whether a user who has logged in may go on: what [`Self::enter`] asks of account, hour and
@@ -212,14 +255,12 @@ impl Policy {
         }
     }
 
-    /// The same policy with another password of one user, who set it.
+    /// The same policy with another password of one user.
     #[must_use]
-    pub fn with_password(&self, user: &Username, hash: &str, set: Date) -> Self {
+    pub fn with_password(&self, user: &Username, change: &NewPassword) -> Self {
         let mut policy = self.clone();
         if let Some(account) = policy.users.get_mut(user) {
-            hash.clone_into(&mut account.password);
-            account.password_set = set;
-            account.password_by_user = true;
+            account.replace_password(change);
         }
         policy
     }

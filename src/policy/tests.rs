@@ -31,6 +31,7 @@ pub(super) fn account(name: &str) -> Account {
         password_set: date("2026-11-01"),
         password_by_user: false,
         password_temporary: false,
+        password_history: vec![],
         expires: None,
         enabled: true,
         certificates: Vec::new(),
@@ -51,11 +52,16 @@ pub(super) fn policy(accounts: Vec<Account>) -> Policy {
         exceptions: Vec::new(),
         tls_exceptions: Vec::new(),
         password_days_max: Some(180),
+        password_warning_days: 14,
         zone: TimeZone::UTC,
     }
 }
 
 pub(super) fn enter(policy: &Policy, address: &str, today: &str) -> Result<Principal, LoginDenial> {
+    entered(policy, address, today).map(|entered| entered.principal)
+}
+
+fn entered(policy: &Policy, address: &str, today: &str) -> Result<Entered, LoginDenial> {
     let verified = Verified::assertion(Username::parse("alice").unwrap(), Shown::PASSWORD);
     policy.enter(&verified, address.parse().unwrap(), noon(today))
 }
@@ -71,11 +77,34 @@ fn an_account_lets_in_until_its_last_day() {
 
 #[test]
 fn a_password_ages() {
-    let mut aged = policy(vec![account("alice")]);
+    let mut alice = account("alice");
+    alice.terms.may_change_password = Some(false);
+    let mut aged = policy(vec![alice]);
     assert!(enter(&aged, "192.0.2.1", "2027-04-30").is_ok());
     assert_eq!(enter(&aged, "192.0.2.1", "2027-05-01").unwrap_err(), LoginDenial::PasswordExpired(source(2)));
     aged.password_days_max = None;
     assert!(enter(&aged, "192.0.2.1", "2037-05-01").is_ok());
+}
+
+#[test]
+fn who_may_change_a_password_that_ended_or_is_temporary_comes_in_for_that() {
+    let mut policy = policy(vec![account("alice")]);
+    let must_change = |policy: &Policy, today| entered(policy, "192.0.2.1", today).map(|entered| entered.must_change);
+    assert_eq!(must_change(&policy, "2027-04-30"), Ok(None));
+    assert_eq!(must_change(&policy, "2027-05-01"), Ok(Some(MustChange::Expired)));
+    let alice = policy.users.values_mut().next().unwrap();
+    alice.password_temporary = true;
+    assert_eq!(must_change(&policy, "2026-11-22"), Ok(Some(MustChange::Temporary)));
+    let new = NewPassword { hash: "$h".into(), set: date("2027-05-01"), history: vec!["$g".into()], rehashed: true };
+    let alice = Username::parse("alice").unwrap();
+    let rehashed = policy.with_password(&alice, &new);
+    assert_eq!(must_change(&rehashed, "2027-05-01"), Ok(Some(MustChange::Temporary)));
+    assert!(!rehashed.users[&alice].password_by_user);
+    let changed = policy.with_password(&alice, &NewPassword { rehashed: false, ..new });
+    assert_eq!(must_change(&changed, "2027-05-01"), Ok(None));
+    assert_eq!(changed.users[&alice].last_passwords(5), ["$h", "$g"]);
+    policy.users.get_mut(&alice).unwrap().terms.may_change_password = Some(false);
+    assert_eq!(must_change(&policy, "2026-11-22"), Err(LoginDenial::PasswordTemporary(source(2))));
 }
 
 #[test]

@@ -16,9 +16,9 @@ use super::transfer::Transfer;
 use super::{Command, Ending, Session, State, World};
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, FileFacts};
-use crate::policy::Principal;
 use crate::policy::grant::{Denial, Grant, Judgement};
 use crate::policy::permission::{Permission, PermissionSet};
+use crate::policy::{MustChange, Principal};
 use crate::proto::facts::FactSet;
 use crate::proto::path::VirtualPath;
 use crate::proto::reply::{Code, Reply};
@@ -43,6 +43,8 @@ pub(super) struct Files {
     pub(super) data: DataState,
     /// Whether `EPSV ALL` was sent (RFC 2428 §4).
     pub(super) epsv_only: bool,
+    /// Why the password has to be changed before anything else, until it is.
+    pub(super) must_change: Option<MustChange>,
     /// Wrong old passwords of `SITE PSWD`.
     pub(super) wrong_passwords: u32,
     waiting: Option<Waiting>,
@@ -83,7 +85,7 @@ pub(super) enum Waiting {
 }
 
 impl Files {
-    pub(super) fn new(principal: Principal, parameters: Parameters) -> Self {
+    pub(super) fn new(principal: Principal, must_change: Option<MustChange>, parameters: Parameters) -> Self {
         Self {
             user: Arc::from(principal.name().as_str()),
             principal,
@@ -96,6 +98,7 @@ impl Files {
             announced_bytes: None,
             data: DataState::None,
             epsv_only: false,
+            must_change,
             wrong_passwords: 0,
             waiting: None,
         }

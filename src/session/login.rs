@@ -12,14 +12,12 @@ use crate::identity::{Secret, Shown, Username, is_anonymous};
 use crate::policy::account::Account;
 use crate::policy::certificate::{ClientCertificate, Standing};
 use crate::policy::grant::RuleSource;
-use crate::policy::{LoginDenial, Principal};
+use crate::policy::{Entered, LoginDenial, MustChange};
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
 
 /// Longest part of a claimed user name that is kept, in characters.
 const CLAIMED_CHARACTERS_MAX: usize = 64;
-/// Days before a password's end from which the login says so.
-const EXPIRY_WARNING_DAYS: i32 = 14;
 /// The words of every failed login, whatever its reason.
 const INCORRECT: &str = "Login incorrect.";
 
@@ -38,8 +36,8 @@ enum Waiting {
     Password,
     Certificate,
     Penalty(Failure),
-    Home(Principal, Shown),
-    Place(Principal, Shown),
+    Home(Entered, Shown),
+    Place(Entered, Shown),
 }
 
 /// A login that failed: why, and by which rule.
@@ -70,6 +68,7 @@ pub(super) fn told(denial: LoginDenial) -> (&'static str, Option<RuleSource>) {
         LoginDenial::Disabled(rule) => ("disabled", Some(rule)),
         LoginDenial::AccountExpired(rule) => ("expired", Some(rule)),
         LoginDenial::PasswordExpired(rule) => ("password_expired", Some(rule)),
+        LoginDenial::PasswordTemporary(rule) => ("password_temporary", Some(rule)),
         LoginDenial::Hours(rule) => ("outside_hours", Some(rule)),
         LoginDenial::NoPassword(rule) => ("no_password", Some(rule)),
         LoginDenial::SecondFactor(rule) => ("second_factor_missing", Some(rule)),
@@ -125,11 +124,11 @@ impl Session {
             (Some(Waiting::Password), Input::Password(check)) => self.password_checked(check, world, step),
             (Some(Waiting::Certificate), Input::Password(check)) => self.certificate_checked(check, world, step),
             (Some(Waiting::Penalty(failure)), Input::Penalty(penalty)) => self.penalised(failure, penalty, step),
-            (Some(Waiting::Home(principal, shown)), Input::Home(opened)) => {
-                self.home_opened(principal, shown, opened, world, step);
+            (Some(Waiting::Home(entered, shown)), Input::Home(opened)) => {
+                self.home_opened(entered, shown, opened, world, step);
             }
-            (Some(Waiting::Place(principal, shown)), Input::Place(taken)) => {
-                self.place_taken(principal, shown, taken, world, step);
+            (Some(Waiting::Place(entered, shown)), Input::Place(taken)) => {
+                self.place_taken(entered, shown, taken, world, step);
             }
             _ => {}
         }
@@ -153,8 +152,10 @@ impl Session {
             PasswordCheck::Wrong { known: true } => Failure::new("bad_password"),
             PasswordCheck::Wrong { known: false } => Failure::new("unknown_user"),
             PasswordCheck::OtherCertificate => Failure::new("certificate_of_another_user"),
+            PasswordCheck::WrongCode { replayed: true } => Failure::new("code_replayed"),
+            PasswordCheck::WrongCode { replayed: false } => Failure::new("bad_code"),
             PasswordCheck::Right(verified) => match world.policy.enter(&verified, self.facts.client.ip(), world.now) {
-                Ok(principal) => return self.open_home(principal, verified.shown(), world, step),
+                Ok(entered) => return self.open_home(entered, verified.shown(), world, step),
                 Err(denial) => denial.into(),
             },
         };
@@ -165,9 +166,9 @@ impl Session {
     /// hears then what speaks against the login.
     fn certificate_checked(&mut self, check: PasswordCheck, world: World<'_>, step: &mut Step) {
         if let PasswordCheck::Right(verified) = check
-            && let Ok(principal) = world.policy.enter(&verified, self.facts.client.ip(), world.now)
+            && let Ok(entered) = world.policy.enter(&verified, self.facts.client.ip(), world.now)
         {
-            return self.open_home(principal, verified.shown(), world, step);
+            return self.open_home(entered, verified.shown(), world, step);
         }
         step.reply(Reply::new(Code::PasswordNeeded, "Password required."));
     }
@@ -180,11 +181,11 @@ impl Session {
         step.ask(Question::CountFailure { claimed });
     }
 
-    fn open_home(&mut self, principal: Principal, shown: Shown, world: World<'_>, step: &mut Step) {
-        let home = world.policy.users.get(principal.name()).map(|account| account.home.clone());
+    fn open_home(&mut self, entered: Entered, shown: Shown, world: World<'_>, step: &mut Step) {
+        let home = world.policy.users.get(entered.principal.name()).map(|account| account.home.clone());
         let State::Login(login) = &mut self.state else { return };
         if let Some(home) = home {
-            login.waiting = Some(Waiting::Home(principal, shown));
+            login.waiting = Some(Waiting::Home(entered, shown));
             step.ask(Question::OpenHome(home));
         } else {
             self.fail(Failure::new("unknown_user"), step);
@@ -213,7 +214,7 @@ impl Session {
         }
     }
 
-    fn home_opened(&mut self, principal: Principal, shown: Shown, opened: bool, world: World<'_>, step: &mut Step) {
+    fn home_opened(&mut self, entered: Entered, shown: Shown, opened: bool, world: World<'_>, step: &mut Step) {
         if !opened {
             // The password was right: this is the server's fault and no guess.
             let mut record = self.login_record(Event::LoginFailure).failed("home_unavailable");
@@ -222,15 +223,15 @@ impl Session {
             step.reply(Reply::new(Code::Unavailable, "Your files are not available now; try again later."));
             return self.close_for("home_unavailable", step);
         }
-        let limits = world.policy.users.get(principal.name()).map(|account| account.terms.limits).unwrap_or_default();
+        let limits = world.policy.users.get(entered.principal.name()).map(|account| account.terms.limits).unwrap_or_default();
         let State::Login(login) = &mut self.state else { return };
-        step.ask(Question::TakePlace { user: principal.name().clone(), limits });
-        login.waiting = Some(Waiting::Place(principal, shown));
+        step.ask(Question::TakePlace { user: entered.principal.name().clone(), limits });
+        login.waiting = Some(Waiting::Place(entered, shown));
     }
 
     fn place_taken(
         &mut self,
-        principal: Principal,
+        entered: Entered,
         shown: Shown,
         taken: Result<(), SessionsFull>,
         world: World<'_>,
@@ -239,20 +240,28 @@ impl Session {
         if let Err(full) = taken {
             return self.one_session_too_many(full, step);
         }
+        let Entered { principal, must_change } = entered;
         // RFC 4217 §14 has a reply of its own for who needs no password.
         let (verb, code) =
             if shown.password { (Verb::Pass, Code::LoggedIn) } else { (Verb::User, Code::LoggedInSecurely) };
         let mut record = self.login_record(Event::LoginSuccess).with("factors", Detail::Text(shown.words()));
         record.command = Some(verb.name());
         record.codes = vec![code.number()];
+        if let Some(why) = must_change {
+            record =
+                record.with("restricted", Detail::Flag(true)).with("must_change", Detail::Text(why.word().to_owned()));
+        }
         step.audit(record);
         step.effects.push(Effect::LoggedIn(principal.clone()));
-        let words =
-            if shown.password { welcome(principal.name(), world) } else { "Logged in by certificate.".to_owned() };
+        let words = match must_change {
+            Some(why) => ask_for_change(why).to_owned(),
+            None if shown.password => welcome(principal.name(), world),
+            None => "Logged in by certificate.".to_owned(),
+        };
         step.reply(Reply::new(code, words));
         let State::Login(login) = &mut self.state else { return };
         let parameters = std::mem::take(&mut login.parameters);
-        self.state = State::Files(Box::new(Files::new(principal, parameters)));
+        self.state = State::Files(Box::new(Files::new(principal, must_change, parameters)));
         self.failed_commands = 0;
     }
 
@@ -273,12 +282,20 @@ fn suffices(certificate: &ClientCertificate, claimed: &str, world: World<'_>) ->
     }
 }
 
+/// The words of a login that is for changing the password alone.
+fn ask_for_change(why: MustChange) -> &'static str {
+    match why {
+        MustChange::Expired => "Logged in, but the password has ended. Change it first: SITE PSWD old new.",
+        MustChange::Temporary => "Logged in, but the password is for once only. Change it first: SITE PSWD old new.",
+    }
+}
+
 /// The words of a login, with a warning where the password is about to end.
 fn welcome(user: &Username, world: World<'_>) -> String {
     let account = world.policy.users.get(user);
     let end = account.and_then(|account| world.policy.password_expiry(account));
     let days = end.and_then(|end| world.today().until(end).ok()).map(|span| span.get_days());
-    match days.filter(|days| *days <= EXPIRY_WARNING_DAYS) {
+    match days.filter(|days| *days <= i32::from(world.policy.password_warning_days)) {
         Some(days) => {
             let may_change = account.is_some_and(Account::may_change_password);
             let how = if may_change { "change it with SITE PSWD" } else { "have it changed" };

@@ -156,9 +156,15 @@ impl Session {
         match self.state {
             State::Cleartext { .. } => Some(Stage::Cleartext),
             State::Login(_) => Some(Stage::Login),
+            State::Files(ref files) if files.must_change.is_some() => Some(Stage::Change),
             State::Files(_) => Some(Stage::Files),
             State::Closed => None,
         }
+    }
+
+    /// Whether somebody has logged in.
+    pub fn is_logged_in(&self) -> bool {
+        matches!(self.state, State::Files(_))
     }
 
     /// Whether a line may be handed in now.
@@ -204,7 +210,7 @@ impl Session {
             Input::PeerGone => self.gone(&mut step),
             Input::TimedOut => {
                 let text = match self.stage() {
-                    Some(Stage::Files) => "Idle for too long; closing.",
+                    Some(stage) if stage.is_logged_in() => "Idle for too long; closing.",
                     _ => "The login took too long; closing.",
                 };
                 step.reply(Reply::new(Code::Unavailable, text));
@@ -215,7 +221,7 @@ impl Session {
                 self.close_for("server_stopping", &mut step);
             }
             Input::Tls(result) => self.tls_done(result, &mut step),
-            Input::Penalty(_) if self.stage() == Some(Stage::Files) => self.files_answer(input, world, &mut step),
+            Input::Penalty(_) if self.is_logged_in() => self.files_answer(input, world, &mut step),
             Input::PolicyChanged => {
                 self.may_go_on(world, &mut step);
             }
@@ -301,7 +307,7 @@ impl Session {
         if parsed != Some(Verb::Quit) && !self.may_go_on(world, step) {
             return;
         }
-        if stage != Stage::Files {
+        if !stage.is_logged_in() {
             self.commands_before_login = self.commands_before_login.saturating_add(1);
             if self.commands_before_login > COMMANDS_BEFORE_LOGIN_MAX {
                 return self.violation("too_many_commands_before_login", CLOSING, step);
@@ -361,20 +367,20 @@ impl Session {
         let last = codes.next_back();
         if last.is_some_and(Code::is_syntax_error) {
             self.count_failed(step);
-        } else if last.is_none_or(Code::is_positive) && self.stage() == Some(Stage::Files) {
+        } else if last.is_none_or(Code::is_positive) && self.is_logged_in() {
             self.failed_commands = 0;
         }
     }
 
     fn unknown(&mut self, spoken: &[u8], stage: Stage, step: &mut Step) {
         let foreign = FOREIGN.iter().any(|known| known.eq_ignore_ascii_case(spoken)) || spoken.starts_with(b"SSH-");
-        if foreign && stage != Stage::Files {
+        if foreign && !stage.is_logged_in() {
             return self.violation("foreign_protocol", CLOSING, step);
         }
         // The word is not sent back: an answer that reflects its question can be made to serve others.
         step.reply(Reply::new(Code::UnknownCommand, "No such command; HELP lists them."));
         self.count_failed(step);
-        if stage != Stage::Files {
+        if !stage.is_logged_in() {
             self.unknown_before_login = self.unknown_before_login.saturating_add(1);
             if self.unknown_before_login >= UNKNOWN_BEFORE_LOGIN_MAX && self.stage().is_some() {
                 self.violation("unknown_commands", CLOSING, step);

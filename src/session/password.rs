@@ -48,8 +48,16 @@ impl Session {
 
     pub(super) fn password_changed(&mut self, changed: Result<(), PasswordFault>, step: &mut Step) {
         let Err(fault) = changed else {
+            let State::Files(files) = &mut self.state else { return };
+            // From here on it is a session like others.
+            let restricted = files.must_change.take();
             let reply = Reply::new(Code::Okay, "Password changed; log in with the new one from now on.");
-            let record = self.record(Event::PasswordChanged);
+            let mut record = self.record(Event::PasswordChanged);
+            if let Some(why) = restricted {
+                record = record
+                    .with("restricted", Detail::Flag(true))
+                    .with("must_change", Detail::Text(why.word().to_owned()));
+            }
             return answer(record, reply, step);
         };
         if let PasswordFault::Wrong(reason) = fault {
@@ -102,6 +110,11 @@ fn refusal(fault: PasswordFault) -> (&'static str, Reply) {
     let reply = |code, text: &'static str| Reply::new(code, text);
     match fault {
         PasswordFault::Weak(reasons) => ("weak", too_weak(reasons)),
+        PasswordFault::Used(former) => {
+            let last = if former == 1 { "the one before".to_owned() } else { format!("one of the {former} before") };
+            let text = format!("The new password is the present one or {last}; choose another.");
+            ("used_before", Reply::new(Code::NotPossible, text))
+        }
         PasswordFault::Wrong(reason) => (reason, reply(Code::NotPossible, WRONG)),
         PasswordFault::ChangedMeanwhile => (
             "changed_meanwhile",

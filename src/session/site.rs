@@ -8,12 +8,13 @@ use super::{Command, Session, State, World};
 use crate::policy::permission::Permission;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::split;
-use crate::rules::Takes;
+use crate::rules::{Stage, Takes};
 
 /// Most sessions that `SITE WHO` tells.
 const WHO_LINES_MAX: usize = 100;
 
 /// One command behind `SITE`.
+#[derive(Clone, Copy)]
 struct SiteRule {
     name: &'static str,
     /// Its argument, as `SITE HELP` shows it.
@@ -21,6 +22,8 @@ struct SiteRule {
     takes: Takes,
     /// The permission it needs on the path it names; asked for where it is served.
     needs: Option<Permission>,
+    /// Whether it is served also before a password is changed that has to be.
+    before_change: bool,
     meaning: &'static str,
     serve: Serve,
 }
@@ -36,7 +39,12 @@ const fn row(
     meaning: &'static str,
     serve: Serve,
 ) -> SiteRule {
-    SiteRule { name, argument, takes, needs, meaning, serve }
+    SiteRule { name, argument, takes, needs, before_change: false, meaning, serve }
+}
+
+/// A row that is served also before a password is changed that has to be.
+const fn always(rule: SiteRule) -> SiteRule {
+    SiteRule { before_change: true, ..rule }
 }
 
 /// Every command behind `SITE`.
@@ -44,8 +52,8 @@ const fn row(
 const SITE: &[SiteRule] = &[
     //  name     argument         takes           permission                  meaning and who serves it
     row("CHMOD", "MODE PATH",     Takes::One,     Some(Permission::SetMode),  "set the permission bits of a file or directory", Session::site_chmod),
-    row("HELP",  "[COMMAND]",     Takes::Maybe,   None,                       "list these commands, or explain one", |_, argument, _, step| step.reply(help(argument))),
-    row("PSWD",  "OLD NEW",       Takes::One,     None,                       "change your password; put one with spaces in double quotes", Session::change_password),
+    always(row("HELP", "[COMMAND]", Takes::Maybe, None,                  "list these commands, or explain one", |_, argument, _, step| step.reply(help(argument)))),
+    always(row("PSWD", "OLD NEW", Takes::One, None,                      "change your password; put one with spaces in double quotes", Session::change_password)),
     row("QUOTA", "",              Takes::Nothing, None,                       "tell what your home holds and may hold, or the folder you are in", Session::site_quota),
     row("UTIME", "TIME PATH",     Takes::One,     Some(Permission::SetTime),  "set the time of a file or directory", Session::site_utime),
     row("WHO",   "",              Takes::Nothing, None,                       "list your own sessions", Session::site_who),
@@ -75,6 +83,9 @@ impl Session {
     pub(super) fn site(&mut self, command: &Command<'_>, world: World<'_>, step: &mut Step) {
         let (name, argument) = split(command.argument);
         let Some(rule) = find(name) else { return step.reply(unknown()) };
+        if self.stage() == Some(Stage::Change) && !rule.before_change {
+            return step.reply(Reply::new(Code::NotLoggedIn, "Change your password first: SITE PSWD old new."));
+        }
         let refused = match (rule.takes, argument.is_empty()) {
             (Takes::Nothing, false) => Some("takes no argument"),
             (Takes::One, true) => Some("needs an argument"),

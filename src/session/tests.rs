@@ -397,3 +397,28 @@ fn wrong_old_passwords_of_a_session_are_counted_and_right_ones_change_it() {
     assert_eq!((dialogue.recorded(Event::PasswordChanged), dialogue.recorded(Event::PasswordChangeFailed)), (1, 4));
     assert_eq!(dialogue.session.stage(), None);
 }
+
+#[test]
+fn a_password_for_once_only_is_changed_before_anything_else() {
+    let mut dialogue = Dialogue::new().at(Stage::Change);
+    let success = dialogue.records.iter().find(|record| record.event == Event::LoginSuccess).unwrap();
+    assert!(success.details.iter().any(|(key, value)| *key == "restricted" && matches!(value, Detail::Flag(true))));
+    for (line, code) in [
+        ("PWD", 257),
+        ("FEAT", 211),
+        ("SITE HELP", 214),
+        ("MKD a", 530),
+        ("EPSV", 530),
+        ("SITE WHO", 530),
+        ("SITE CHMOD 600 a", 530),
+        ("USER alice", 503),
+        ("SITE PSWD right weak", 550),
+        ("MKD a", 530),
+        ("SITE PSWD right new", 200),
+        ("MKD a", 257),
+        ("EPSV", 229),
+    ] {
+        assert_eq!(dialogue.say(line), [code], "{line}");
+    }
+    assert_eq!(dialogue.session.stage(), Some(Stage::Files));
+}

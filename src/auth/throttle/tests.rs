@@ -16,6 +16,7 @@ fn settings() -> Login {
         delay_first: Duration::from_secs(1),
         delay_longest: Duration::from_secs(10),
         ban: BAN,
+        code_reuse: Duration::ZERO,
     }
 }
 
@@ -198,6 +199,7 @@ fn extreme_settings_do_not_overflow() {
         delay_first: Duration::MAX,
         delay_longest: Duration::MAX,
         ban: Duration::MAX,
+        code_reuse: Duration::ZERO,
     };
     for settings in [settings.clone(), Login { failure_forgiven: Duration::ZERO, ..settings }] {
         let throttle = Throttle::new(&settings);

@@ -64,7 +64,12 @@ fn end_of(account: &Account, policy: &Policy) -> Option<(Date, &'static str)> {
 
 fn login(policy: &Policy, today: Date, report: &mut Report) {
     let check = Check::UsersLogin;
-    let open = |account: &&Account| account.enabled && end_of(account, policy).is_none_or(|(last, _)| today <= last);
+    let open = |account: &&Account| {
+        let holds = |last: Option<Date>| last.is_none_or(|last| today <= last);
+        // Who may change a password that has ended comes in for that.
+        let password = holds(policy.password_expiry(account)) || account.may_change_password();
+        account.enabled && holds(account.expires) && password
+    };
     let count = policy.users.values().filter(open).count();
     let all = policy.users.len();
     if all == 0 {

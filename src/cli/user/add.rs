@@ -60,6 +60,9 @@ pub(super) struct Arguments {
     /// The last day on which the user may log in.
     #[arg(long, value_name = "DATE", value_parser = date)]
     expires: Option<Date>,
+    /// Have the user change the password with SITE PSWD before anything else.
+    #[arg(long)]
+    temporary: bool,
     #[command(flatten)]
     limits: limits::Options,
 }
@@ -71,7 +74,11 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         let name = &arguments.name;
         return Err(Failure::Failed(format!("there is a user {name} already; see portcullis user show {name}")));
     }
-    let new = arguments.origin.obtain(&arguments.name, &judged.passwords)?;
+    if arguments.temporary && judged.config.as_ref().is_some_and(|config| config.password_changes.is_none()) {
+        let name = &arguments.name;
+        return Err(Failure::Failed(format!("--temporary would keep {name} out: {}", super::CANNOT_CHANGE)));
+    }
+    let new = arguments.origin.obtain(&arguments.name, &judged.passwords, &[])?;
     let home = add(arguments, &new, policy, &judged)?;
     say(format!("Added {}, whose files are in {}. {TAKES_EFFECT}", arguments.name, home.display()))?;
     match &new.generated {
@@ -95,6 +102,7 @@ pub(in crate::cli) fn add_demo(policy: &Path, name: &Username, home: PathBuf) ->
         quota_bytes: None,
         quota_files: None,
         expires: None,
+        temporary: false,
         limits: limits::Options::default(),
     };
     add(&arguments, &new, policy, &judged)?;
@@ -118,13 +126,13 @@ fn add(arguments: &Arguments, new: &New, policy: &Path, judged: &Judged) -> Resu
 }
 
 /// The directory of a user, and whether it was made here.
-struct Home {
-    path: PathBuf,
+pub(super) struct Home {
+    pub(super) path: PathBuf,
     made: bool,
 }
 
 impl Home {
-    fn make(given: &Path, run_as: Option<&RunAs>) -> Result<Self, Failure> {
+    pub(super) fn make(given: &Path, run_as: Option<&RunAs>) -> Result<Self, Failure> {
         let io = |error: std::io::Error| Failure::io(given.display(), &error);
         let path = std::path::absolute(given).map_err(io)?;
         let found = directory::look(&path).map_err(io)?;
@@ -150,7 +158,7 @@ impl Home {
     }
 
     /// Takes an empty directory back that was made for nothing.
-    fn undo(self) {
+    pub(super) fn undo(self) {
         if self.made {
             let _ = std::fs::remove_dir(self.path);
         }
@@ -165,10 +173,13 @@ fn user_table(arguments: &Arguments, home: &Path, hash: &str, document: &Documen
     set("home", home.display().to_string().into());
     set("password", hash.into());
     set("password-set", toml_date(today())?);
+    if arguments.temporary {
+        set("password-temporary", true.into());
+    }
     if !arguments.groups.is_empty() {
         set("groups", arguments.groups.iter().collect::<Array>().into());
     }
-    if let Some(permissions) = permissions(arguments, document) {
+    if let Some(permissions) = permissions(arguments.read_only, &arguments.permissions, &arguments.groups, document) {
         set("permissions", permissions);
     }
     if !arguments.allow_from.is_empty() {
@@ -188,14 +199,19 @@ fn user_table(arguments: &Arguments, home: &Path, hash: &str, document: &Documen
 }
 
 /// What is written for the user itself; nothing where its groups decide.
-fn permissions(arguments: &Arguments, document: &DocumentMut) -> Option<Value> {
-    if arguments.read_only {
+pub(super) fn permissions(
+    read_only: bool,
+    stated: &[String],
+    groups: &[String],
+    document: &DocumentMut,
+) -> Option<Value> {
+    if read_only {
         return Some("read-only".into());
     }
-    match arguments.permissions.as_slice() {
+    match stated {
         [] => {
             let of_group = |group: &String| document.get("group")?.get(group)?.get("permissions");
-            let inherited = arguments.groups.iter().any(|group| of_group(group).is_some());
+            let inherited = groups.iter().any(|group| of_group(group).is_some());
             (!inherited).then(|| "full".into())
         }
         [word] if word == "full" || word == "read-only" => Some(word.as_str().into()),
@@ -209,7 +225,7 @@ pub(super) fn toml_date(date: Date) -> Result<Value, Failure> {
     parsed.map(Value::from).map_err(|error| Failure::Failed(format!("{date}: {error}")))
 }
 
-fn permission(text: &str) -> Result<String, String> {
+pub(super) fn permission(text: &str) -> Result<String, String> {
     let word = text.trim();
     terms::permission(word).map(|_| word.to_owned()).ok_or_else(|| "no permission of this name".to_owned())
 }

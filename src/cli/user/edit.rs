@@ -133,6 +133,11 @@ pub(super) fn set(user: &mut Table, key: &str, value: Value) {
     }
 }
 
+/// Takes a key of a user away, if it is there.
+pub(super) fn unset(user: &mut Table, key: &str) {
+    user.remove(key);
+}
+
 /// Whether the user is there.
 pub(super) fn has_user(document: &DocumentMut, name: &Username) -> bool {
     document.get("user").and_then(|users| users.get(name.as_str())).is_some()

@@ -1,13 +1,17 @@
 //! `portcullis user`: the users of users.toml.
 
 mod add;
+mod audit;
 mod certificates;
 mod edit;
+mod former;
+mod import;
 mod limits;
 mod list;
 mod passwd;
 mod show;
 mod state;
+mod totp;
 
 use std::path::Path;
 
@@ -25,6 +29,8 @@ pub(super) use certificates::add_certificate;
 Examples:
   portcullis user add alice --home /srv/files/alice
   portcullis user passwd alice --generate
+  portcullis user totp enable alice
+  portcullis user audit
   portcullis user list")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -40,6 +46,9 @@ enum Command {
     Enable(state::Enable),
     Disable(state::Disable),
     Remove(state::Remove),
+    Totp(totp::Arguments),
+    Audit(audit::Arguments),
+    Import(import::Arguments),
 }
 
 /// Runs a command about users.
@@ -52,6 +61,9 @@ pub(super) fn run(arguments: Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Enable(arguments) => state::enable(&arguments, policy),
         Command::Disable(arguments) => state::disable(&arguments, policy),
         Command::Remove(arguments) => state::remove(&arguments, policy),
+        Command::Totp(arguments) => totp::run(&arguments, policy),
+        Command::Audit(arguments) => audit::run(&arguments, policy),
+        Command::Import(arguments) => import::run(&arguments, policy),
     }
 }
 
@@ -67,6 +79,9 @@ fn username(text: &str) -> Result<Username, String> {
 
 /// When a change of users.toml counts.
 const TAKES_EFFECT: &str = "A running server does not know of it: restart it.";
+
+/// Why a user cannot change the own password, and what to do about it.
+const CANNOT_CHANGE: &str = "the user cannot change the password; [passwords] changes and password-change permit it";
 
 #[cfg(test)]
 mod tests;

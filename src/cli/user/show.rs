@@ -40,7 +40,8 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
 
 pub(super) fn lines(account: &Account, policy: &Policy) -> String {
     let none = || "none".to_owned();
-    let expiry = policy.password_expiry(account).map(|date| format!(", logs in until {date}")).unwrap_or_default();
+    let expiry = policy.password_expiry(account).map(|date| format!(", ends after {date}")).unwrap_or_default();
+    let temporary = if account.password_temporary { ", to be changed at the first login" } else { "" };
     let set = if account.password_by_user { "changed by the user on" } else { "set" };
     let mut lines = vec![
         ("name", account.name.to_string()),
@@ -54,7 +55,9 @@ pub(super) fn lines(account: &Account, policy: &Policy) -> String {
         ("limits", limits::lines(&account.terms.limits).unwrap_or_else(none)),
         ("quota", quota(account).unwrap_or_else(none)),
         ("expires", account.expires.map_or_else(none, |date| date.to_string())),
-        ("password", format!("{set} {} ({}){expiry}", account.password_set, password_age(account, policy))),
+        ("password", format!("{set} {} ({}){temporary}{expiry}", account.password_set, password_age(account, policy))),
+        ("codes", if account.totp_secret.is_some() { "enrolled (TOTP)" } else { "not enrolled" }.to_owned()),
+        ("second factor", account.second_factor().to_string()),
         ("SITE PSWD", if account.may_change_password() { "permitted" } else { "refused" }.to_owned()),
     ];
     lines.extend(second_factor(account).map(|text| ("second factor", text)));

@@ -148,7 +148,7 @@ fn described(policy: &Policy, account: &Account) -> BTreeMap<String, String> {
     set("home", account.home.display().to_string().escape_debug().to_string());
     set("password", fingerprint(account.password.as_bytes()));
     if let Some(secret) = &account.totp_secret {
-        set("totp-secret", fingerprint(secret.as_bytes()));
+        set("totp-secret", fingerprint(secret.expose()));
     }
     if let Some(last) = account.expires {
         set("expires", last.to_string());

@@ -31,6 +31,11 @@ pub enum PasswordCheck {
     },
     /// The client certificate stands for another user, whatever the password.
     OtherCertificate,
+    /// It is, and the code of the moment behind it is not.
+    WrongCode {
+        /// Whether the code was right and had been used before.
+        replayed: bool,
+    },
     /// The source has used up its attempts; nothing was checked.
     Limited {
         /// Whose budget is used up: `address` or `user_network`.
@@ -45,6 +50,8 @@ pub enum PasswordCheck {
 pub enum PasswordFault {
     /// The new one breaks these rules; each says how to mend it.
     Weak(Vec<String>),
+    /// The new one is one of the last of the user, this many besides the present one.
+    Used(usize),
     /// The old one is wrong, or was not looked at since too many were: the reason in one word. It
     /// counts as a failed login.
     Wrong(&'static str),

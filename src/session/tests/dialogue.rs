@@ -45,6 +45,7 @@ fn policy(set: PermissionSet) -> Policy {
         password_set: "2026-11-01".parse().unwrap(),
         password_by_user: false,
         password_temporary: false,
+        password_history: vec![],
         expires: None,
         enabled: true,
         certificates: vec![],
@@ -63,6 +64,7 @@ fn policy(set: PermissionSet) -> Policy {
         exceptions: vec![],
         tls_exceptions: vec![],
         password_days_max: None,
+        password_warning_days: 14,
         zone: jiff::tz::TimeZone::UTC,
     }
 }
@@ -275,7 +277,11 @@ impl Dialogue {
         if stage != Stage::Cleartext {
             assert_eq!(self.say("AUTH TLS"), [234]);
         }
-        if stage == Stage::Files {
+        if stage == Stage::Change {
+            let alice = Username::parse("alice").unwrap();
+            Arc::make_mut(&mut self.policy).users.get_mut(&alice).unwrap().password_temporary = true;
+        }
+        if stage.is_logged_in() {
             assert_eq!(self.say("USER alice"), [331]);
             assert_eq!(self.say("PASS right"), [230]);
         }
