@@ -66,9 +66,9 @@ impl Progress {
     }
 
     /// Counts an entry of the directory that the scan is at, unless that was done.
-    pub(super) fn count(&mut self, name: &[u8], amount: impl FnOnce() -> Option<Amount>) {
+    pub(super) fn count(&mut self, name: &[u8], amount: Amount) {
         if self.pass(name) {
-            self.total = self.total.plus(amount().unwrap_or_default());
+            self.total = self.total.plus(amount);
         }
     }
 

@@ -51,8 +51,8 @@ struct Scan<'a> {
     buffer: Vec<MaybeUninit<u8>>,
 }
 
-/// An entry of a directory: its name, and what it counts as where that was seen.
-type Entry = (CString, Option<Amount>);
+/// An entry of a directory: its name, and what it counts as.
+type Entry = (CString, Amount);
 
 /// Leaves nothing of a scan behind, however it ends.
 struct Running<'a>(&'a Ledger);
@@ -143,7 +143,6 @@ impl Scan<'_> {
         let mut more = true;
         while more {
             let began = Instant::now();
-            let changes = self.ledger.changes();
             let mut batch: Vec<Entry> = Vec::with_capacity(BATCH_ENTRIES);
             while more && batch.len() < BATCH_ENTRIES {
                 match entries.next() {
@@ -153,27 +152,25 @@ impl Scan<'_> {
                         let entry = entry?;
                         if is_counted(entry.file_name()) {
                             let amount = amount(directory, entry.file_name(), entry.file_type());
-                            batch.push((entry.file_name().to_owned(), amount));
+                            batch.extend(amount.map(|amount| (entry.file_name().to_owned(), amount)));
                         }
                     }
                 }
             }
-            self.take_in(directory, batch, changes, !more);
+            self.take_in(batch, !more);
             self.pause(began)?;
         }
         Ok(())
     }
 
-    /// Takes a few entries in. Where something changed since they were looked at, they are looked at
-    /// once more; by now the kernel has them in memory.
-    fn take_in(&self, directory: &OwnedFd, batch: Vec<Entry>, changes: u64, last: bool) {
+    /// Takes in a few entries that were looked at. What changed under their names meanwhile was noted,
+    /// and what is about to be has to wait: nothing is counted twice.
+    fn take_in(&self, batch: Vec<Entry>, last: bool) {
         let _still = self.ledger.hold_still();
-        let fresh = self.ledger.changes() == changes;
         let mut progress = self.ledger.progress();
         let Some(progress) = progress.as_mut() else { return };
-        for (name, seen) in batch {
-            let look = || if fresh { seen } else { amount(directory, &name, FileType::Unknown) };
-            progress.count(name.to_bytes(), look);
+        for (name, amount) in batch {
+            progress.count(name.to_bytes(), amount);
         }
         if last {
             progress.leave();
