@@ -58,8 +58,10 @@ pub fn diff(old: &Path, new: &Path, from: &[IpAddr], now: Timestamp) -> Result<D
 /// What changes for each user.
 pub fn users(old: &Policy, new: &Policy, from: &[IpAddr], now: Timestamp) -> Vec<UserChange> {
     let names: BTreeSet<&Username> = old.users.keys().chain(new.users.keys()).collect();
+    let mut found = users::Found::new();
     let compare = |name: &Username| {
-        users::compare(name.as_str(), (old, old.users.get(name)), (new, new.users.get(name)), from, now)
+        let (before, after) = ((old, old.users.get(name)), (new, new.users.get(name)));
+        users::compare(name.as_str(), before, after, from, now, &mut found)
     };
     names.into_iter().filter_map(compare).collect()
 }

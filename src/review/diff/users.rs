@@ -1,7 +1,7 @@
 //! What changes for one user: the account, from where and when it logs in, its bounds and its
 //! paths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -49,6 +49,9 @@ pub enum Fate {
     Disabled,
 }
 
+/// What was found for users with the same rules, by these: members of a group commonly share them.
+pub(super) type Found = HashMap<(Option<String>, String), Option<Vec<PathChange>>>;
+
 /// Compares a user of two policies; none where nothing changes.
 pub(super) fn compare(
     name: &str,
@@ -56,6 +59,7 @@ pub(super) fn compare(
     (new_policy, new): (&Policy, Option<&Account>),
     from: &[IpAddr],
     now: Timestamp,
+    found: &mut Found,
 ) -> Option<UserChange> {
     let account = fate(old, new);
     let of = |policy: &Policy, account: Option<&Account>| {
@@ -74,7 +78,7 @@ pub(super) fn compare(
         terms.clear();
     }
     add_hours((old_policy, old), (new_policy, new), &mut terms);
-    let (paths, paths_by_text) = of_paths((old_policy, old), (new_policy, new), from, now);
+    let (paths, paths_by_text) = of_paths((old_policy, old), (new_policy, new), from, now, found);
     let change = UserChange {
         user: name.to_owned(),
         account,
@@ -111,24 +115,26 @@ fn of_paths(
     (new_policy, new): (&Policy, Option<&Account>),
     from: &[IpAddr],
     now: Timestamp,
+    found: &mut Found,
 ) -> (Vec<PathChange>, bool) {
     let (old, new) = (old.filter(|account| account.enabled), new.filter(|account| account.enabled));
     let Some(new_account) = new else {
         // Who may not log in may do nothing; that is said of the account.
         return (Vec::new(), false);
     };
-    let old_text = old.map(path_terms);
-    if old_text.as_ref() == Some(&path_terms(new_account)) {
+    let terms = (old.map(path_terms), path_terms(new_account));
+    if terms.0.as_ref() == Some(&terms.1) {
         return (Vec::new(), false);
     }
     let old = old.map(|account| (old_policy, account));
-    match paths::compare(old, Some((new_policy, new_account)), from, now) {
-        Some(changes) => (changes, false),
+    let compare = || paths::compare(old, Some((new_policy, new_account)), from, now);
+    match found.entry(terms).or_insert_with(compare) {
+        Some(changes) => (changes.clone(), false),
         None => (Vec::new(), true),
     }
 }
 
-/// All that decides about paths, without where it stands.
+/// All that decides about paths, without where it stands: with the same, the same is permitted.
 fn path_terms(account: &Account) -> String {
     let terms = &account.terms;
     let permissions = terms.permissions.as_ref().map(|permissions| permissions.set);
