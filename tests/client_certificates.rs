@@ -195,7 +195,7 @@ fn a_chain_goes_along_up_to_a_bound_since_every_ticket_carries_it() {
     let leaf = fs::read_to_string(&file).unwrap();
     let ca = fs::read_to_string(site.server.policy().join("../certs/clients/ca.pem")).unwrap();
     for version in [["--tlsv1.3"].as_slice(), &["--tls-max", "1.2"]] {
-        let mut ask = |copies: usize| {
+        let ask = |copies: usize| {
             fs::write(&file, format!("{leaf}{}", ca.repeat(copies))).unwrap();
             run(curl_of(&site, "long").args(version).arg(url(&site.server, ""))).code
         };
