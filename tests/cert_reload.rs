@@ -245,7 +245,8 @@ fn an_ocsp_response_is_shown_with_its_certificate_and_dropped_with_its_successor
     let ca_key = authority.0.key().serialize_pem();
     fs::write(certs.join("ca.key"), ca_key).unwrap();
     let (_, parsed) = x509_parser::pem::parse_x509_pem(first.certificate.as_bytes()).unwrap();
-    let serial = parsed.parse_x509().unwrap().raw_serial_as_string().replace(':', "");
+    let serial = parsed.parse_x509().unwrap().raw_serial_as_string().replace(':', "").to_uppercase();
+    let serial = serial.strip_prefix("00").unwrap_or(&serial);
     fs::write(certs.join("index.txt"), format!("V\t401231235959Z\t\t{serial}\tunknown\t/CN=localhost\n")).unwrap();
     let respond = |out: &str| {
         let words = format!(

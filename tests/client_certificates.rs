@@ -187,6 +187,27 @@ fn a_certificate_that_is_shown_has_to_be_good() {
 }
 
 #[test]
+fn a_chain_goes_along_up_to_a_bound_since_every_ticket_carries_it() {
+    let site = Site::new("required", Server::builder().user("long", &[]));
+    site.issue("long", Some("long"), &[]);
+    let site = site.start();
+    let file = site.of("long").with_extension("pem");
+    let leaf = fs::read_to_string(&file).unwrap();
+    let ca = fs::read_to_string(site.server.policy().join("../certs/clients/ca.pem")).unwrap();
+    for version in [["--tlsv1.3"].as_slice(), &["--tls-max", "1.2"]] {
+        let ask = |copies: usize| {
+            fs::write(&file, format!("{leaf}{}", ca.repeat(copies))).unwrap();
+            run(curl_of(&site, "long").args(version).arg(url(&site.server, ""))).code
+        };
+        assert_eq!(ask(12), Some(0), "{version:?}");
+        assert_ne!(ask(24), Some(0), "{version:?}");
+    }
+    site.server.wait_for_failure("tls.handshake_failed", "client_certificate_too_long");
+    let listed = site.server.records_of("file.list");
+    assert!(listed.iter().all(|record| record.text("/unmapped/data_binding") == Some("session")), "{listed:?}");
+}
+
+#[test]
 fn the_certificate_of_another_user_keeps_out_whatever_the_password() {
     let site = Site::running("optional");
     let mut wire = site.dial("bob").secure();

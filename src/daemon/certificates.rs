@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -179,7 +180,9 @@ fn is_wide(directory: &Path) -> bool {
 /// Says of each file that the server cannot read any more, now that it is confined, what that means.
 pub(super) fn tell_of_unreadable(tls: &settings::Tls) {
     for file in watched(tls) {
-        if let Err(error) = fs::File::open(file) {
+        if let Err(error) = fs::File::open(file)
+            && error.kind() == ErrorKind::PermissionDenied
+        {
             info!(
                 file = %file.display(), %error,
                 "what replaces this file is in use only after a restart: the account that serves cannot read it; for a key, give it the account's group (chgrp) and mode 0640",

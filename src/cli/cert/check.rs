@@ -31,8 +31,7 @@ use crate::tls::{facts, pem};
 Examples:
   portcullis cert check
   portcullis cert check --days-warning 20 --days-error 3 --json
-  portcullis cert check --format prometheus >/var/lib/node-exporter/portcullis.prom.new; \\
-      mv /var/lib/node-exporter/portcullis.prom.new /var/lib/node-exporter/portcullis.prom")]
+  portcullis cert check --format prometheus >certificates.prom")]
 pub(super) struct Arguments {
     /// Fewer days than these until the end are a warning.
     #[arg(long, value_name = "N", default_value_t = Days::USUAL.warning, value_parser = clap::value_parser!(i64).range(0..=36_500))]
