@@ -123,13 +123,12 @@ fn names_decide_however_a_file_gets_them() {
 
 /// Carol may store new files in `/in`, and nothing else.
 fn dropbox() -> Server {
-    let server = Server::builder()
+    let mut server = Server::builder()
         .user("carol", &["--permissions", "create"])
-        .users_toml(
-            "[[user.carol.rule]]\npath = \"/**\"\ndeny = [\"create\"]\n\
-             [[user.carol.rule]]\npath = \"/in/**\"\nallow = [\"create\"]\n",
-        )
-        .start();
+        .users_toml("[[user.carol.rule]]\npath = \"/in/**\"\nallow = [\"create\"]\n")
+        .prepare();
+    server.change_user("user.carol.permissions", "[]");
+    server.start();
     fs::create_dir(server.home("carol").join("in")).unwrap();
     server
 }

@@ -127,7 +127,7 @@ fn confined(config: Config, opened: Opened, workers: usize, report: &Report, not
         "starting the runtime",
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
     )?;
-    let homes = roots::open_all(&config);
+    let homes = roots::open_all(&config.policy, &config.storage);
     let drain = config.limits.drain_time;
     let result = runtime.block_on(async {
         let verifier =

@@ -9,13 +9,13 @@ use tracing::{info, warn};
 
 use super::driver::Driver;
 use super::mover::blocking;
-use crate::policy::Principal;
 use crate::policy::folder::Folder;
 use crate::policy::grant::Grant;
 use crate::policy::viewer::Viewer;
+use crate::policy::{Policy, Principal};
 use crate::proto::path::VirtualPath;
 use crate::session::effect::StoreFault;
-use crate::settings::Config;
+use crate::settings::Storage;
 use crate::store::{Fault, Floor, Homes, Root, StoreSettings};
 
 /// A folder that is shown in a listing of the directory that holds its place.
@@ -29,12 +29,12 @@ pub(super) struct Mounted {
 
 /// Opens every home and folder. One that cannot be opened concerns its users, or the paths in it,
 /// alone.
-pub(super) fn open_all(config: &Config) -> Homes {
+pub(super) fn open_all(policy: &Policy, storage: &Storage) -> Homes {
     let homes = Homes::new(StoreSettings {
-        floor: Floor { bytes: config.storage.free_space_floor_bytes, inodes: config.storage.free_inodes_floor },
-        partial_uploads: config.storage.partial_uploads,
+        floor: Floor { bytes: storage.free_space_floor_bytes, inodes: storage.free_inodes_floor },
+        partial_uploads: storage.partial_uploads,
     });
-    for account in config.policy.users.values() {
+    for account in policy.users.values() {
         match homes.root(&account.home) {
             Ok(root) => {
                 for warning in root.warnings() {
@@ -48,7 +48,7 @@ pub(super) fn open_all(config: &Config) -> Homes {
             ),
         }
     }
-    for folder in config.policy.folders.values() {
+    for folder in policy.folders.values() {
         match homes.root(&folder.directory) {
             Ok(root) => {
                 for warning in root.warnings() {

@@ -1,7 +1,7 @@
 //! What one user sees of the tree at one moment: which entries of a directory are shown, and what
 //! may be done with each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::account::Account;
 use super::decision::{NAMING, UNMOUNTING, holds_mount, name_is_taken};
 use super::grant::{Grant, Judgement};
+use super::path_pattern::PathPattern;
 use super::permission::{Permission, PermissionSet};
 use super::{Policy, Principal};
 use crate::proto::path::VirtualPath;
@@ -37,20 +38,19 @@ pub struct DirectoryView {
     path: VirtualPath,
     /// Names at which folders are mounted: what the directory itself has there is not seen.
     mounted: BTreeSet<String>,
-    /// Whether one look does for all entries.
-    uniform: bool,
+    /// Whether folders are mounted further below.
+    mounts_below: bool,
     /// Whether names of files decide, too.
     by_name: bool,
-    /// What holds for every entry, once one was looked at.
-    common: Option<Look>,
+    /// The patterns of rules and exceptions that mean some of the entries, or something below them,
+    /// and not all: entries that the same ones mean are permitted the same.
+    varying: Vec<PathPattern>,
+    /// What was found for entries, by which of those mean them.
+    found: BTreeMap<Vec<bool>, PermissionSet>,
 }
 
-/// What was found of one path.
-#[derive(Clone, Copy, Debug)]
-struct Look {
-    permissions: PermissionSet,
-    passes: bool,
-}
+/// Most results that are kept for one directory.
+const FOUND_MAX: usize = 64;
 
 impl Policy {
     /// What a user sees of the tree now, and goes on seeing while a listing lasts.
@@ -83,10 +83,24 @@ impl Viewer {
     /// A directory whose entries are to be looked at.
     pub fn directory(self, path: &VirtualPath) -> DirectoryView {
         let mounted = self.mount_points(path).into_iter().map(|mount| mount.name).collect();
-        let uniform = self.policy.is_uniform_below(&self.principal, path);
-        let names_decide = |account: &Account| account.terms.rules.iter().any(|rule| !rule.upload.takes_every_name());
-        let by_name = self.account().is_some_and(names_decide);
-        DirectoryView { viewer: self, path: path.clone(), mounted, uniform, by_name, common: None }
+        let terms = self.account().map(|account| &account.terms);
+        let mut mounts = terms.into_iter().flat_map(|terms| &terms.mounts);
+        let mounts_below = mounts.any(|mount| mount.path != *path && mount.path.is_within(path));
+        let by_name = terms.is_some_and(|terms| terms.rules.iter().any(|rule| !rule.upload.takes_every_name()));
+        let rules = terms.into_iter().flat_map(|terms| &terms.rules).map(|rule| &rule.pattern);
+        let exceptions = terms.into_iter().flat_map(|terms| &terms.path_exceptions);
+        let patterns = rules.chain(exceptions.map(|exception| &exception.granted.pattern));
+        let varying =
+            patterns.filter(|pattern| !pattern.covers(path) && pattern.reaches_below(path)).cloned().collect();
+        DirectoryView {
+            viewer: self,
+            path: path.clone(),
+            mounted,
+            mounts_below,
+            by_name,
+            varying,
+            found: BTreeMap::new(),
+        }
     }
 
     fn account(&self) -> Option<&Account> {
@@ -103,11 +117,9 @@ impl Viewer {
         }
     }
 
-    fn look(&self, path: &VirtualPath) -> Look {
-        let permissions = self.policy.permissions_at(&self.principal, path, self.now);
-        let passes =
-            !permissions.is_empty() || matches!(self.policy.pass(&self.principal, path, self.now), Judgement::Allow(_));
-        Look { permissions, passes }
+    /// Whether a directory leads to something.
+    fn passes(&self, path: &VirtualPath) -> bool {
+        matches!(self.policy.pass(&self.principal, path, self.now), Judgement::Allow(_))
     }
 }
 
@@ -118,39 +130,49 @@ impl DirectoryView {
         if self.mounted.contains(name) {
             return None;
         }
-        self.seen(name, directory)
+        let by_path = if directory { self.mounts_below } else { self.by_name };
+        if self.varying.is_empty()
+            && !by_path
+            && let Some(permissions) = self.found.values().next()
+            && (permissions.contains(Permission::List) || !directory)
+        {
+            return Some(*permissions).filter(|permissions| permissions.contains(Permission::List));
+        }
+        let path = self.path.join(name.as_bytes()).ok()?;
+        let permissions = self.permitted(&path);
+        let shown = permissions.contains(Permission::List) || directory && self.viewer.passes(&path);
+        shown.then(|| if by_path { self.viewer.narrowed(permissions, &path, directory) } else { permissions })
     }
 
     /// The same of a folder that is mounted under the name.
     pub fn mount_point(&self, name: &str) -> Option<PermissionSet> {
         let path = self.path.join(name.as_bytes()).ok()?;
-        let look = self.viewer.look(&path);
-        look.passes.then(|| self.viewer.narrowed(look.permissions, &path, true))
+        self.viewer.passes(&path).then(|| self.viewer.permissions(&path, true))
     }
 
-    fn seen(&mut self, name: &str, directory: bool) -> Option<PermissionSet> {
-        let look = match self.common {
-            Some(common) if !self.by_name || directory => common,
-            _ => {
-                let path = self.path.join(name.as_bytes()).ok()?;
-                let look = self.common.unwrap_or_else(|| self.viewer.look(&path));
-                if self.uniform {
-                    self.common = Some(look);
-                }
-                Look { permissions: self.viewer.narrowed(look.permissions, &path, directory), ..look }
-            }
-        };
-        let shown = look.permissions.contains(Permission::List) || directory && look.passes;
-        shown.then_some(look.permissions)
+    /// What the rules permit on an entry's path.
+    fn permitted(&mut self, path: &VirtualPath) -> PermissionSet {
+        let meant: Vec<bool> = self.varying.iter().map(|pattern| pattern.matches(path)).collect();
+        if let Some(found) = self.found.get(&meant) {
+            return *found;
+        }
+        if self.found.len() >= FOUND_MAX {
+            self.found.clear();
+        }
+        let Viewer { policy, principal, now } = &self.viewer;
+        let permissions = policy.permissions_at(principal, path, *now);
+        self.found.insert(meant, permissions);
+        permissions
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::policy::account::Permissions;
     use crate::policy::folder::{Folder, Mount};
-    use crate::policy::path_pattern::PathPattern;
     use crate::policy::rule::{NamePattern, PathRule, UploadTerms};
     use crate::policy::tests::{account, enter, noon, policy, source};
 
@@ -235,6 +257,30 @@ mod tests {
         for name in ["a.txt", "b.exe", "c.txt"] {
             let permissions = root.entry(name, false).unwrap();
             assert_eq!(permissions.contains(Permission::Overwrite), name.ends_with("txt"), "{name}");
+        }
+    }
+
+    proptest! {
+        /// What is remembered from one entry to the next is what each would have been told by itself.
+        #[test]
+        fn an_entry_in_a_row_is_seen_as_if_it_stood_alone(
+            patterns in prop::collection::vec(("(/(a|b|\\*|\\*\\*|a\\*)){1,3}", any::<bool>(), any::<bool>()), 0..5),
+            at in "(/(a|b)){0,2}",
+            entries in prop::collection::vec(("(a|b|ab|aa|c)", any::<bool>()), 1..8),
+        ) {
+            let all = [Permission::List, Permission::Read, Permission::Create];
+            let rules = patterns.iter().map(|(pattern, allow, deny)| {
+                rule(pattern, if *allow { &all } else { &all[2..] }, if *deny { &all[..1] } else { &[] })
+            });
+            let viewer = viewer(rules.collect(), vec![mount("/b/c", PermissionSet::READ_ONLY)]);
+            let mut view = viewer.clone().directory(&path(&at));
+            for (name, directory) in entries {
+                let path = path(&format!("{at}/{name}"));
+                let alone = viewer.permissions(&path, directory);
+                let shown = alone.contains(Permission::List) || directory && viewer.passes(&path);
+                let expected = shown.then_some(alone).filter(|_| path.as_str() != "/b/c");
+                prop_assert_eq!(view.entry(&name, directory), expected, "{}", path);
+            }
         }
     }
 }

@@ -80,7 +80,7 @@ impl Session {
             let words = "In TYPE A, REST reaches 64 MiB; use TYPE I.";
             return self.refuse_transfer(Reply::new(Code::BadRestart, words), step);
         }
-        let unique = unique_name(&self.facts.id, world);
+        let unique = if verb == Verb::Stou { unique_name(&self.facts.id, world) } else { String::new() };
         let (argument, doing) = match verb {
             Verb::List | Verb::Nlst => (without_options(command.argument), Doing::Looking),
             // RFC 1123 §4.1.2.9: the name is the server's choice.

@@ -70,11 +70,9 @@ pub(super) async fn run(
     let sink = writing.settle().await;
     let ended = match (received, sink) {
         (Ok(()), Ok(sink)) => blocking(move || sink.commit(&buffer, filled, resumable)).await.map_err(MoveFault::Store),
-        // Nothing failed: what came is too much.
-        (Err(MoveFault::Store(told)), Ok(sink)) => {
-            let fault = limit.map_or(Fault::Busy, |limit| Fault::TooLarge(limit.bytes_max));
-            let kept_bytes = blocking(move || sink.give_up(fault, resumable)).await.ok().flatten();
-            return (Err(MoveFault::Store(told)), Yield { kept_bytes, ..Yield::default() });
+        (Err(too_large @ MoveFault::Store(StoreFault::TooLarge(bytes_max))), Ok(sink)) => {
+            let given_up = blocking(move || sink.give_up(Fault::TooLarge(bytes_max), resumable)).await;
+            return (Err(too_large), Yield { kept_bytes: given_up.ok().flatten(), ..Yield::default() });
         }
         (Ok(()) | Err(_), Err(_)) => {
             let (fault, kept_bytes) = writing.give_up(resumable).await;
