@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use toml_edit::{DocumentMut, Item, Table, value};
@@ -61,7 +61,7 @@ impl Logins {
         if self.directory.is_none() {
             return;
         }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         known.last.insert(user.clone(), login);
         known.unwritten = true;
     }
@@ -69,15 +69,23 @@ impl Logins {
     /// Writes what the file lacks, and leaves out users that `is_user` does not know. Blocks.
     pub fn write(&self, is_user: impl Fn(&Username) -> bool) {
         let Some(directory) = &self.directory else { return };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.unwritten {
-            return;
+        // Nobody who logs in waits for the disk.
+        let last = {
+            let mut known = self.known();
+            if !std::mem::take(&mut known.unwritten) {
+                return;
+            }
+            known.last.retain(|user, _| is_user(user));
+            known.last.clone()
+        };
+        if let Err(failure) = directory.replace(FILE_NAME, &written(&last)) {
+            warn!(%failure, "the last logins cannot be written");
+            self.known().unwritten = true;
         }
-        known.last.retain(|user, _| is_user(user));
-        match directory.replace(FILE_NAME, &written(&known.last)) {
-            Ok(()) => known.unwritten = false,
-            Err(failure) => warn!(%failure, "the last logins cannot be written"),
-        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
