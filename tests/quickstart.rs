@@ -243,7 +243,7 @@ fn init_user_add_and_serve_serve_a_user() {
 fn a_good_policy_is_said_to_be_good() {
     let site = Site::with_alice();
     let text = site.check(&[]).done().text();
-    assert!(text.contains("good") && text.contains("1 users"), "{text}");
+    assert!(text.contains("good") && text.contains("1 user,"), "{text}");
     let report: serde_json::Value = serde_json::from_str(&site.check(&["--json"]).done().text()).unwrap();
     assert_eq!((&report["good"], &report["errors"]), (&true.into(), &0.into()));
 }

@@ -1,26 +1,13 @@
-//! `portcullis policy`.
+//! `portcullis policy check`.
 
 use std::path::Path;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde_json::json;
 
-use super::{Failure, say, warn};
+use super::super::{Failure, say, warn};
 use crate::config::problem::Count;
 use crate::config::{Config, Override, Problem, Severity};
-
-/// Look at the policy.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  portcullis policy check")]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Check(Check),
-}
 
 /// Say everything that is wrong with the policy files, the certificate and the key.
 ///
@@ -30,7 +17,7 @@ enum Command {
 Examples:
   portcullis policy check
   portcullis --policy ./policy policy check --json")]
-struct Check {
+pub(super) struct Arguments {
     /// Report as one JSON object.
     #[arg(long)]
     json: bool,
@@ -40,11 +27,10 @@ struct Check {
     overrides: Vec<Override>,
 }
 
-/// Runs a command about the policy.
+/// Checks the policy in a directory.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
-    let Command::Check(check) = &arguments.command;
-    let result = Config::load(policy, &check.overrides);
-    if check.json {
+    let result = Config::load(policy, &arguments.overrides);
+    if arguments.json {
         let problems = match &result {
             Ok(loaded) => loaded.warnings.clone(),
             Err(problems) => problems.clone().into_vec(),
@@ -57,12 +43,18 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let config = &loaded.config;
     let count = Count { errors: 0, warnings: loaded.warnings.len() };
     say(format!(
-        "{}: good ({count}); {} users, {} groups, policy {}",
+        "{}: good ({count}); {}, {}, policy {}",
         policy.display(),
-        config.policy.users.len(),
-        config.policy.groups.len(),
+        counted(config.policy.users.len(), "user"),
+        counted(config.policy.groups.len(), "group"),
         config.fingerprint,
     ))
+}
+
+/// A number of things, in words.
+fn counted(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 fn report(problems: &[Problem], fingerprint: Option<&str>) -> serde_json::Value {
