@@ -2,7 +2,7 @@
 //! and what to do about it.
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
-//! reads one table by the rules of `keys`; `server`, `listen`, `identities`, `passive`, `limits`,
+//! reads one table by the rules of `keys`, of which `schema` makes what editors understand; `server`, `listen`, `identities`, `passive`, `limits`,
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
 //! make domain types of them; `changes` reads the passwords that users changed;
 //! `certificate`, `disk` and `account` look at what they name; `directory` makes directories that
@@ -22,6 +22,7 @@ mod groups;
 mod hours;
 mod identities;
 mod keys;
+mod kind;
 mod limits;
 mod listen;
 pub(crate) mod load;
@@ -30,6 +31,7 @@ mod overrides;
 pub(crate) mod passive;
 pub mod problem;
 mod rules;
+pub mod schema;
 mod section;
 pub(crate) mod server;
 pub(crate) mod shell;

@@ -1,6 +1,7 @@
 //! `portcullis policy`.
 
 mod check;
+mod schema;
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::Failure;
 
 /// Look at the policy.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  portcullis policy check")]
+#[command(after_help = "Examples:\n  portcullis policy check\n  portcullis policy schema users > users.schema.json")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -19,11 +20,13 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Schema(schema::Arguments),
 }
 
 /// Runs a command about the policy.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     match &arguments.command {
         Command::Check(arguments) => check::run(arguments, policy),
+        Command::Schema(arguments) => schema::run(arguments),
     }
 }
