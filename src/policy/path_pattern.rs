@@ -1,5 +1,7 @@
 //! Patterns of paths, as rules name them: `/in/**`, `/reports/*.csv`.
 
+mod relations;
+
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -17,7 +19,8 @@ pub struct PathPattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Name(String),
-    Names(Pattern),
+    /// A pattern, and how it is written.
+    Names(Pattern, String),
     Tree,
 }
 
@@ -108,7 +111,7 @@ impl PathPattern {
         let count = |wanted: fn(&Part) -> bool| self.parts.iter().filter(|part| wanted(part)).count();
         Specificity {
             written_out: count(|part| matches!(part, Part::Name(_))),
-            with_wildcards: count(|part| matches!(part, Part::Names(_))),
+            with_wildcards: count(|part| matches!(part, Part::Names(..))),
             without_tree: count(|part| matches!(part, Part::Tree)) == 0,
         }
     }
@@ -132,7 +135,7 @@ impl PathPattern {
                 let (reached, takes) = match part {
                     Part::Tree => (index, true),
                     Part::Name(own) => (index.saturating_add(1), own == name),
-                    Part::Names(pattern) => (index.saturating_add(1), pattern.matches(name)),
+                    Part::Names(pattern, _) => (index.saturating_add(1), pattern.matches(name)),
                 };
                 if let Some(state) = next.get_mut(reached).filter(|_| takes) {
                     *state = true;
@@ -173,7 +176,10 @@ fn part(name: &str) -> Result<Part, PathPatternError> {
     if VirtualPath::root().join(name.as_bytes()).is_err() {
         return Err(PathPatternError::Character);
     }
-    Ok(Pattern::parse(name).map_or_else(|| Part::Name(name.to_owned()), Part::Names))
+    Ok(match Pattern::parse(name) {
+        Some(pattern) => Part::Names(pattern, name.to_owned()),
+        None => Part::Name(name.to_owned()),
+    })
 }
 
 impl fmt::Display for PathPattern {
