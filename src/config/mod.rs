@@ -6,10 +6,11 @@
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
 //! make domain types of them; `changes` reads the passwords that users changed;
 //! `certificate`, `disk` and `account` look at what they name; `directory` makes directories that
-//! are missing. All of them note what is wrong in `findings`, so that one reading reports every
+//! are missing; `advice` warns of what is legal but unwise. All of them note what is wrong in `findings`, so that one reading reports every
 //! problem.
 
 mod account;
+mod advice;
 mod certificate;
 mod changes;
 pub(crate) mod directory;

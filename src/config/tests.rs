@@ -193,11 +193,17 @@ fn past_and_distant_ends_are_warnings() {
             format!("[[user.alice.exception]]\ndata-binding = \"address\"\nreason = \"r\"\nuntil = {until}\n");
         users("permissions = \"full\"\n") + &exception
     };
-    for (until, expected) in [("2026-11-21", "ended on 2026-11-21"), ("2027-11-24", "more than 366 days")] {
+    for (until, expected) in [
+        ("2026-11-21", "ended on 2026-11-21"),
+        ("2026-11-22", "this exception ends today"),
+        ("2026-11-23", "ends tomorrow, on 2026-11-23"),
+        ("2026-12-06", "ends in 14 days, on 2026-12-06"),
+        ("2027-11-24", "more than 366 days"),
+    ] {
         let judged = judge(SERVER, &text(until), &[]);
         assert!(judged.config.is_some() && said(&judged).contains(expected), "{}", said(&judged));
     }
-    assert_eq!(judge(SERVER, &text("2026-11-22"), &[]).problems, []);
+    assert_eq!(judge(SERVER, &text("2026-12-07"), &[]).problems, []);
 }
 
 #[test]
@@ -372,6 +378,35 @@ fn homes_of_the_system_are_refused_and_odd_ones_noted() {
     assert!(said.contains(&format!("write home = \"{}\"", real.display())), "{said}");
     deployment.write("policy/users.toml", &users(&[&base.join("none")]), 0o640);
     assert!(deployment.warnings().contains("make it: install -d -o "), "{}", deployment.warnings());
+}
+
+#[test]
+fn folders_mounts_and_rules_that_miss_what_is_on_the_disk_are_told() {
+    let deployment = Deployment::new();
+    let home = deployment.path("home").canonicalize().unwrap();
+    for name in ["in", "inner"] {
+        std::fs::create_dir(home.join(name)).unwrap();
+    }
+    let users = users("permissions = \"read-only\"\n").replace("/srv/alice", home.to_str().unwrap());
+    let home = home.display();
+    let lines = format!(
+        "[[user.alice.rule]]\npath = \"/in\"\nallow = [\"create\"]\n\
+         [[user.alice.mount]]\npath = \"/deep/shared\"\nfolder = \"inner\"\npermissions = \"full\"\n\
+         [[user.alice.mount]]\npath = \"/lost\"\nfolder = \"lost\"\npermissions = \"full\"\n\
+         [folder.inner]\ndirectory = \"{home}/inner\"\n[folder.lost]\ndirectory = \"{home}-not\"\n",
+    );
+    deployment.write("policy/users.toml", &(users + &lines), 0o640);
+    let said = deployment.warnings();
+    for expected in [
+        "users.toml:18:13: warning: folder inner lies in the home of alice, who reaches its files past the mount"
+            .into(),
+        format!("users.toml:20:13: warning: folder lost {home}-not does not exist"),
+        "users.toml:9:1: warning: alice has no directory /deep for the mount /deep/shared to be listed in".into(),
+        "users.toml:6:1: warning: this rule speaks of the directory /in alone, not of the files in it".into(),
+        "help: write path = \"/in/**\" for the directory and everything below it".to_owned(),
+    ] {
+        assert!(said.contains(&expected), "{expected}\n{said}");
+    }
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::proto::path::VirtualPath;
 /// Actions that give a name to a file.
 const NAMING: PermissionSet = PermissionSet::of(&[Permission::Create, Permission::Overwrite, Permission::Append]);
 /// What a file's name must be fit for.
-pub(super) const NAMED: PermissionSet = NAMING.union(PermissionSet::of(&[Permission::Rename]));
+pub(crate) const NAMED: PermissionSet = NAMING.union(PermissionSet::of(&[Permission::Rename]));
 /// What would take a mount point away.
 const UNMOUNTING: PermissionSet = PermissionSet::of(&[Permission::Rename, Permission::RemoveDirectory]);
 
@@ -76,7 +76,7 @@ impl<'a> Speaker<'a> {
         }
     }
 
-    pub(super) fn source(&self) -> &RuleSource {
+    pub(super) fn source(&self) -> &'a RuleSource {
         match self {
             Self::Everywhere(source) | Self::Exception(_, source) => source,
             Self::Mount(mount, _) => &mount.source,
@@ -105,7 +105,7 @@ impl Policy {
         let mut granted = permitted(account, principal.address(), wanted, path, date_of(now));
         if granted.is_empty() {
             let first = wanted.iter().next().unwrap_or(Permission::List);
-            let rule = speakers(account, principal.address(), first, path, date_of(now)).max_by_key(Speaker::rank);
+            let rule = deciding(account, principal.address(), first, path, date_of(now));
             let rule = rule.map_or_else(|| silence(account), |speaker| speaker.source().clone());
             return Judgement::Deny(Denial { rule: Some(rule), reason: DenialReason::NotPermitted });
         }
@@ -187,10 +187,20 @@ pub(super) fn permitted(
     today: Date,
 ) -> PermissionSet {
     let allowed = |permission: &Permission| {
-        let deciding = speakers(account, address, *permission, path, today).max_by_key(Speaker::rank);
-        deciding.is_some_and(|speaker| speaker.allows())
+        deciding(account, address, *permission, path, today).is_some_and(|speaker| speaker.allows())
     };
     wanted.iter().filter(allowed).collect()
+}
+
+/// What decides about a permission on a path; none where nothing speaks of it.
+pub(super) fn deciding<'a>(
+    account: &'a Account,
+    address: IpAddr,
+    permission: Permission,
+    path: &'a VirtualPath,
+    today: Date,
+) -> Option<Speaker<'a>> {
+    speakers(account, address, permission, path, today).max_by_key(Speaker::rank)
 }
 
 /// Everything that speaks of a permission on a path.

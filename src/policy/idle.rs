@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use jiff::civil::Date;
 
 use super::account::Account;
-use super::decision::{NAMED, Speaker, permitted};
+use super::decision::{NAMED, Speaker, deciding, permitted};
+use super::grant::RuleSource;
 use super::path_pattern::PathPattern;
 use super::permission::{Permission, PermissionSet};
 use super::rule::PathRule;
@@ -116,6 +117,12 @@ impl Account {
     pub fn standing_permissions(&self, path: &VirtualPath) -> PermissionSet {
         // The last day of all: every exception has ended by then.
         permitted(self, IpAddr::V4(Ipv4Addr::UNSPECIFIED), PermissionSet::ALL, path, Date::MAX)
+    }
+
+    /// Where it stands what is said of a permission on a path when no exception holds.
+    pub fn standing_source(&self, permission: Permission, path: &VirtualPath) -> Option<RuleSource> {
+        deciding(self, IpAddr::V4(Ipv4Addr::UNSPECIFIED), permission, path, Date::MAX)
+            .map(|speaker| speaker.source().clone())
     }
 
     /// A path for each thing that speaks of paths, for questions about the account as a whole.
