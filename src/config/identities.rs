@@ -35,6 +35,7 @@ pub(super) fn tls(
 ) -> Option<Identities> {
     let unknown = [("default", UnknownNames::Default), ("refuse", UnknownNames::Refuse)];
     let unknown_names = section.word("unknown-names", &unknown, UnknownNames::Default, findings);
+    let require_extended_master_secret = section.boolean("require-extended-master-secret", true, findings);
     if let Some(text) = section.text("client-certificates", findings)
         && text.text != "off"
     {
@@ -70,7 +71,6 @@ pub(super) fn tls(
         }
     }
     let (identities, places) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    let require_extended_master_secret = section.boolean("require-extended-master-secret", true, findings);
     Some(Identities { tls: Tls { identities, unknown_names, minimum, require_extended_master_secret }, places })
 }
 

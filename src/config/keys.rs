@@ -295,6 +295,15 @@ pub(super) fn of_table(name: &str) -> Vec<&'static str> {
     keys_of(name).map(|key| key.name).collect()
 }
 
+/// The table that stands under names of the administrator's choice below a key, such as `user.NAME`.
+pub(super) fn named_by(key: &str) -> Option<&'static str> {
+    let keys = TABLES.iter().flat_map(|(_, keys)| *keys);
+    keys.filter(|known| known.name == key).find_map(|known| match known.kind {
+        Named(table) => Some(table),
+        _ => None,
+    })
+}
+
 /// The table of `server.toml` or a user that takes the key, in words.
 pub(super) fn home_of(key: &str) -> Option<String> {
     let holds = |keys: &[Key], name: &str| keys.iter().any(|key| key.name == name);

@@ -160,7 +160,7 @@ impl fmt::Display for WindowError {
         f.write_str(match self {
             Self::Form => "a window has the form \"mon-fri 08:00-18:00\", or without days \"08:00-18:00\"",
             Self::Day => "days are mon, tue, wed, thu, fri, sat and sun, as mon-fri or sat,sun",
-            Self::Time => "times are hours and minutes, from 00:00 to 24:00",
+            Self::Time => "times are hours and minutes with two digits each, from 00:00 to 24:00, such as 08:00-18:00",
             Self::Empty => "this window has no minute; leave `hours` out where an account always works",
         })
     }

@@ -1,13 +1,12 @@
-//! Folders and mounts on the disk: whether the server gets at them, and whether the paths that the
-//! rules speak of are what they seem.
+//! Mounts and rules against what is on the disk: whether mounts have a directory to be listed in, and
+//! whether the paths that the rules speak of are what they seem.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::super::account::{Named, Serving};
-use super::super::disk::resolved;
-use super::super::findings::{Findings, shown};
+use super::super::account::Serving;
+use super::super::findings::Findings;
 use super::Matter;
 use crate::policy::account::Account;
 use crate::policy::decision::NAMED;
@@ -17,25 +16,11 @@ use crate::proto::path::VirtualPath;
 /// What is done with files rather than with the directory that holds them.
 const OF_FILES: PermissionSet = NAMED.union(PermissionSet::of(&[Permission::Read, Permission::Delete]));
 
-/// Warns of folders and mounts that do not work as they stand, and of rules about a directory that
-/// were meant for what lies in it.
+/// Warns of mounts that nobody finds, and of rules about a directory that were meant for what lies in
+/// it.
 pub(super) fn advise(matter: &Matter<'_>, findings: &mut Findings) {
     let policy = &matter.read.policy;
     let serving = Serving::of(matter.read.process.run_as.as_ref());
-    let homes: BTreeMap<PathBuf, &Account> =
-        policy.users.values().map(|account| (resolved(&account.home), account)).collect();
-    let mut seen = BTreeSet::new();
-    for (name, folder) in &policy.folders {
-        let written = matter.users.place_at(&["folder", name, "directory"]);
-        let place = written.unwrap_or_else(|| findings.place_of_rule(&folder.source));
-        let what = format!("folder {}", shown(name));
-        serving.judge(Named { path: &folder.directory, what: &what, place }, &mut seen, findings);
-        let real = resolved(&folder.directory);
-        if let Some(account) = real.ancestors().find_map(|outer| homes.get(outer)) {
-            let message = format!("{what} lies in the home of {}, who reaches its files past the mount", account.name);
-            findings.warning(place, message, "put it beside the homes");
-        }
-    }
     let mut told = BTreeSet::new();
     for account in policy.users.values().filter(|account| account.enabled) {
         advise_of_parents(account, &serving, findings);
@@ -58,7 +43,7 @@ fn advise_of_parents(account: &Account, serving: &Serving, findings: &mut Findin
     }
 }
 
-fn is_missing(path: &std::path::Path) -> bool {
+fn is_missing(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
@@ -87,7 +72,7 @@ fn advise_of_directories(account: &Account, told: &mut BTreeSet<u32>, findings: 
 }
 
 /// Where a path of a user's tree lies below a directory that stands at `at` in the tree.
-fn below(directory: &std::path::Path, path: &VirtualPath, at: &str) -> PathBuf {
+fn below(directory: &Path, path: &VirtualPath, at: &str) -> PathBuf {
     let rest = path.as_str().strip_prefix(at).unwrap_or_default();
     directory.join(rest.trim_start_matches('/'))
 }
