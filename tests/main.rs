@@ -42,6 +42,7 @@ mod proxy;
 mod quickstart;
 mod refusals;
 mod resumption;
+mod schema;
 mod site;
 mod tidy;
 mod tls_maximum;

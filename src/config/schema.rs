@@ -109,8 +109,8 @@ fn text(shape: Shape) -> Map<String, Value> {
     schema
 }
 
-fn list(each: Map<String, Value>) -> Map<String, Value> {
-    object(json!({ "type": "array", "items": each }))
+fn list(each: impl Into<Value>) -> Map<String, Value> {
+    object(json!({ "type": "array", "items": each.into() }))
 }
 
 /// A list of permissions, or one of them or a word for several as a text.

@@ -235,7 +235,7 @@ fn every_key_says_what_it_takes_where_it_is_given_something_else() {
                 count += 1;
             }
             let said = said_of_line(file, &header, "no-such-key = 1").concat();
-            assert!(said.contains(&format!("unknown key `no-such-key` in [")), "{header}: {said}");
+            assert!(said.contains("unknown key `no-such-key` in ["), "{header}: {said}");
         }
     }
     assert!(mute.is_empty(), "{mute:#?}");
