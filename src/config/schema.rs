@@ -140,7 +140,7 @@ fn meaning(table: &str, key: &str) -> String {
             format!("{meaning}. Default: {default}.")
         }
         (Some(meaning), ..) => format!("{meaning}."),
-        _ => format!("See docs/policy.md, [{key}]."),
+        _ => format!("docs/policy.md explains it under [{}].", keys::named_by(key).unwrap_or(key)),
     }
 }
 

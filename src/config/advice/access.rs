@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::findings::Findings;
-use crate::policy::Policy;
+use super::alike::Alike;
 use crate::policy::account::Account;
 use crate::policy::permission::{Permission, PermissionSet};
 use crate::proto::path::VirtualPath;
@@ -12,13 +12,17 @@ use crate::proto::path::VirtualPath;
 const SAMPLES_MAX: usize = 200;
 
 /// Warns of accounts that are permitted nothing, and of permissions that lead past others.
-pub(super) fn advise(policy: &Policy, findings: &mut Findings) {
+pub(super) fn advise(alike: &[Alike<'_>], findings: &mut Findings) {
     let mut told = BTreeSet::new();
-    for account in policy.users.values().filter(|account| account.enabled) {
+    for one in alike.iter().filter(|one| one.judged) {
+        let Some(account) = one.accounts.iter().find(|account| account.enabled) else { continue };
         if account.permits_nothing() {
-            let place = findings.place_of_rule(&account.source);
-            let message = format!("{} is permitted nothing, on any path", account.name);
-            findings.warning(place, message, "give `permissions`, or write enabled = false to keep the account out");
+            for account in one.accounts.iter().filter(|account| account.enabled) {
+                let place = findings.place_of_rule(&account.source);
+                let message = format!("{} is permitted nothing, on any path", account.name);
+                let help = "give `permissions`, or write enabled = false to keep the account out";
+                findings.warning(place, message, help);
+            }
             continue;
         }
         let samples: Vec<(VirtualPath, PermissionSet)> = account

@@ -15,6 +15,7 @@ pub(super) fn advise(policy: &Policy, today: Date, findings: &mut Findings) {
     for (name, group) in &policy.groups {
         advise_of_lists(&group.terms.addresses, &format!("group {}", shown(name)), findings);
     }
+    let denied_by_server = aggregated(&policy.networks.deny);
     for account in policy.users.values().filter(|account| account.enabled) {
         let place = findings.place_of_rule(&account.source);
         if let Some(last) = account.expires.filter(|last| *last < today) {
@@ -23,8 +24,8 @@ pub(super) fn advise(policy: &Policy, today: Date, findings: &mut Findings) {
             continue;
         }
         advise_of_lists(&account.terms.addresses, &format!("user {}", account.name), findings);
-        let denied = policy.networks.deny.iter().chain(&account.terms.addresses.deny);
-        if !policy.networks.allow.is_empty() && !anybody_comes(&policy.networks, &account.terms.addresses, denied) {
+        let (server, own) = (&policy.networks, &account.terms.addresses);
+        if !server.allow.is_empty() && !anybody_comes(&server.allow, own, &denied_by_server) {
             let message = format!("{} can log in from nowhere: no address passes all of its lists", account.name);
             let help = "compare `allow-from` and `deny-from` of the user and its groups with [networks]";
             findings.warning(place, message, help);
@@ -37,8 +38,7 @@ pub(super) fn advise(policy: &Policy, today: Date, findings: &mut Findings) {
 
 /// Networks that a list allows and the list beside it denies as a whole.
 fn advise_of_lists(lists: &AddressRules, whose: &str, findings: &mut Findings) {
-    let denied: Vec<IpNet> = lists.deny.iter().map(|rule| rule.network).collect();
-    let denied = IpNet::aggregate(&denied);
+    let denied = aggregated(&lists.deny);
     for rule in &lists.allow {
         if denied.iter().any(|network| network.contains(&rule.network)) {
             let message = format!("{} is both allowed and denied for {whose}, so it is denied", rule.network);
@@ -49,18 +49,23 @@ fn advise_of_lists(lists: &AddressRules, whose: &str, findings: &mut Findings) {
     }
 }
 
-/// Whether some address is in both allow lists, where the second one says something, and in none of
-/// the networks that are denied.
-fn anybody_comes<'a>(server: &AddressRules, own: &AddressRules, denied: impl Iterator<Item = &'a NetworkRule>) -> bool {
-    let denied = IpNet::aggregate(&denied.map(|rule| rule.network).collect());
-    let left = |network: &IpNet| !denied.iter().any(|denied| denied.contains(network));
+/// The networks of a list, as few as possible.
+fn aggregated(list: &[NetworkRule]) -> Vec<IpNet> {
+    IpNet::aggregate(&list.iter().map(|rule| rule.network).collect())
+}
+
+/// Whether some address may be in both allow lists, where the second one says something, and in
+/// neither list of what is denied.
+fn anybody_comes(server: &[NetworkRule], own: &AddressRules, denied_by_server: &[IpNet]) -> bool {
+    let denied = aggregated(&own.deny);
+    let left = |network: &IpNet| !denied.iter().chain(denied_by_server).any(|denied| denied.contains(network));
     // Of two networks that meet, one lies in the other.
     let common = |one: &IpNet, other: &IpNet| match (one.contains(other), other.contains(one)) {
         (true, _) => Some(*other),
         (_, true) => Some(*one),
         _ => None,
     };
-    server.allow.iter().any(|outer| match own.allow.as_slice() {
+    server.iter().any(|outer| match own.allow.as_slice() {
         [] => left(&outer.network),
         own => own.iter().filter_map(|inner| common(&outer.network, &inner.network)).any(|network| left(&network)),
     })

@@ -3,11 +3,13 @@
 //! users lack by intent, such as those that are disabled, is not told.
 
 mod access;
+mod alike;
 mod login;
 mod mounts;
 mod rules;
 mod unused;
 
+use alike::Alike;
 use jiff::civil::Date;
 
 use super::findings::Findings;
@@ -27,8 +29,9 @@ pub(super) struct Matter<'a> {
 /// Warns of what is unwise.
 pub(super) fn give(matter: &Matter<'_>, findings: &mut Findings) {
     findings.about(Subject::Text);
-    rules::advise(&matter.read.policy, findings);
-    access::advise(&matter.read.policy, findings);
+    let alike = Alike::of(&matter.read.policy);
+    rules::advise(&alike, findings);
+    access::advise(&alike, findings);
     login::advise(&matter.read.policy, matter.today, findings);
     unused::advise(matter, findings);
     if matter.reach == Reach::Disk {

@@ -3,36 +3,32 @@
 use std::collections::BTreeMap;
 
 use super::super::findings::Findings;
-use crate::policy::Policy;
-use crate::policy::account::Account;
+use super::alike::Alike;
 use crate::policy::idle::Idle;
 use crate::policy::rule::PathRule;
 
-/// Rules of one account beyond which they are not compared with each other: the work grows with their
-/// number squared.
-const COMPARED_MAX: usize = 500;
-
 /// Warns of rules that decide nothing for any account that has them.
-pub(super) fn advise(policy: &Policy, findings: &mut Findings) {
+pub(super) fn advise(alike: &[Alike<'_>], findings: &mut Findings) {
     let mut idle: Vec<(&PathRule, Option<Idle>)> = Vec::new();
     // Several rules may stand in one line.
     let mut known: BTreeMap<(&str, u32), Vec<usize>> = BTreeMap::new();
-    for (account, rule) in
-        policy.users.values().flat_map(|account| account.terms.rules.iter().map(move |r| (account, r)))
-    {
-        let same_line = known.entry((&rule.source.file, rule.source.line)).or_default();
-        let at = same_line.iter().find(|at| idle.get(**at).is_some_and(|(one, _)| *one == rule));
-        match at.and_then(|at| idle.get_mut(*at)) {
-            // It counts for somebody.
-            Some((_, None)) => {}
-            Some((_, found)) => {
-                if judge(account, rule).is_none() {
-                    *found = None;
+    for (one, account) in alike.iter().filter_map(|one| Some((one, one.first()?))) {
+        for rule in &account.terms.rules {
+            let judge = || if one.judged { account.idle(rule) } else { None };
+            let same_line = known.entry((&rule.source.file, rule.source.line)).or_default();
+            let at = same_line.iter().find(|at| idle.get(**at).is_some_and(|(other, _)| *other == rule)).copied();
+            match at.and_then(|at| idle.get_mut(at)) {
+                // It counts for somebody.
+                Some((_, None)) => {}
+                Some((_, found)) => {
+                    if judge().is_none() {
+                        *found = None;
+                    }
                 }
-            }
-            None => {
-                same_line.push(idle.len());
-                idle.push((rule, judge(account, rule)));
+                None => {
+                    same_line.push(idle.len());
+                    idle.push((rule, judge()));
+                }
             }
         }
     }
@@ -41,10 +37,6 @@ pub(super) fn advise(policy: &Policy, findings: &mut Findings) {
         let (message, help) = words(rule, &found);
         findings.warning(findings.place_of_rule(&rule.source), message, help);
     }
-}
-
-fn judge(account: &Account, rule: &PathRule) -> Option<Idle> {
-    if account.terms.rules.len() > COMPARED_MAX { None } else { account.idle(rule) }
 }
 
 fn words(rule: &PathRule, idle: &Idle) -> (String, String) {

@@ -76,6 +76,24 @@ fn a_rule_that_changes_nothing_is_told_once_for_all_who_have_it() {
 }
 
 #[test]
+fn a_great_many_users_and_rules_are_judged_in_a_bounded_time() {
+    use std::fmt::Write as _;
+    let mut users = "[group.g]\npermissions = \"read-only\"\n".to_owned();
+    for rule in 0..150 {
+        write!(users, "[[group.g.rule]]\npath = \"/a{rule}/**\"\nallow = [\"create\", \"rename\"]\n").unwrap();
+    }
+    for user in 0..600 {
+        let own = if user % 2 == 0 { "" } else { "rule = [{ path = \"/own/**\", deny = [\"list\"] }]\n" };
+        write!(users, "[user.u{user}]\nhome = \"/srv/x\"\nHASH\ngroups = [\"g\"]\n{own}").unwrap();
+    }
+    users += "[[user.u0.rule]]\npath = \"/out/**\"\nallow = [\"read\"]\n";
+    let begun = std::time::Instant::now();
+    let said = of_texts(SERVER, &users);
+    assert!(said.iter().any(|line| line.contains("this rule changes nothing: on /out/**")), "{said:?}");
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn what_is_asked_of_uploads_where_none_are_allowed_is_told() {
     let rule = "[[user.alice.rule]]\npath = \"/in/**\"\nfile-bytes-max = 10\n";
     let expected = "6:1 this rule asks something of uploads, and none are allowed on /in/**";
