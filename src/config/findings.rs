@@ -74,6 +74,13 @@ impl Findings {
         self.note(Severity::Warning, place, message.into(), help.into());
     }
 
+    /// Notes a warning that several things may come to, once.
+    pub(super) fn warning_once(&mut self, place: Place, message: String, help: &str) {
+        if !self.problems.iter().any(|(at, problem)| *at == place && problem.message == message) {
+            self.warning(place, message, help);
+        }
+    }
+
     fn note(&mut self, severity: Severity, place: Place, message: String, help: String) {
         let file = self.sources.get(place.source).map_or_else(|| Arc::from(""), |source| source.name.clone());
         let help = Some(help).filter(|help| !help.is_empty());
@@ -86,6 +93,24 @@ impl Findings {
     pub(super) fn rule_source(&self, place: Place) -> RuleSource {
         let file = self.sources.get(place.source).map_or_else(|| Arc::from(""), |source| source.name.clone());
         RuleSource { file, line: self.line_of(place).map_or(1, |(line, ..)| line) }
+    }
+
+    /// The place that a rule has: what stands in its line. Of a file that is not among the texts, the
+    /// first of them.
+    pub(super) fn place_of_rule(&self, rule: &RuleSource) -> Place {
+        let file = Place { source: 0, span: None };
+        let Some((index, source)) = self.sources.iter().enumerate().find(|(_, source)| source.name == rule.file) else {
+            return file;
+        };
+        let number = usize::try_from(rule.line).unwrap_or(usize::MAX).saturating_sub(1);
+        let line =
+            source.lines.get(number).and_then(|begin| Some((*begin, source.text.get(*begin..)?.lines().next()?)));
+        let span = line.map(|(begin, line)| {
+            let start = begin.saturating_add(line.len().saturating_sub(line.trim_start().len()));
+            let text = line.split(" #").next().unwrap_or(line).trim();
+            start..start.saturating_add(text.len())
+        });
+        Place { source: index, span: None }.at(span)
     }
 
     /// The line's number from 1, its text, and the byte at which it begins.

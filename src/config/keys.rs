@@ -1,5 +1,11 @@
-//! Every key of the policy files: which table takes it, and for numbers the default and bounds.
-//! `docs/policy.md` has a row for each, which a test compares with these tables.
+//! Every key of the policy files: which table takes it, what value it takes, and for numbers the
+//! default and bounds. What the files may hold is judged by it, the schema for editors is made of it,
+//! and `docs/policy.md` has a row for each key, which a test compares with it.
+
+use super::kind::Kind::{
+    self, Count, Date, Flag, List, Lists, Moment, Named, OneOrMore, Permissions, Table, Tables, Text, Word, Words,
+};
+use super::kind::Shape;
 
 /// A key that takes a whole number.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +25,7 @@ pub(super) struct Number {
 }
 
 /// The default of a bound that is not there unless it is stated.
-const NONE: u64 = u64::MAX;
+pub(super) const NONE: u64 = u64::MAX;
 
 macro_rules! numbers {
     ($($name:ident = $table:literal $key:literal: $default:expr, $least:literal..=$most:literal $unit:literal;)*) => {
@@ -93,125 +99,251 @@ numbers! {
     QUOTA_FILES               = "user.NAME" "quota-files":           NONE,       1..=9_223_372_036_854_775_807 "files";
 }
 
-/// The tables and the keys in them that are no numbers. `server`, `users`, `changes` and `tests` stand
-/// for the files themselves; an exception has the same keys wherever it stands.
-const TABLES: &[(&str, &[&str])] = &[
-    (
-        "server",
-        &[
-            "listen",
-            "process",
-            "tls",
-            "passive",
-            "active",
-            "networks",
-            "exception",
-            "login",
-            "passwords",
-            "limits",
-            "storage",
-            "audit",
-            "log",
-            "time",
-        ],
-    ),
-    ("listen", &["explicit", "implicit", "proxies"]),
-    ("proxies", &["from", "data"]),
-    ("process", &["user", "require-sandbox"]),
-    (
-        "tls",
-        &[
-            "identities",
-            "unknown-names",
-            "minimum",
-            "require-extended-master-secret",
-            "client-certificates",
-            "client-authorities",
-            "client-revocations",
-            "data-binding",
-        ],
-    ),
-    ("identities", &["names", "certificate", "key", "ocsp"]),
-    ("passive", &["ports", "advertise", "resolvers"]),
-    ("advertise", &["clients", "address", "name"]),
-    ("active", &["enabled"]),
-    ("networks", &["allow", "deny", "allow-any", "named"]),
-    ("exception", &["clients", "data-binding", "tls-maximum", "path", "allow", "reason", "until"]),
-    ("login", &[]),
-    ("passwords", &["profile", "banned", "changes"]),
-    ("limits", &[]),
-    ("storage", &["base-directories", "digest", "weak-hashes"]),
-    ("audit", &["directory", "sync", "on-failure"]),
-    ("log", &["directory", "level"]),
-    ("time", &["zone"]),
-    ("users", &["user", "group", "folder"]),
-    (
-        "user.NAME",
-        &[
-            "home",
-            "password",
-            "password-set",
-            "groups",
-            "expires",
-            "permissions",
-            "allow-from",
-            "deny-from",
-            "enabled",
-            "exception",
-            "password-change",
-            "rule",
-            "mount",
-            "hours",
-            "second-factor",
-            "certificates",
-            "certificate-alone",
-            "totp-secret",
-            "password-temporary",
-            "password-history",
-        ],
-    ),
-    (
-        "group.NAME",
-        &[
-            "groups",
-            "permissions",
-            "allow-from",
-            "deny-from",
-            "exception",
-            "password-change",
-            "rule",
-            "mount",
-            "hours",
-            "second-factor",
-            "sessions",
-            "sessions-per-address",
-            "transfers",
-            "upload-bytes-per-second",
-            "download-bytes-per-second",
-            "quota-bytes",
-            "quota-files",
-        ],
-    ),
-    ("rule", &["path", "allow", "deny", "names-allowed", "names-forbidden"]),
-    ("mount", &["path", "folder", "permissions"]),
-    ("folder.NAME", &["directory", "quota-bytes", "quota-files"]),
-    ("changes", &["changed"]),
-    ("changed.NAME", &["password", "password-set", "replaces", "history", "rehashed"]),
-    ("tests", &["test"]),
-    ("test", &["name", "user", "from", "at", "verb", "path", "expect", "by"]),
+/// A key that is no plain number of its table: what value it takes, and whether it has to be there.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    /// The key.
+    pub(super) name: &'static str,
+    /// What it takes.
+    pub(super) kind: Kind,
+    /// Whether it has to be there.
+    pub(super) required: bool,
+}
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, required: false }
+}
+
+/// The same, of a key that has to be there.
+const fn must(name: &'static str, kind: Kind) -> Key {
+    Key { name, kind, required: true }
+}
+
+/// The files that have a schema: the name for it, the table of [`TABLES`] that stands for the file,
+/// and what the file is for.
+pub(super) const FILES: &[(&str, &str, &str)] = &[
+    ("server", "server.toml", "The settings of the Portcullis server: sockets, certificates, networks, limits, logs."),
+    ("users", "users.toml", "Who may log in to the Portcullis server, from where, to do what."),
+    ("tests", "tests.toml", "What the policy of the Portcullis server is expected to decide."),
 ];
 
-/// The keys that a table takes; none where it takes any (`named`, `user`, `group`).
+/// The tables and the keys in them, one a line; numbers of one table alone stand in [`NUMBERS`].
+/// `server`, `users`, `changes` and `tests` stand for the files themselves; an exception has the same keys
+/// wherever it stands. To add a key, add its line here and its row to `docs/policy.md`.
+#[rustfmt::skip]
+const TABLES: &[(&str, &[Key])] = &[
+    ("server", &[
+        must("listen", Table("listen")),
+        key("process", Table("process")),
+        must("tls", Table("tls")),
+        must("passive", Table("passive")),
+        key("active", Table("active")),
+        must("networks", Table("networks")),
+        key("exception", Tables("exception")),
+        key("login", Table("login")),
+        key("passwords", Table("passwords")),
+        key("limits", Table("limits")),
+        key("storage", Table("storage")),
+        must("audit", Table("audit")),
+        key("log", Table("log")),
+        key("time", Table("time")),
+    ]),
+    ("listen", &[
+        key("explicit", List(Shape::Socket)),
+        key("implicit", List(Shape::Socket)),
+        key("proxies", Tables("proxies")),
+    ]),
+    ("proxies", &[
+        must("from", Text(Shape::Network)),
+        must("data", Word(&["header", "same-address", "direct"])),
+    ]),
+    ("process", &[
+        key("user", Text(Shape::Any)),
+        key("require-sandbox", Flag),
+    ]),
+    ("tls", &[
+        must("identities", Tables("identities")),
+        key("unknown-names", Word(&["default", "refuse"])),
+        key("minimum", Word(&["1.2", "1.3"])),
+        key("require-extended-master-secret", Flag),
+        key("client-certificates", Word(&["off", "optional", "required"])),
+        key("client-authorities", Text(Shape::Path)),
+        key("client-revocations", List(Shape::Path)),
+        key("data-binding", Word(&["session"])),
+    ]),
+    ("identities", &[
+        must("names", List(Shape::Any)),
+        must("certificate", Text(Shape::Path)),
+        must("key", Text(Shape::Path)),
+        key("ocsp", Text(Shape::Path)),
+    ]),
+    ("passive", &[
+        must("ports", Text(Shape::Ports)),
+        key("advertise", Tables("advertise")),
+        key("resolvers", List(Shape::Any)),
+    ]),
+    ("advertise", &[
+        must("clients", Text(Shape::Network)),
+        key("address", Text(Shape::Ipv4)),
+        key("name", Text(Shape::Any)),
+    ]),
+    ("active", &[
+        key("enabled", Flag),
+    ]),
+    ("networks", &[
+        must("allow", List(Shape::Network)),
+        key("deny", List(Shape::Network)),
+        key("allow-any", Flag),
+        key("named", Lists(Shape::Network)),
+    ]),
+    ("exception", &[
+        key("clients", Text(Shape::Network)),
+        key("data-binding", Word(&["principal", "address"])),
+        key("tls-maximum", Word(&["1.2"])),
+        key("path", Text(Shape::PathPattern)),
+        key("allow", Permissions),
+        must("reason", Text(Shape::Reason)),
+        must("until", Date),
+    ]),
+    ("login", &[]),
+    ("passwords", &[
+        key("profile", Word(&["strict", "nist", "pci"])),
+        key("banned", List(Shape::Banned)),
+        key("changes", Text(Shape::Path)),
+    ]),
+    ("limits", &[]),
+    ("storage", &[
+        key("base-directories", List(Shape::AbsolutePath)),
+        key("digest", Word(&["blake3", "sha256", "off"])),
+        key("weak-hashes", Words(&["SHA-1", "MD5"])),
+    ]),
+    ("audit", &[
+        must("directory", Text(Shape::Path)),
+        key("sync", Word(&["group", "each"])),
+        key("on-failure", Word(&["refuse"])),
+    ]),
+    ("log", &[
+        key("directory", Text(Shape::Path)),
+        key("level", Word(&["error", "warn", "info", "debug", "trace"])),
+    ]),
+    ("time", &[
+        key("zone", Text(Shape::Any)),
+    ]),
+    ("users", &[
+        key("user", Named("user.NAME")),
+        key("group", Named("group.NAME")),
+        key("folder", Named("folder.NAME")),
+    ]),
+    ("user.NAME", &[
+        must("home", Text(Shape::AbsolutePath)),
+        must("password", Text(Shape::Hash)),
+        must("password-set", Date),
+        key("groups", List(Shape::Name)),
+        key("expires", Date),
+        key("permissions", Permissions),
+        key("allow-from", List(Shape::Network)),
+        key("deny-from", List(Shape::Network)),
+        key("enabled", Flag),
+        key("exception", Tables("exception")),
+        key("password-change", Flag),
+        key("rule", Tables("rule")),
+        key("mount", Tables("mount")),
+        key("hours", List(Shape::Window)),
+        key("second-factor", Word(&["none", "any", "totp", "certificate"])),
+        key("certificates", List(Shape::Certificate)),
+        key("certificate-alone", Flag),
+        key("totp-secret", Text(Shape::Any)),
+        key("password-temporary", Flag),
+        key("password-history", List(Shape::Any)),
+    ]),
+    ("group.NAME", &[
+        key("groups", List(Shape::Name)),
+        key("permissions", Permissions),
+        key("allow-from", List(Shape::Network)),
+        key("deny-from", List(Shape::Network)),
+        key("exception", Tables("exception")),
+        key("password-change", Flag),
+        key("rule", Tables("rule")),
+        key("mount", Tables("mount")),
+        key("hours", List(Shape::Window)),
+        key("second-factor", Word(&["none", "any", "totp", "certificate"])),
+        key("sessions", Count(&USER_SESSIONS)),
+        key("sessions-per-address", Count(&USER_SESSIONS_PER_ADDRESS)),
+        key("transfers", Count(&USER_TRANSFERS)),
+        key("upload-bytes-per-second", Count(&USER_UPLOAD_BYTES_PER_SECOND)),
+        key("download-bytes-per-second", Count(&USER_DOWNLOAD_BYTES_PER_SECOND)),
+        key("quota-bytes", Count(&QUOTA_BYTES)),
+        key("quota-files", Count(&QUOTA_FILES)),
+    ]),
+    ("rule", &[
+        must("path", Text(Shape::PathPattern)),
+        key("allow", Permissions),
+        key("deny", Permissions),
+        key("names-allowed", List(Shape::FileNames)),
+        key("names-forbidden", List(Shape::FileNames)),
+    ]),
+    ("mount", &[
+        must("path", Text(Shape::MountPoint)),
+        must("folder", Text(Shape::Name)),
+        must("permissions", Permissions),
+    ]),
+    ("folder.NAME", &[
+        must("directory", Text(Shape::AbsolutePath)),
+        key("quota-bytes", Count(&QUOTA_BYTES)),
+        key("quota-files", Count(&QUOTA_FILES)),
+    ]),
+    ("changes", &[
+        key("changed", Named("changed.NAME")),
+    ]),
+    ("changed.NAME", &[
+        must("password", Text(Shape::Hash)),
+        must("password-set", Date),
+        must("replaces", Text(Shape::Any)),
+        key("history", List(Shape::Any)),
+        key("rehashed", Flag),
+    ]),
+    ("tests", &[
+        key("test", Tables("test")),
+    ]),
+    ("test", &[
+        key("name", Text(Shape::Any)),
+        must("user", OneOrMore(Shape::Any)),
+        key("from", OneOrMore(Shape::Any)),
+        key("at", Moment),
+        must("verb", OneOrMore(Shape::Any)),
+        key("path", OneOrMore(Shape::Any)),
+        must("expect", Word(&["allow", "deny"])),
+        key("by", Text(Shape::Any)),
+    ]),
+];
+
+/// The keys of a table, its own numbers last.
+pub(super) fn keys_of(table: &str) -> impl Iterator<Item = Key> {
+    let of_table = TABLES.iter().filter(move |(name, _)| *name == table).flat_map(|(_, keys)| keys.iter().copied());
+    let numbers = NUMBERS.iter().filter(move |number| number.table == table);
+    of_table.chain(numbers.map(|number| key(number.key, Count(number))))
+}
+
+/// The names of the keys that a table takes; none where it takes any (`named`, `user`, `group`).
 pub(super) fn of_table(name: &str) -> Vec<&'static str> {
-    let words = TABLES.iter().filter(|(table, _)| *table == name).flat_map(|(_, keys)| keys.iter().copied());
-    words.chain(NUMBERS.iter().filter(|number| number.table == name).map(|number| number.key)).collect()
+    keys_of(name).map(|key| key.name).collect()
+}
+
+/// The table that stands under names of the administrator's choice below a key, such as `user.NAME`.
+pub(super) fn named_by(key: &str) -> Option<&'static str> {
+    let keys = TABLES.iter().flat_map(|(_, keys)| *keys);
+    keys.filter(|known| known.name == key).find_map(|known| match known.kind {
+        Named(table) => Some(table),
+        _ => None,
+    })
 }
 
 /// The table of `server.toml` or a user that takes the key, in words.
 pub(super) fn home_of(key: &str) -> Option<String> {
-    let named = TABLES.iter().skip(1).find(|(_, keys)| keys.contains(&key)).map(|(table, _)| *table);
+    let holds = |keys: &[Key], name: &str| keys.iter().any(|key| key.name == name);
+    let named = TABLES.iter().skip(1).find(|(_, keys)| holds(keys, key)).map(|(table, _)| *table);
     let table = named.or_else(|| NUMBERS.iter().find(|number| number.key == key).map(|number| number.table))?;
-    let list = TABLES.iter().find(|(outer, keys)| *outer != "server" && !outer.contains('.') && keys.contains(&table));
+    let list = TABLES.iter().find(|(outer, keys)| *outer != "server" && !outer.contains('.') && holds(keys, table));
     Some(list.map_or_else(|| format!("[{table}]"), |(outer, _)| format!("the tables of `{outer}.{table}`")))
 }
 
@@ -226,29 +358,56 @@ mod tests {
         section.lines().filter(|line| line.starts_with("| `")).map(cells).collect()
     }
 
-    #[test]
-    fn the_document_has_a_row_for_every_key() {
-        let document = include_str!("../../docs/policy.md");
-        for (table, _) in TABLES.iter().filter(|(table, _)| !["server", "users", "changes", "tests"].contains(table)) {
-            let rows = rows(document, &format!("`[{table}]`"));
-            let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
-            let mut known = of_table(table);
-            known.sort_unstable();
-            let mut sorted = documented.clone();
-            sorted.sort_unstable();
-            assert_eq!(sorted, known, "the rows of [{table}] in docs/policy.md");
+    /// What the document says below `bounds` of keys of each kind that has words.
+    fn words(kind: Kind) -> Option<String> {
+        let quoted = |words: &[&str]| words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+        match kind {
+            Word(known) | Words(known) => Some(quoted(known)),
+            Flag => Some("true, false".to_owned()),
+            Date => Some("date".to_owned()),
+            Count(number) => Some(format!("{} to {}", number.least, number.most)),
+            Tables(_) | Table(_) | Named(_) | Text(_) | List(_) | OneOrMore(_) | Lists(_)
+            | Moment | Permissions => None,
         }
     }
 
     #[test]
-    fn the_document_has_every_default_and_bound() {
+    fn the_document_has_a_row_for_every_key_with_its_bounds() {
+        let document = include_str!("../../docs/policy.md");
+        for (table, _) in TABLES.iter().filter(|(table, _)| !["server", "users", "changes", "tests"].contains(table)) {
+            let rows = rows(document, &format!("`[{table}]`"));
+            let mut documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+            documented.sort_unstable();
+            let mut known = of_table(table);
+            known.sort_unstable();
+            assert_eq!(documented, known, "the rows of [{table}] in docs/policy.md");
+            for key in keys_of(table) {
+                let row = rows.iter().find(|row| row[0] == format!("`{}`", key.name)).unwrap();
+                assert_eq!(row[2] == "required", key.required, "[{table}] {}: {row:?}", key.name);
+                assert_eq!(row[3], words(key.kind).unwrap_or_else(|| row[3].clone()), "[{table}] {}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_has_every_default() {
         let document = include_str!("../../docs/policy.md");
         for number in NUMBERS {
             let rows = rows(document, &format!("`[{}]`", number.table));
             let row = rows.iter().find(|row| row[0] == format!("`{}`", number.key)).unwrap();
             let default = if number.default == NONE { "none".to_owned() } else { number.default.to_string() };
             assert!(row[2].split(' ').next() == Some(&default), "{}: {row:?}", number.key);
-            assert_eq!(row[3], format!("{} to {}", number.least, number.most), "{}", number.key);
         }
+    }
+
+    #[test]
+    fn every_table_that_a_key_names_is_there() {
+        let there = |name: &str| TABLES.iter().any(|(table, _)| *table == name);
+        for (table, key) in TABLES.iter().flat_map(|(table, keys)| keys.iter().map(move |key| (table, key))) {
+            if let Table(inner) | Tables(inner) | Named(inner) = key.kind {
+                assert!(there(inner), "[{table}] {} names [{inner}]", key.name);
+            }
+        }
+        assert!(FILES.iter().all(|(name, ..)| there(name)));
     }
 }

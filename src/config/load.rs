@@ -20,8 +20,8 @@ use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
 use super::{
-    Config, PasswordChanges, Passwords, RunAs, certificate, changes, client_certificates, disk, folders, groups, hours,
-    limits, listen, passive, server, system_accounts,
+    Config, PasswordChanges, Passwords, RunAs, advice, certificate, changes, client_certificates, disk, folders, groups,
+    hours, limits, listen, passive, server, system_accounts,
 };
 use crate::policy::Policy;
 
@@ -194,6 +194,10 @@ pub(super) fn judge_at(
             changes::warn(&read, &users_table, users_file, &mut findings);
         }
         disk::judge(&base, &read, (&server_table, server_file), &users_table, &mut findings);
+    }
+    if !findings.has_errors() {
+        let matter = advice::Matter { read: &read, server: &server_table, users: &users_table, today, reach };
+        advice::give(&matter, &mut findings);
     }
     let config = if findings.has_errors() { None } else { read.into_config(base, texts, overrides) };
     Judged { config, passwords, run_as, problems: findings.into_problems() }

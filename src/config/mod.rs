@@ -2,15 +2,16 @@
 //! and what to do about it.
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
-//! reads one table by the rules of `keys`; `server`, `listen`, `identities`, `passive`, `limits`,
+//! reads one table by the rules of `keys`, of which `schema` makes what editors understand; `server`, `listen`, `identities`, `passive`, `limits`,
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
 //! make domain types of them; `changes` reads the passwords that users changed; `assertions` reads
 //! what the policy is expected to decide; `certificate`, `client_certificates`, `disk` and `account`
 //! look at what they name; `directory` makes directories that
-//! are missing. All of them note what is wrong in `findings`, so that one reading reports every
+//! are missing; `advice` warns of what is legal but unwise. All of them note what is wrong in `findings`, so that one reading reports every
 //! problem.
 
 mod account;
+mod advice;
 mod assertions;
 mod certificate;
 mod changes;
@@ -25,6 +26,7 @@ mod groups;
 mod hours;
 mod identities;
 mod keys;
+mod kind;
 mod limits;
 mod listen;
 pub(crate) mod load;
@@ -33,6 +35,7 @@ mod overrides;
 pub(crate) mod passive;
 pub mod problem;
 mod rules;
+pub mod schema;
 mod section;
 pub(crate) mod server;
 pub(crate) mod shell;

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::findings::{Findings, shown};
 use super::networks::Networks;
 use super::section::{Section, Text};
@@ -75,17 +77,17 @@ fn advertise(section: &Section<'_>, networks: &Networks, findings: &mut Findings
             let help = "put the entry for \"any\" last: the first that matches counts";
             findings.warning(table.place(), "no client gets this far", help);
         }
-        let Some(announced) = announced(&table, findings) else { continue };
-        let entry = |clients| Advertise { clients, address: announced.clone() };
-        match table.text("clients", findings) {
-            Some(clients) if clients.text == "any" => list.push(entry(None)),
-            Some(clients) => {
-                let found = networks.resolve(clients, findings);
-                list.extend(found.into_iter().map(|network| entry(Some(network))));
-            }
-            None if table.get("clients").is_none() => table.missing("clients", EXAMPLE, findings),
-            None => {}
+        let announced = announced(&table, findings);
+        let clients: Vec<Option<IpNet>> = match table.text("clients", findings) {
+            Some(clients) if clients.text == "any" => vec![None],
+            Some(clients) => networks.resolve(clients, findings).into_iter().map(Some).collect(),
+            None => Vec::new(),
+        };
+        if table.get("clients").is_none() {
+            table.missing("clients", EXAMPLE, findings);
         }
+        let Some(address) = announced else { continue };
+        list.extend(clients.into_iter().map(|clients| Advertise { clients, address: address.clone() }));
     }
     list
 }

@@ -44,7 +44,11 @@ impl<'a> Section<'a> {
             Value::Table(table) => Some(table),
             other => {
                 let message = format!("`{}` is a table of keys, not {}", shown(&name), other.kind());
-                findings.error(node.place, message, format!("write [{}] on a line of its own", shown(&name)));
+                let help = match (other, keys::named_by(&name)) {
+                    (Value::List(_), Some(table)) => format!("write [{table}], with the name in place of NAME"),
+                    _ => format!("write [{}] on a line of its own", shown(&name)),
+                };
+                findings.error(node.place, message, help);
                 None
             }
         };
@@ -137,7 +141,12 @@ impl<'a> Section<'a> {
             return Some(vec![text]);
         }
         let Value::List(nodes) = &entry.node.value else {
-            wrong_type(entry, "a list of texts, such as [\"a\", \"b\"]", findings);
+            if let Some(text) = as_text(&entry.node) {
+                let message = format!("`{key}` takes a list of texts, not a text alone");
+                findings.error(text.place, message, format!("write {key} = [{}]", as_list(text.text)));
+            } else {
+                wrong_type(entry, "a list of texts, such as [\"a\", \"b\"]", findings);
+            }
             return None;
         };
         let mut texts = Vec::new();
@@ -159,7 +168,14 @@ impl<'a> Section<'a> {
         let entry = self.get(key)?;
         let name = if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) };
         let Value::List(nodes) = &entry.node.value else {
-            wrong_type(entry, "a list of tables", findings);
+            match &entry.node.value {
+                Value::Table(_) => {
+                    let message =
+                        format!("there can be several of `{}`, so each of them needs two brackets", shown(&name));
+                    findings.error(entry.place, message, format!("write [[{}]]", shown(&name)));
+                }
+                _ => wrong_type(entry, &format!("tables: write [[{}]] above the keys of each", shown(&name)), findings),
+            }
             return None;
         };
         let mut tables = Vec::new();
@@ -207,7 +223,13 @@ impl<'a> Section<'a> {
     pub(super) fn number_given(&self, number: &Number, findings: &mut Findings) -> Option<u64> {
         let entry = self.get(number.key)?;
         let Value::Integer(given) = entry.node.value else {
-            wrong_type(entry, "a whole number without quotes, such as 10_000", findings);
+            match as_text(&entry.node).and_then(|text| in_units(text.text)) {
+                Some(amount) => {
+                    let message = format!("`{}` takes a whole number of {}, without quotes", number.key, number.unit);
+                    findings.error(entry.node.place, message, format!("write {} = {amount}", number.key));
+                }
+                None => wrong_type(entry, "a whole number without quotes, such as 10_000", findings),
+            }
             return None;
         };
         let value = u64::try_from(given).ok().filter(|value| (number.least..=number.most).contains(value));
@@ -218,6 +240,27 @@ impl<'a> Section<'a> {
         }
         value
     }
+}
+
+/// The words of a text, as the texts of a list.
+pub(super) fn as_list(text: &str) -> String {
+    let words = text.split([',', ' ']).map(str::trim).filter(|word| !word.is_empty());
+    // A window of the week has a space in it.
+    let words: Vec<&str> = if text.contains(',') && !text.contains(':') { words.collect() } else { vec![text] };
+    words.iter().map(|word| format!("\"{}\"", shown(word))).collect::<Vec<_>>().join(", ")
+}
+
+/// `10 GB` or `10GiB` as a number.
+fn in_units(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit = unit.trim().to_ascii_lowercase();
+    let (unit, base) = match unit.trim_end_matches('b').strip_suffix('i') {
+        Some(unit) => (unit.to_owned(), 1024_u64),
+        None => (unit.trim_end_matches('b').to_owned(), 1000),
+    };
+    let power = ["", "k", "m", "g", "t"].iter().position(|known| *known == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(base.checked_pow(u32::try_from(power).ok()?)?)
 }
 
 fn as_text(node: &Node) -> Option<Text<'_>> {

@@ -3,7 +3,7 @@
 use super::exceptions::{self, Granted, Holder};
 use super::findings::{Findings, shown};
 use super::keys;
-use super::section::{Section, Text};
+use super::section::{Section, Text, as_list};
 use super::server::did_you_mean;
 use super::tree::Value;
 use super::users::Context;
@@ -61,13 +61,30 @@ pub(super) fn permission_set(section: &Section<'_>, key: &str, findings: &mut Fi
         if let Some(found) = permission(text.text) {
             set = set.union(found);
         } else {
-            let known = || Permission::ALL.into_iter().map(Permission::word).chain(["read-only", "full"]);
-            let otherwise = format!("known are: {}", known().collect::<Vec<_>>().join(", "));
-            let help = did_you_mean(text.text, known(), &otherwise);
-            findings.error(text.place, format!("`{}` is no permission", shown(text.text)), help);
+            findings.error(text.place, format!("`{}` is no permission", shown(text.text)), remedy(key, text.text));
         }
     }
     Some(set)
+}
+
+/// What to write in place of a word that is no permission.
+fn remedy(key: &str, written: &str) -> String {
+    if written.split([',', ' ', '|']).filter(|word| !word.is_empty()).count() > 1 {
+        let words = written.replace(['|', ' '], ",");
+        return format!("write a list of words: {key} = [{}]", as_list(&words));
+    }
+    let known = || Permission::ALL.into_iter().map(Permission::word).chain(["read-only", "full"]);
+    // What people call them elsewhere.
+    let meant = match written.to_ascii_lowercase().as_str() {
+        "write" | "upload" | "put" => Some("`create` is for new files, `overwrite` for files that are there"),
+        "download" | "get" => Some("`read` is for fetching files"),
+        "none" => Some("an empty list permits nothing: []"),
+        "all" | "rw" | "*" => Some("`full` stands for every permission"),
+        "r" | "ro" => Some("`read-only` stands for `list` and `read`"),
+        _ => None,
+    };
+    let otherwise = format!("known are: {}", known().collect::<Vec<_>>().join(", "));
+    meant.map_or_else(|| did_you_mean(written, known(), &otherwise), str::to_owned)
 }
 
 /// The permissions that one word means.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+use super::kind::Kind;
 use super::load::{Judged, Reach, Texts, judge_at};
 use super::*;
 use crate::policy::permission::PermissionSet;
@@ -178,12 +179,85 @@ fn every_bad_file_is_refused_in_the_words_it_expects() {
         };
         let said = said(&judged);
         assert!(judged.config.is_none(), "{} was accepted", path.display());
-        for expected in text.lines().filter_map(|line| line.strip_prefix("#> ")) {
-            assert!(said.contains(expected), "{} does not say {expected:?}:\n{said}", path.display());
-        }
+        let expected = text.lines().filter_map(|line| line.strip_prefix("#> "));
+        let unsaid: Vec<&str> = expected.filter(|expected| !said.contains(expected)).collect();
+        assert!(unsaid.is_empty(), "{} does not say {unsaid:#?}:\n{said}", path.display());
         count += 1;
     }
     assert!(count >= 4, "only {count} fixtures");
+}
+
+/// The headers under which each table of a file stands, with its name in the list of tables.
+fn headers(file: &str) -> Vec<(String, &'static str)> {
+    let mut found = Vec::new();
+    let mut ahead: Vec<(String, &str)> =
+        keys::keys_of(file).map(|key| (key, String::new())).filter_map(inner).collect();
+    while let Some((header, table)) = ahead.pop() {
+        let way = header.trim_matches(['[', ']']).to_owned();
+        ahead.extend(keys::keys_of(table).map(|key| (key, format!("{way}."))).filter_map(inner));
+        found.push((header, table));
+    }
+    found
+}
+
+/// The header of the table that a key takes, if it takes one.
+fn inner((key, way): (keys::Key, String)) -> Option<(String, &'static str)> {
+    match key.kind {
+        Kind::Table(table) => Some((format!("[{way}{}]", key.name), table)),
+        Kind::Tables(table) => Some((format!("[[{way}{}]]", key.name), table)),
+        Kind::Named(table) => Some((format!("[{way}{}.name]", key.name), table)),
+        _ => None,
+    }
+}
+
+/// What is said of line 2 of a file that has a header and this line.
+fn said_of_line(file: &str, header: &str, line: &str) -> Vec<String> {
+    let text = format!("{header}\n{line}\n");
+    let (server, users) = if file == "server" { (text.as_str(), "") } else { (SERVER, text.as_str()) };
+    let judged = judge(server, users, &[]);
+    let of_line = |problem: &&Problem| {
+        problem.file.ends_with(&format!("{file}.toml")) && problem.position.as_ref().is_some_and(|at| at.line == 2)
+    };
+    judged.problems.iter().filter(of_line).map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_key_says_what_it_takes_where_it_is_given_something_else() {
+    let (mut count, mut mute) = (0, Vec::new());
+    for file in ["server", "users"] {
+        for (header, table) in headers(file) {
+            for key in keys::keys_of(table) {
+                let said = said_of_line(file, &header, &format!("{} = 1.5", key.name));
+                let named = |problem: &String| problem.contains(" error: ") && problem.contains(key.name);
+                if !said.iter().any(named) || !said.iter().all(|problem| problem.contains("\n   help: ")) {
+                    mute.push(format!("{header} {}: {said:?}", key.name));
+                }
+                count += 1;
+            }
+            let said = said_of_line(file, &header, "no-such-key = 1").concat();
+            assert!(said.contains("unknown key `no-such-key` in ["), "{header}: {said}");
+        }
+    }
+    assert!(mute.is_empty(), "{mute:#?}");
+    assert!(count > 150, "{count}");
+}
+
+#[test]
+fn every_number_says_its_bounds_where_it_is_out_of_them() {
+    for file in ["server", "users"] {
+        for (header, table) in headers(file) {
+            for key in keys::keys_of(table) {
+                let Kind::Count(number) = key.kind else { continue };
+                let above = number.most.checked_add(1).and_then(|above| i64::try_from(above).ok());
+                let below = i64::try_from(number.least).ok().and_then(|least| least.checked_sub(1));
+                for out in [above, below].into_iter().flatten() {
+                    let said = said_of_line(file, &header, &format!("{} = {out}", key.name)).concat();
+                    let bounds = format!("help: from {} to {} {}", number.least, number.most, number.unit);
+                    assert!(said.contains(&bounds) && said.contains("cannot be"), "{header} {}: {said}", key.name);
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -193,11 +267,17 @@ fn past_and_distant_ends_are_warnings() {
             format!("[[user.alice.exception]]\ndata-binding = \"address\"\nreason = \"r\"\nuntil = {until}\n");
         users("permissions = \"full\"\n") + &exception
     };
-    for (until, expected) in [("2026-11-21", "ended on 2026-11-21"), ("2027-11-24", "more than 366 days")] {
+    for (until, expected) in [
+        ("2026-11-21", "ended on 2026-11-21"),
+        ("2026-11-22", "this exception ends today"),
+        ("2026-11-23", "ends tomorrow, on 2026-11-23"),
+        ("2026-12-06", "ends in 14 days, on 2026-12-06"),
+        ("2027-11-24", "more than 366 days"),
+    ] {
         let judged = judge(SERVER, &text(until), &[]);
         assert!(judged.config.is_some() && said(&judged).contains(expected), "{}", said(&judged));
     }
-    assert_eq!(judge(SERVER, &text("2026-11-22"), &[]).problems, []);
+    assert_eq!(judge(SERVER, &text("2026-12-07"), &[]).problems, []);
 }
 
 #[test]
@@ -375,6 +455,27 @@ fn homes_of_the_system_are_refused_and_odd_ones_noted() {
 }
 
 #[test]
+fn mounts_and_rules_that_miss_what_is_on_the_disk_are_told() {
+    let deployment = Deployment::new();
+    std::fs::create_dir(deployment.path("home/in")).unwrap();
+    let home = deployment.path("home").canonicalize().unwrap();
+    let users = users("permissions = \"read-only\"\n").replace("/srv/alice", home.to_str().unwrap());
+    let lines = "[[user.alice.rule]]\npath = \"/in\"\nallow = [\"create\"]\n\
+                 [[user.alice.mount]]\npath = \"/deep/shared\"\nfolder = \"shared\"\npermissions = \"full\"\n";
+    let folder = format!("[folder.shared]\ndirectory = \"{}\"\n", deployment.path("shared").display());
+    deployment.write("policy/users.toml", &(users + lines + &folder), 0o640);
+    let said = deployment.warnings();
+    for expected in [
+        "users.toml:9:1: warning: alice has no directory /deep for the mount /deep/shared to be listed in",
+        &format!(" {}/deep", home.display()),
+        "users.toml:6:1: warning: this rule speaks of the directory /in alone, not of the files in it",
+        "help: write path = \"/in/**\" for the directory and everything below it",
+    ] {
+        assert!(said.contains(expected), "{expected}\n{said}");
+    }
+}
+
+#[test]
 fn a_word_without_quotes_is_told_to_have_them() {
     for line in ["level = info", "level = nothing # why", "level = /var/log"] {
         let said = said(&judge(&format!("{SERVER}[log]\n{line}\n"), "", &[]));
@@ -460,3 +561,5 @@ proptest! {
         }
     }
 }
+
+mod examples;

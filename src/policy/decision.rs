@@ -20,7 +20,7 @@ use crate::proto::path::VirtualPath;
 pub(super) const NAMING: PermissionSet =
     PermissionSet::of(&[Permission::Create, Permission::Overwrite, Permission::Append]);
 /// What a file's name must be fit for.
-const NAMED: PermissionSet = NAMING.union(PermissionSet::of(&[Permission::Rename]));
+pub(crate) const NAMED: PermissionSet = NAMING.union(PermissionSet::of(&[Permission::Rename]));
 /// What would take a mount point away.
 pub(super) const UNMOUNTING: PermissionSet = PermissionSet::of(&[Permission::Rename, Permission::RemoveDirectory]);
 
@@ -39,7 +39,7 @@ pub struct Consideration {
 /// The greater decides: an exception before rules, rules before what holds for every path; among
 /// rules the more specific one; and among those a deny.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+pub(super) enum Rank {
     EveryPath,
     Rule(Specificity, bool),
     Exception,
@@ -47,15 +47,21 @@ enum Rank {
 
 /// What speaks of a permission on a path, before anybody wants to read it.
 #[derive(Clone, Copy)]
-enum Speaker<'a> {
+pub(super) enum Speaker<'a> {
     Everywhere(&'a RuleSource),
     Mount(&'a Mount, bool),
     Rule(&'a PathRule, bool),
     Exception(&'a str, &'a RuleSource),
 }
 
-impl Speaker<'_> {
-    fn rank(&self) -> Rank {
+impl<'a> Speaker<'a> {
+    /// What a rule says of a permission, if anything; one that does both denies.
+    pub(super) fn of_rule(rule: &'a PathRule, permission: Permission) -> Option<Self> {
+        let allows = !rule.deny.contains(permission);
+        (!allows || rule.allow.contains(permission)).then_some(Self::Rule(rule, allows))
+    }
+
+    pub(super) fn rank(&self) -> Rank {
         match self {
             Self::Everywhere(_) => Rank::EveryPath,
             Self::Mount(mount, allows) => Rank::Rule(Specificity::of_tree(&mount.path), !allows),
@@ -64,14 +70,14 @@ impl Speaker<'_> {
         }
     }
 
-    fn allows(&self) -> bool {
+    pub(super) fn allows(&self) -> bool {
         match self {
             Self::Everywhere(_) | Self::Exception(..) => true,
             Self::Mount(_, allows) | Self::Rule(_, allows) => *allows,
         }
     }
 
-    fn source(&self) -> &RuleSource {
+    pub(super) fn source(&self) -> &'a RuleSource {
         match self {
             Self::Everywhere(source) | Self::Exception(_, source) => source,
             Self::Mount(mount, _) => &mount.source,
@@ -79,7 +85,7 @@ impl Speaker<'_> {
         }
     }
 
-    fn considered(&self) -> Consideration {
+    pub(super) fn considered(&self) -> Consideration {
         let what = match self {
             Self::Everywhere(_) => "permissions".to_owned(),
             Self::Mount(mount, _) => format!("mount {} of {}", mount.path, mount.holder),
@@ -100,7 +106,7 @@ impl Policy {
         let mut granted = permitted(account, principal.address(), wanted, path, date_of(now));
         if granted.is_empty() {
             let first = wanted.iter().next().unwrap_or(Permission::List);
-            let rule = speakers(account, principal.address(), first, path, date_of(now)).max_by_key(Speaker::rank);
+            let rule = deciding(account, principal.address(), first, path, date_of(now));
             let rule = rule.map_or_else(|| silence(account), |speaker| speaker.source().clone());
             return Judgement::Deny(Denial { rule: Some(rule), reason: DenialReason::NotPermitted });
         }
@@ -150,7 +156,8 @@ impl Policy {
         })
     }
 
-    /// Whether the same is permitted everywhere below a path, so that one look does for all of it.
+    /// Whether the same is permitted on all paths below a path, so that a look at one of them does for
+    /// the others. On the path itself something else may be.
     pub fn is_uniform_below(&self, principal: &Principal, path: &VirtualPath) -> bool {
         self.users.get(principal.name()).is_none_or(|account| is_uniform_below(account, path))
     }
@@ -175,7 +182,7 @@ impl Policy {
 }
 
 /// What is permitted on a path, of what is wanted.
-fn permitted(
+pub(super) fn permitted(
     account: &Account,
     address: IpAddr,
     wanted: PermissionSet,
@@ -183,10 +190,20 @@ fn permitted(
     today: Date,
 ) -> PermissionSet {
     let allowed = |permission: &Permission| {
-        let deciding = speakers(account, address, *permission, path, today).max_by_key(Speaker::rank);
-        deciding.is_some_and(|speaker| speaker.allows())
+        deciding(account, address, *permission, path, today).is_some_and(|speaker| speaker.allows())
     };
     wanted.iter().filter(allowed).collect()
+}
+
+/// What decides about a permission on a path; none where nothing speaks of it.
+pub(super) fn deciding<'a>(
+    account: &'a Account,
+    address: IpAddr,
+    permission: Permission,
+    path: &'a VirtualPath,
+    today: Date,
+) -> Option<Speaker<'a>> {
+    speakers(account, address, permission, path, today).max_by_key(Speaker::rank)
 }
 
 /// Everything that speaks of a permission on a path.
@@ -203,12 +220,10 @@ fn speakers<'a>(
     let everywhere =
         everywhere.filter(move |own| own.set.contains(permission)).map(|own| Speaker::Everywhere(&own.source));
     let mounted = mount.map(|mount| Speaker::Mount(mount, mount.permissions.set.contains(permission)));
-    let rules = terms.rules.iter().filter_map(move |rule| {
-        // A rule that does both denies.
-        let allows = !rule.deny.contains(permission);
-        let speaks = !allows || rule.allow.contains(permission);
-        (speaks && rule.pattern.matches(path)).then_some(Speaker::Rule(rule, allows))
-    });
+    let rules = terms
+        .rules
+        .iter()
+        .filter_map(move |rule| Speaker::of_rule(rule, permission).filter(|_| rule.pattern.matches(path)));
     let exceptions = terms.path_exceptions.iter().filter(move |exception| {
         let granted = &exception.granted;
         granted.allow.contains(permission) && granted.pattern.matches(path) && exception.holds(address, today)
@@ -266,7 +281,7 @@ pub(super) fn file_bytes_max<'a>(account: &'a Account, path: &VirtualPath) -> Op
     deciding.map(|(rule, bytes)| (bytes, &rule.source))
 }
 
-/// Whether whatever speaks of something below a path speaks of the path and all below it.
+/// Whether whatever speaks of something below a path speaks of all below it.
 fn is_uniform_below(account: &Account, path: &VirtualPath) -> bool {
     let terms = &account.terms;
     let rules = terms.rules.iter().map(|rule| &rule.pattern);
@@ -282,5 +297,21 @@ fn leads_somewhere(account: &Account, address: IpAddr, path: &VirtualPath, today
     let mounts = terms.mounts.iter().any(|mount| mount.path.is_within(path) && !mount.permissions.set.is_empty());
     let rules = terms.rules.iter().any(|rule| !rule.allow.is_empty() && rule.pattern.reaches_below(path));
     let exceptions = terms.path_exceptions.iter().filter(|exception| exception.holds(address, today));
-    mounts || rules || exceptions.into_iter().any(|exception| exception.granted.pattern.reaches_below(path))
+    let widely = || !held_below(account, path).is_empty();
+    mounts || rules || exceptions.into_iter().any(|exception| exception.granted.pattern.reaches_below(path)) || widely()
+}
+
+/// What the mount that a path lies in, or else `permissions`, permits somewhere below the path: what
+/// no rule denies for all of it.
+fn held_below(account: &Account, path: &VirtualPath) -> PermissionSet {
+    let terms = &account.terms;
+    let (held, rank) = match mount_of(account, path) {
+        Some(mount) => (mount.permissions.set, Some(Specificity::of_tree(&mount.path))),
+        None => (terms.permissions.as_ref().map_or(PermissionSet::NONE, |own| own.set), None),
+    };
+    let denying = terms
+        .rules
+        .iter()
+        .filter(|rule| rank.is_none_or(|rank| rule.pattern.specificity() >= rank) && rule.pattern.covers(path));
+    denying.fold(held, |held, rule| held.without(rule.deny))
 }

@@ -87,6 +87,22 @@ impl Hours {
     }
 }
 
+impl Hours {
+    /// Whether some minute of the week is in both.
+    pub fn overlap(&self, other: &Self) -> bool {
+        // Two windows have a minute in common where one of them begins in the other.
+        let begins_in = |one: &Self, other: &Self| {
+            one.windows.iter().any(|window| {
+                let days = (0..7).filter_map(|day| Weekday::from_monday_zero_offset(day).ok());
+                let mut beginnings = days.filter(|day| window.begins_on(*day));
+                beginnings
+                    .any(|day| other.windows.iter().any(|window_of_other| window_of_other.holds(day, window.from)))
+            })
+        };
+        begins_in(self, other) || begins_in(other, self)
+    }
+}
+
 fn minute_of(time: Time) -> u16 {
     let of = |part: i8| u16::try_from(part).unwrap_or(0);
     of(time.hour()).saturating_mul(60).saturating_add(of(time.minute()))
@@ -144,7 +160,7 @@ impl fmt::Display for WindowError {
         f.write_str(match self {
             Self::Form => "a window has the form \"mon-fri 08:00-18:00\", or without days \"08:00-18:00\"",
             Self::Day => "days are mon, tue, wed, thu, fri, sat and sun, as mon-fri or sat,sun",
-            Self::Time => "times are hours and minutes, from 00:00 to 24:00",
+            Self::Time => "times are hours and minutes with two digits each, from 00:00 to 24:00, such as 08:00-18:00",
             Self::Empty => "this window has no minute; leave `hours` out where an account always works",
         })
     }
@@ -176,6 +192,25 @@ mod tests {
         assert!(open("mon 22:00-06:00", "2026-11-23T23:00:00Z"));
         assert!(open("mon 22:00-06:00", "2026-11-24T05:59:00Z"));
         assert!(!open("mon 22:00-06:00", "2026-11-23T05:00:00Z"));
+    }
+
+    #[test]
+    fn hours_overlap_where_a_minute_is_in_both() {
+        let hours = |text: &str| Hours {
+            windows: vec![Window::parse(text).unwrap()],
+            source: RuleSource { file: "users.toml".into(), line: 1 },
+        };
+        for (one, other, overlap) in [
+            ("mon-fri 08:00-18:00", "fri 17:59-20:00", true),
+            ("mon-fri 08:00-18:00", "fri 18:00-20:00", false),
+            ("mon-fri 08:00-18:00", "sat,sun 00:00-24:00", false),
+            ("sun 22:00-06:00", "mon 05:00-06:00", true),
+            ("sun 22:00-06:00", "sun 05:00-06:00", false),
+            ("00:00-24:00", "wed 12:00-12:01", true),
+        ] {
+            assert_eq!(hours(one).overlap(&hours(other)), overlap, "{one}, {other}");
+            assert_eq!(hours(other).overlap(&hours(one)), overlap, "{other}, {one}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod factor;
 pub mod folder;
 pub mod grant;
 pub mod hours;
+pub mod idle;
 pub mod network;
 pub mod path_pattern;
 pub mod permission;

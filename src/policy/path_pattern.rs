@@ -1,5 +1,6 @@
 //! Patterns of paths, as rules name them: `/in/**`, `/reports/*.csv`.
 
+mod relations;
 mod walk;
 
 use std::cmp::Ordering;
@@ -19,7 +20,8 @@ pub struct PathPattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Name(String),
-    Names(Pattern),
+    /// A pattern, and how it is written.
+    Names(Pattern, String),
     Tree,
 }
 
@@ -110,7 +112,7 @@ impl PathPattern {
         let count = |wanted: fn(&Part) -> bool| self.parts.iter().filter(|part| wanted(part)).count();
         Specificity {
             written_out: count(|part| matches!(part, Part::Name(_))),
-            with_wildcards: count(|part| matches!(part, Part::Names(_))),
+            with_wildcards: count(|part| matches!(part, Part::Names(..))),
             without_tree: count(|part| matches!(part, Part::Tree)) == 0,
         }
     }
@@ -134,7 +136,7 @@ impl PathPattern {
                 let (reached, takes) = match part {
                     Part::Tree => (index, true),
                     Part::Name(own) => (index.saturating_add(1), own == name),
-                    Part::Names(pattern) => (index.saturating_add(1), pattern.matches(name)),
+                    Part::Names(pattern, _) => (index.saturating_add(1), pattern.matches(name)),
                 };
                 if let Some(state) = next.get_mut(reached).filter(|_| takes) {
                     *state = true;
@@ -175,7 +177,10 @@ fn part(name: &str) -> Result<Part, PathPatternError> {
     if VirtualPath::root().join(name.as_bytes()).is_err() {
         return Err(PathPatternError::Character);
     }
-    Ok(Pattern::parse(name).map_or_else(|| Part::Name(name.to_owned()), Part::Names))
+    Ok(match Pattern::parse(name) {
+        Some(pattern) => Part::Names(pattern, name.to_owned()),
+        None => Part::Name(name.to_owned()),
+    })
 }
 
 impl fmt::Display for PathPattern {

@@ -192,3 +192,7 @@ fn clients_of_a_network_are_held_to_tls_12_until_the_last_day() {
     let used = policy.tls("10.0.0.1".parse().unwrap(), date("2026-12-31")).exception.unwrap();
     assert_eq!(used.to_string(), "their client runs out of tickets (users.toml:7)");
 }
+
+mod decision;
+mod idle;
+mod random;

@@ -3,6 +3,7 @@
 mod check;
 mod diff;
 mod explain;
+mod schema;
 mod test;
 
 use std::path::Path;
@@ -19,7 +20,8 @@ Examples:
   portcullis policy check
   portcullis policy explain alice --from 192.0.2.7 STOR /in/a.csv
   portcullis policy test
-  portcullis policy diff ./before ./policy")]
+  portcullis policy diff ./before ./policy
+  portcullis policy schema users > users.schema.json")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -31,6 +33,7 @@ enum Command {
     Explain(explain::Arguments),
     Test(test::Arguments),
     Diff(diff::Arguments),
+    Schema(schema::Arguments),
 }
 
 /// Runs a command about the policy.
@@ -40,6 +43,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Explain(arguments) => explain::run(arguments, policy),
         Command::Test(arguments) => test::run(arguments, policy),
         Command::Diff(arguments) => diff::run(arguments),
+        Command::Schema(arguments) => schema::run(arguments),
     }
 }
 

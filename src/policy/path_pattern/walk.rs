@@ -10,7 +10,7 @@ impl PathPattern {
     pub fn names(&self) -> impl Iterator<Item = Pattern> {
         self.parts.iter().filter_map(|part| match part {
             Part::Name(name) => Some(Pattern::literal(name)),
-            Part::Names(pattern) => Some(pattern.clone()),
+            Part::Names(pattern, _) => Some(pattern.clone()),
             Part::Tree => None,
         })
     }
