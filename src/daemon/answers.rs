@@ -55,7 +55,7 @@ impl Driver {
                 })
             }
             Question::CountFailure { claimed } => {
-                let penalty = self.shared.throttle.failed(self.client.ip(), &claimed);
+                let penalty = self.shared.throttle().failed(self.client.ip(), &claimed);
                 Input::Penalty(Penalty {
                     delay: penalty.delay,
                     banned: penalty.banned,
@@ -102,7 +102,7 @@ impl Driver {
         let policy = self.shared.policy();
         let today = World { policy: &policy, now: jiff::Timestamp::now() }.today();
         let offered = policy.tls(self.client.ip(), today);
-        let tls = match self.shared.tls.session(offered.maximum) {
+        let tls = match self.shared.tls().session(offered.maximum) {
             Ok(tls) => tls,
             Err(fault) => {
                 error!(%fault, "no TLS session can be made");
@@ -130,8 +130,9 @@ impl Driver {
     pub(super) async fn check_password(&mut self, claimed: &str, secret: Secret) -> PasswordCheck {
         use crate::auth::throttle::Attempt;
         let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
-        self.pause(shared.throttle.not_before(address, claimed)).await;
-        let pending = match shared.throttle.attempt(address, claimed).await {
+        let throttle = shared.throttle();
+        self.pause(throttle.not_before(address, claimed)).await;
+        let pending = match throttle.attempt(address, claimed).await {
             Attempt::Check(pending) => pending,
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
             Attempt::Busy => return PasswordCheck::Busy,
@@ -141,7 +142,7 @@ impl Driver {
         let account = name.as_ref().and_then(|name| policy.users.get(name));
         let known = account.is_some();
         let hash = account.map(|account| (&account.name, account.password.as_str()));
-        match shared.verifier.verify(hash, secret).await {
+        match shared.verifier().verify(hash, secret).await {
             Ok(Some(verified)) => match pending.right() {
                 Ok(()) => PasswordCheck::Right(verified),
                 Err(scope) => PasswordCheck::Limited { scope: scope.word() },
@@ -196,7 +197,7 @@ impl Driver {
                 let port = reservation.port();
                 self.link = Link::passive(reservation, needs);
                 let address = match self.route.server.ip().to_canonical() {
-                    IpAddr::V4(own) => self.shared.advertised.to(self.client.ip(), own),
+                    IpAddr::V4(own) => self.shared.advertised().to(self.client.ip(), own),
                     IpAddr::V6(_) => None,
                 };
                 Ok(PassivePort { port, address })

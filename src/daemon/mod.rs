@@ -39,6 +39,7 @@ use crate::net::names::Names;
 use crate::settings::{Argon2Cost, Config};
 use crate::store::{Homes, StoreSettings};
 use crate::tls::ServerTls;
+use current::InForce;
 use logging::Logging;
 use sandbox::{Plan, Report};
 use server::Shared;
@@ -124,7 +125,7 @@ fn confined(config: Config, opened: Opened, workers: usize, report: &Report, not
     let result = runtime.block_on(async {
         let verifier =
             step("preparing password checks", Verifier::new(cost(&config), config.passwords.checks_parallel))?;
-        let shared = Arc::new(Shared::new(config, tls, homes, verifier, audit.clone(), changes));
+        let shared = Arc::new(Shared::new(InForce::new(config, tls, verifier), homes, audit.clone(), changes));
         let listeners: Vec<(Listener, bool)> = step(
             "listening",
             bound

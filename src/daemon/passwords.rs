@@ -69,7 +69,7 @@ impl Driver {
             PasswordCheck::Limited { .. } => return Err(PasswordFault::Wrong("user_limit")),
             PasswordCheck::Busy => return Err(PasswordFault::Busy),
         }
-        let hashed = shared.verifier.hash(new, shared.config().passwords.argon2).await;
+        let hashed = shared.verifier().hash(new, shared.config().passwords.argon2).await;
         let after = hashed.map_err(|_| PasswordFault::Busy)?.ok_or_else(|| {
             error!(%user, "a new password could not be hashed: no randomness");
             PasswordFault::NotStored

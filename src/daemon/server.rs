@@ -14,7 +14,7 @@ use ulid::Ulid;
 
 use super::arrivals::admit;
 use super::buffers::Buffers;
-use super::current::Current;
+use super::current::{Current, InForce};
 use super::driver::Driver;
 use super::sessions::Sessions;
 use super::stopping::Stop;
@@ -33,7 +33,6 @@ use crate::net::passive::{PassivePorts, Stranger};
 use crate::net::proxy::HEADERS_MAX;
 use crate::net::route::{Proxies, Route};
 use crate::policy::Policy;
-use crate::proto::host::ServerName;
 use crate::session::{Session, Settings};
 use crate::settings::Config;
 use crate::store::Homes;
@@ -55,55 +54,36 @@ pub(super) struct Shared {
     pub(super) current: Current,
     /// The passwords that users changed; none where the policy keeps none.
     pub(super) changes: Option<Changes>,
-    pub(super) tls: Arc<ServerTls>,
-    /// Every name of the server.
-    names: Arc<[ServerName]>,
     pub(super) homes: Arc<Homes>,
     pub(super) passive: Arc<PassivePorts>,
-    pub(super) throttle: Throttle,
-    pub(super) verifier: Verifier,
     pub(super) audit: AuditLog,
     pub(super) buffers: Arc<Buffers>,
     pub(super) admission: Arc<Admission>,
     pub(super) sessions: Arc<Sessions>,
-    /// The places for hashes that clients ask for.
-    pub(super) hashes: Arc<Semaphore>,
-    pub(super) advertised: Arc<Advertised>,
-    pub(super) proxies: Proxies,
     /// Places for connections of proxies whose header is still to come.
     pub(super) headers: Arc<Semaphore>,
     pub(super) refusals: Arc<Semaphore>,
     flood: Mutex<FloodCounter>,
+    /// Counts how often another policy came into force; sessions that wait for a change subscribe.
+    pub(super) policy_changed: watch::Sender<u64>,
 }
 
 impl Shared {
-    pub(super) fn new(
-        config: Config,
-        tls: ServerTls,
-        homes: Homes,
-        verifier: Verifier,
-        audit: AuditLog,
-        changes: Option<Changes>,
-    ) -> Self {
+    pub(super) fn new(in_force: InForce, homes: Homes, audit: AuditLog, changes: Option<Changes>) -> Self {
+        let config = &in_force.config;
         Self {
             changes,
-            tls: Arc::new(tls),
-            names: config.tls.identities.iter().flat_map(|identity| identity.names.iter().cloned()).collect(),
             homes: Arc::new(homes),
             passive: PassivePorts::new(config.passive.ports, Proxies::new(&config.listen.proxies)),
-            throttle: Throttle::new(&config.login),
-            verifier,
             audit,
             buffers: Arc::default(),
             admission: Admission::new(&config.limits),
             sessions: Arc::default(),
-            hashes: Arc::new(Semaphore::new(config.limits.hashes_parallel)),
-            advertised: Advertised::new(&config.passive),
-            proxies: Proxies::new(&config.listen.proxies),
             headers: Arc::new(Semaphore::new(HEADERS_MAX)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             flood: Mutex::default(),
-            current: Current::new(config),
+            policy_changed: watch::Sender::new(0),
+            current: Current::new(in_force),
         }
     }
 
@@ -115,6 +95,36 @@ impl Shared {
     /// The policy in force; the one in the settings is that of the last reading.
     pub(super) fn policy(&self) -> Arc<Policy> {
         self.current.policy()
+    }
+
+    /// What connections that begin now are protected with.
+    pub(super) fn tls(&self) -> Arc<ServerTls> {
+        self.current.get(|in_force| Arc::clone(&in_force.tls))
+    }
+
+    /// What counts failed logins.
+    pub(super) fn throttle(&self) -> Arc<Throttle> {
+        self.current.get(|in_force| Arc::clone(&in_force.throttle))
+    }
+
+    /// What checks passwords.
+    pub(super) fn verifier(&self) -> Arc<Verifier> {
+        self.current.get(|in_force| Arc::clone(&in_force.verifier))
+    }
+
+    /// What `PASV` announces.
+    pub(super) fn advertised(&self) -> Arc<Advertised> {
+        self.current.get(|in_force| Arc::clone(&in_force.advertised))
+    }
+
+    /// The proxies that control connections may come through.
+    pub(super) fn proxies(&self) -> Arc<Proxies> {
+        self.current.get(|in_force| Arc::clone(&in_force.proxies))
+    }
+
+    /// The places for hashes that clients ask for.
+    pub(super) fn hashes(&self) -> Arc<Semaphore> {
+        self.current.get(|in_force| Arc::clone(&in_force.hashes))
     }
 
     /// Records something that clients can cause at will, each on its own while they are few, and
@@ -168,7 +178,7 @@ pub(super) async fn serve(
     }
     let mut upkeep = JoinSet::new();
     upkeep.spawn(sweep(Arc::clone(&shared)));
-    upkeep.spawn(watch_certificates(Arc::clone(&shared.tls)));
+    upkeep.spawn(watch_certificates(Arc::clone(&shared)));
     if let Some(strangers) = strangers {
         upkeep.spawn(record_strangers(Arc::clone(&shared), strangers));
     }
@@ -226,7 +236,7 @@ pub(super) fn driver(
     let settings = Settings {
         implicit,
         active: config.active,
-        names: Arc::clone(&shared.names),
+        names: shared.current.get(|in_force| Arc::clone(&in_force.names)),
         failed_commands_max: config.limits.failed_commands,
         attempts_max: config.login.attempts_per_session.get(),
         hashes: config.storage.hashes,
@@ -244,7 +254,7 @@ async fn sweep(shared: Arc<Shared>) {
         shared.record_counted(false).await;
         shared.admission.sweep();
         if swept.elapsed() >= SWEEP_PERIOD {
-            shared.throttle.sweep();
+            shared.throttle().sweep();
             let homes = Arc::clone(&shared.homes);
             if let Err(failure) = tokio::task::spawn_blocking(move || homes.expire()).await {
                 error!(%failure, "interrupted uploads whose time is over could not be removed");
@@ -255,11 +265,12 @@ async fn sweep(shared: Arc<Shared>) {
 }
 
 /// Tells the operator in time that a certificate ends.
-async fn watch_certificates(tls: Arc<ServerTls>) {
+async fn watch_certificates(shared: Arc<Shared>) {
     let mut daily = interval(EXPIRY_PERIOD);
     daily.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         daily.tick().await;
+        let tls = shared.tls();
         for (name, expires) in tls.expiries().filter(|(_, expires)| ends_soon(*expires, Timestamp::now())) {
             warn!(%name, %expires, "a certificate ends soon, and no client will accept it then: replace it and restart");
         }
@@ -273,8 +284,8 @@ fn ends_soon(expires: Timestamp, now: Timestamp) -> bool {
 /// Looks the advertised names up, in the background from the second time on: the first clients
 /// should not find the server without its address. None is known where the name servers are late.
 pub(super) async fn look_names_up(shared: &Arc<Shared>, names: Names) {
-    let _ = timeout(FIRST_LOOKUP_TIME, shared.advertised.look_up(&names)).await;
-    let advertised = Arc::clone(&shared.advertised);
+    let _ = timeout(FIRST_LOOKUP_TIME, shared.advertised().look_up(&names)).await;
+    let advertised = shared.advertised();
     tokio::spawn(async move { advertised.keep_current(&names).await });
 }
 
