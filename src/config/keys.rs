@@ -101,9 +101,11 @@ const TABLES: &[(&str, &[&str])] = &[
             "audit",
             "log",
             "time",
+            "reload",
+            "control",
         ],
     ),
-    ("listen", &["explicit", "implicit", "proxies"]),
+    ("listen", &["explicit", "implicit", "proxies", "reload-ports"]),
     ("proxies", &["from", "data"]),
     ("process", &["user", "require-sandbox"]),
     (
@@ -130,6 +132,8 @@ const TABLES: &[(&str, &[&str])] = &[
     ("audit", &["directory", "sync", "on-failure"]),
     ("log", &["directory", "level"]),
     ("time", &["zone"]),
+    ("reload", &["on-change"]),
+    ("control", &["socket"]),
     ("users", &["user", "group", "folder"]),
     (
         "user.NAME",

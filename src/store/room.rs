@@ -27,7 +27,7 @@ impl Root {
         let place = if interrupted { path.parent() } else { path.clone() };
         let (place, status) = resolve::find(self, &place, Lookup::Full)?;
         status.kind()?;
-        let free = free_bytes(&place)?.saturating_sub(self.settings.free_space_floor_bytes);
+        let free = free_bytes(&place)?.saturating_sub(self.settings.now().free_space_floor_bytes);
         let left = match (uploader.quota_bytes, self.usage(uploader)?) {
             (Some(limit), Some(used)) => limit.saturating_sub(used.bytes),
             _ => u64::MAX,

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstatvfs, openat};
@@ -18,6 +17,7 @@ use super::partial::{Partial, Partials};
 use super::places::StagingPlaces;
 use super::read::ReadFile;
 use super::resolve::{self, Lookup};
+use super::settings::{SharedSettings, StoreSettings};
 use super::staging::STAGING_NAME;
 use super::sweep::Swept;
 use crate::identity::Username;
@@ -27,20 +27,11 @@ use crate::policy::permission::Permission;
 /// Directories looked at above a home.
 const ABOVE_MAX: usize = 256;
 
-/// What holds for every home.
-#[derive(Clone, Copy, Debug)]
-pub struct StoreSettings {
-    /// Bytes that uploads leave free in a file system.
-    pub free_space_floor_bytes: u64,
-    /// How long an interrupted upload is kept for its uploader to resume.
-    pub partial_uploads: Duration,
-}
-
 /// All homes of the running server: one [`Root`] for each distinct directory, because two users
 /// may share a home.
 #[derive(Debug)]
 pub struct Homes {
-    settings: StoreSettings,
+    settings: SharedSettings,
     /// By device and inode; a root holds its directory open, so these are not given out again.
     roots: Mutex<HashMap<(u64, u64), Arc<Root>>>,
 }
@@ -49,7 +40,7 @@ pub struct Homes {
 #[derive(Debug)]
 pub struct Root {
     directory: OwnedFd,
-    pub(super) settings: StoreSettings,
+    pub(super) settings: SharedSettings,
     pub(super) held: Arc<HeldNames>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) partials: Partials,
@@ -66,7 +57,14 @@ pub struct Root {
 impl Homes {
     /// No home yet.
     pub fn new(settings: StoreSettings) -> Self {
-        Self { settings, roots: Mutex::default() }
+        Self { settings: SharedSettings::new(settings), roots: Mutex::default() }
+    }
+
+    /// Has other settings hold in every home from here on.
+    pub fn change(&self, settings: StoreSettings) {
+        self.settings.change(settings);
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.values().for_each(|root| root.partials.look_again());
     }
 
     /// The root for this home, opened (and what an earlier run left there swept) the first time it
@@ -86,7 +84,7 @@ impl Homes {
         let contains = |other: &Root| other.above.contains(&unique);
         let nested = roots.iter().find(|(other, root)| above.contains(other) || contains(root));
         let nested = nested.map(|(_, root)| root.path.clone());
-        let root = Arc::new(Root { above, nested, ..Root::open(home, directory, self.settings) });
+        let root = Arc::new(Root { above, nested, ..Root::open(home, directory, self.settings.clone()) });
         roots.insert(unique, Arc::clone(&root));
         Ok(root)
     }
@@ -102,8 +100,8 @@ impl Homes {
 }
 
 impl Root {
-    fn open(path: &Path, directory: OwnedFd, settings: StoreSettings) -> Self {
-        let partials = Partials::new(settings.partial_uploads);
+    fn open(path: &Path, directory: OwnedFd, settings: SharedSettings) -> Self {
+        let partials = Partials::new(settings.clone());
         let (places, swept) = StagingPlaces::open(directory.as_fd(), &partials);
         Self {
             directory,
@@ -200,7 +198,7 @@ impl Root {
 
     /// Fails where a further `bytes` would leave less than the floor free.
     pub(super) fn leave_floor(&self, place: impl AsFd, bytes: u64) -> Result<(), Fault> {
-        let needed = self.settings.free_space_floor_bytes.saturating_add(bytes);
+        let needed = self.settings.now().free_space_floor_bytes.saturating_add(bytes);
         if free_bytes(place)? < needed { Err(Fault::NoSpace) } else { Ok(()) }
     }
 

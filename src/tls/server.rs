@@ -83,6 +83,16 @@ impl ServerTls {
         })
     }
 
+    /// Reads the certificates and settings that follow on these. Sessions of either know of each
+    /// other's tickets as far as the policy lets them.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn successor(&self, settings: &settings::Tls) -> Result<Self, LoadError> {
+        let next = Self::load(settings)?;
+        Ok(Self { registry: Arc::clone(&self.registry), lingering: Arc::clone(&self.lingering), ..next })
+    }
+
     /// When each certificate ends, with the first name that it stands for.
     pub fn expiries(&self) -> impl Iterator<Item = (&ServerName, Timestamp)> {
         self.identities.all().iter().filter_map(|identity| Some((identity.names.first()?, identity.expires)))
