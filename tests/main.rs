@@ -41,6 +41,7 @@ mod password;
 mod proxy;
 mod quickstart;
 mod refusals;
+mod reload;
 mod resumption;
 mod site;
 mod tidy;

@@ -1,11 +1,11 @@
-//! What `init` and `quickstart` leave behind: certificates, policy files, places for the audit log
-//! and for passwords that users change. The policy files are the commented examples of the
+//! What `init` and `quickstart` leave behind: certificates, policy files, places for the audit log,
+//! the control socket and passwords that users change. The policy files are the commented examples of the
 //! repository with some keys filled in.
 
 use std::fs::{OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -19,7 +19,7 @@ use crate::config::{PortRange, RunAs, SERVER_FILE, USERS_FILE};
 const SERVER_EXAMPLE: &str = include_str!("../../policy/server.toml");
 const USERS_EXAMPLE: &str = include_str!("../../policy/users.toml");
 /// Where the server writes, as the example names them.
-const OWN_DIRECTORIES: [&str; 2] = ["audit", "state"];
+const OWN_DIRECTORIES: [&str; 3] = ["audit", "run", "state"];
 /// The line of the example that names no account yet.
 const USER_LINE: &str = "# user = \"portcullis\"";
 
@@ -132,6 +132,19 @@ impl Deployment {
         ];
         for (path, (text, mode)) in targets.iter().zip(contents) {
             write_new(path, text, mode).map_err(|error| Failure::io(path.display(), &error))?;
+        }
+        self.share(settings.run_as.as_ref())
+    }
+
+    /// Lets the account that serves read what it reads again when that is asked for: root keeps the
+    /// files, and the account's group may read them.
+    fn share(&self, run_as: Option<&RunAs>) -> Result<(), Failure> {
+        let Some(account) = run_as.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
+        let [_, _, key, _, users] = self.targets();
+        for path in [key, users] {
+            let shared = chown(&path, None, Some(account.gid))
+                .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(0o640)));
+            shared.map_err(|error| Failure::io(path.display(), &error))?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What is in force: the policy, the settings, and what was made of them. Whoever decides something
 //! asks for it then, and keeps it for that decision only.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Semaphore;
 
@@ -40,7 +40,7 @@ impl InForce {
     /// What a start has in force.
     pub(super) fn new(config: Config, tls: ServerTls, verifier: Verifier) -> Self {
         Self {
-            policy: Arc::clone(&config.policy),
+            policy: policy_read(&config),
             tls: Arc::new(tls),
             names: names(&config),
             throttle: Arc::new(Throttle::new(&config.login)),
@@ -51,6 +51,11 @@ impl InForce {
             config: Arc::new(config),
         }
     }
+}
+
+/// The policy as it was read with the settings: what comes into force with them.
+pub(super) fn policy_read(config: &Config) -> Arc<Policy> {
+    Arc::clone(&config.policy)
 }
 
 /// Every name of the server.
@@ -74,6 +79,11 @@ impl Current {
         self.get(|in_force| Arc::clone(&in_force.policy))
     }
 
+    /// The policy at this moment, with the fingerprint of the files that it comes from.
+    pub(super) fn deciding(&self) -> (Arc<Policy>, Arc<str>) {
+        self.get(|in_force| (Arc::clone(&in_force.policy), Arc::clone(&in_force.config.fingerprint)))
+    }
+
     /// The settings at this moment. Who decides about access asks for [`Self::policy`].
     pub(super) fn config(&self) -> Arc<Config> {
         self.get(|in_force| Arc::clone(&in_force.config))
@@ -82,25 +92,15 @@ impl Current {
     /// Replaces the policy by what `change` makes of it; changes come one after the other, so none
     /// is lost.
     pub(super) fn change_policy(&self, change: impl FnOnce(&Policy) -> Policy) {
-        let mut in_force = self.write();
-        in_force.policy = Arc::new(change(&in_force.policy));
+        self.change(|in_force| in_force.policy = Arc::new(change(&in_force.policy)));
     }
 
-    /// Has connections that begin from here on use this.
-    pub(super) fn replace_tls(&self, tls: Arc<ServerTls>) {
-        self.write().tls = tls;
-    }
-
-    /// Puts something else in force.
-    pub(super) fn replace(&self, next: InForce) {
-        *self.write() = next;
+    /// Puts something else in force, or a part of it; changes come one after the other.
+    pub(super) fn change(&self, change: impl FnOnce(&mut InForce)) {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn read(&self) -> RwLockReadGuard<'_, InForce> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, InForce> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpStream;
+use tokio::signal::unix::Signal;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, warn};
 use ulid::Ulid;
 
-use super::arrivals::admit;
 use super::buffers::Buffers;
 use super::current::{Current, InForce};
 use super::driver::Driver;
+use super::reload::{Asker, Reloader};
 use super::sessions::Sessions;
+use super::socket::ControlSocket;
 use super::stopping::Stop;
 use crate::audit::event::Event;
 use crate::audit::flood::{FloodCounter, Refusal};
@@ -27,8 +29,6 @@ use crate::auth::throttle::Throttle;
 use crate::auth::verifier::Verifier;
 use crate::net::admission::Admission;
 use crate::net::advertised::Advertised;
-use crate::net::listener::Listener;
-use crate::net::names::Names;
 use crate::net::passive::{PassivePorts, Stranger};
 use crate::net::proxy::HEADERS_MAX;
 use crate::net::route::{Proxies, Route};
@@ -46,8 +46,6 @@ const EXPIRY_PERIOD: Duration = Duration::from_hours(24);
 const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Connections that are being turned away at the same time; more are just closed.
 const REFUSALS_MAX: usize = 64;
-/// How long the first lookup of the advertised names may keep the server from its work.
-const FIRST_LOOKUP_TIME: Duration = Duration::from_secs(2);
 
 /// What every session uses.
 pub(super) struct Shared {
@@ -167,52 +165,36 @@ impl Shared {
 
 /// Serves until told to stop; returns once the last session has ended.
 pub(super) async fn serve(
-    shared: Arc<Shared>,
-    listeners: Vec<(Listener, bool)>,
-    strangers: Option<mpsc::Receiver<Stranger>>,
-    stop: &watch::Receiver<Stop>,
+    reloader: &Arc<Reloader>,
+    hangups: Signal,
+    socket: Option<ControlSocket>,
+    mut ended: mpsc::Receiver<()>,
+    mut stop: watch::Receiver<Stop>,
 ) {
-    let mut loops = JoinSet::new();
-    for (listener, implicit) in listeners {
-        loops.spawn(accept(Arc::clone(&shared), listener, implicit, stop.clone()));
-    }
+    let shared = &reloader.shared;
     let mut upkeep = JoinSet::new();
-    upkeep.spawn(sweep(Arc::clone(&shared)));
-    upkeep.spawn(watch_certificates(Arc::clone(&shared)));
-    if let Some(strangers) = strangers {
-        upkeep.spawn(record_strangers(Arc::clone(&shared), strangers));
+    upkeep.spawn(sweep(Arc::clone(shared)));
+    upkeep.spawn(watch_certificates(Arc::clone(shared)));
+    if let Some(strangers) = shared.passive.strangers() {
+        upkeep.spawn(record_strangers(Arc::clone(shared), strangers));
     }
-    while let Some(ended) = loops.join_next().await {
-        if let Err(failure) = ended {
-            error!(%failure, "an accept loop ended");
-        }
+    upkeep.spawn(super::file_change::watch(Arc::clone(reloader)));
+    upkeep.spawn(reload_on_hangup(Arc::clone(reloader), hangups));
+    if let Some(socket) = socket {
+        upkeep.spawn(socket.serve(Arc::clone(reloader), stop.clone()));
     }
+    // A sender that is gone means the same.
+    let _ = stop.wait_for(|stop| *stop > Stop::No).await;
+    reloader.end().await;
+    while ended.recv().await.is_some() {}
     upkeep.shutdown().await;
     shared.record_counted(true).await;
 }
 
-/// Accepts connections on one listener, and waits for its sessions once the server stops.
-async fn accept(shared: Arc<Shared>, listener: Listener, implicit: bool, mut stop: watch::Receiver<Stop>) {
-    let mut sessions = JoinSet::new();
-    let told = stop.clone();
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop > Stop::No) => break,
-            Some(ended) = sessions.join_next() => log_panic(ended),
-            arrival = listener.accept() => admit(&shared, arrival, implicit, &told, &mut sessions),
-        }
-    }
-    drop(listener);
-    while let Some(ended) = sessions.join_next().await {
-        log_panic(ended);
-    }
-}
-
-/// A session that failed in a way nobody foresaw ends alone.
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(failure) = ended {
-        error!(%failure, "a session ended by a fault of the server's own; please report it");
+/// Reads the policy again whenever SIGHUP asks for it.
+async fn reload_on_hangup(reloader: Arc<Reloader>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        reloader.reload(Asker::Signal).await;
     }
 }
 
@@ -272,21 +254,13 @@ async fn watch_certificates(shared: Arc<Shared>) {
         daily.tick().await;
         let tls = shared.tls();
         for (name, expires) in tls.expiries().filter(|(_, expires)| ends_soon(*expires, Timestamp::now())) {
-            warn!(%name, %expires, "a certificate ends soon, and no client will accept it then: replace it and restart");
+            warn!(%name, %expires, "a certificate ends soon, and no client will accept it then: replace it, then `portcullis reload`");
         }
     }
 }
 
 fn ends_soon(expires: Timestamp, now: Timestamp) -> bool {
     expires.duration_since(now) < EXPIRY_WARNING
-}
-
-/// Looks the advertised names up, in the background from the second time on: the first clients
-/// should not find the server without its address. None is known where the name servers are late.
-pub(super) async fn look_names_up(shared: &Arc<Shared>, names: Names) {
-    let _ = timeout(FIRST_LOOKUP_TIME, shared.advertised().look_up(&names)).await;
-    let advertised = shared.advertised();
-    tokio::spawn(async move { advertised.keep_current(&names).await });
 }
 
 /// Records connections to passive ports from addresses that have nothing to do there.

@@ -50,6 +50,12 @@ impl Sessions {
         Entered { sessions: Arc::clone(self), number, live }
     }
 
+    /// How many there are, and how many of them have a transfer under way.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let live = self.lock();
+        (live.len(), live.values().filter(|live| live.transfer().is_some()).count())
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -159,7 +159,7 @@ impl Builder {
         done(&mut init, "");
         // Whether or not the machine has an account that root's `init` chooses by itself.
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        for directory in ["audit", "state"] {
+        for directory in ["audit", "run", "state"] {
             std::os::unix::fs::chown(server.root().join(directory), Some(uid), Some(gid)).unwrap();
         }
         // Cheap hashes and short delays: tests of those state their own.

@@ -63,7 +63,7 @@ fn username(text: &str) -> Result<Username, String> {
 }
 
 /// When a change of users.toml counts.
-const TAKES_EFFECT: &str = "A running server does not know of it: restart it.";
+const TAKES_EFFECT: &str = "A running server knows of it once its policy is read again: portcullis reload.";
 
 #[cfg(test)]
 mod tests;
