@@ -79,7 +79,9 @@ pub(super) fn prepare(shared: &Shared, confinement: &Confinement, listeners: &Li
         made.map_err(|error| refuse(format!("password checks cannot be prepared: {error}"), "see [passwords]"))
     };
     let bound = listeners.bind_missing(&config.listen, |address| confinement.forbids(address)).map_err(|faults| {
-        faults.into_iter().for_each(|fault| refuse(fault, "see [listen]"));
+        for fault in faults {
+            refuse(fault, "see [listen]");
+        }
     });
     let (Ok(tls), Ok(verifier), Ok(bound), true) = (tls, verifier, bound, problems.is_empty()) else {
         return Err(Refused::Unchangeable(fingerprint(), problems));

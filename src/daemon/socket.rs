@@ -208,14 +208,14 @@ impl Connection {
                 (Answer::Status(Box::new(status(&self.reloader, stopping))), None)
             }
             Call::Reload {} => {
-                let reloaded = self.reload(peer).await;
-                let failure = match reloaded.outcome {
+                let told = self.reload(peer).await;
+                let failure = match told.outcome {
                     ReloadOutcome::Loaded | ReloadOutcome::Unchanged => None,
                     ReloadOutcome::Rejected => Some("rejected"),
                     ReloadOutcome::TestsFailed => Some("tests_failed"),
                     ReloadOutcome::Failed => Some("failed"),
                 };
-                (Answer::Reload(reloaded), failure)
+                (Answer::Reload(told), failure)
             }
         };
         if self.record(peer, call.verb(), failure).await {
@@ -229,10 +229,10 @@ impl Connection {
     async fn reload(&self, peer: Peer) -> Reloaded {
         let by = Asker::Control { uid: peer.uid, pid: peer.pid };
         // It comes to its end also where nobody waits for it any more.
-        let reloader = Arc::clone(&self.reloader);
-        let outcome = tokio::spawn(async move { reloader.reload(by).await }).await;
+        let asked = Arc::clone(&self.reloader);
+        let outcome = tokio::spawn(async move { asked.reload(by).await }).await;
         let in_force = self.reloader.shared.config().fingerprint.to_string();
-        let mut reloaded = Reloaded {
+        let mut told = Reloaded {
             outcome: ReloadOutcome::Failed,
             before: in_force.clone(),
             policy: in_force,
@@ -244,23 +244,23 @@ impl Connection {
         };
         match outcome {
             Ok(Outcome::Loaded { before, now, warnings, tests }) => {
-                reloaded.outcome = if before == now { ReloadOutcome::Unchanged } else { ReloadOutcome::Loaded };
-                (reloaded.before, reloaded.policy) = (before.to_string(), now.to_string());
-                (reloaded.problems, reloaded.problems_more) = ShownProblem::list(&warnings);
-                reloaded.tests_passed = tests;
+                told.outcome = if before == now { ReloadOutcome::Unchanged } else { ReloadOutcome::Loaded };
+                (told.before, told.policy) = (before.to_string(), now.to_string());
+                (told.problems, told.problems_more) = ShownProblem::list(&warnings);
+                told.tests_passed = tests;
             }
             Ok(Outcome::Rejected(problems)) => {
-                reloaded.outcome = ReloadOutcome::Rejected;
-                (reloaded.problems, reloaded.problems_more) = ShownProblem::list(&problems);
+                told.outcome = ReloadOutcome::Rejected;
+                (told.problems, told.problems_more) = ShownProblem::list(&problems);
             }
             Ok(Outcome::TestsFailed(failed)) => {
-                reloaded.outcome = ReloadOutcome::TestsFailed;
-                reloaded.tests_failed = failed;
+                told.outcome = ReloadOutcome::TestsFailed;
+                told.tests_failed = failed;
             }
-            Ok(Outcome::Failed(reason)) => reloaded.reason = Some(reason),
-            Err(_) => reloaded.reason = Some("a fault of the server's own; please report it".to_owned()),
+            Ok(Outcome::Failed(reason)) => told.reason = Some(reason),
+            Err(_) => told.reason = Some("a fault of the server's own; please report it".to_owned()),
         }
-        reloaded
+        told
     }
 
     /// Records a call; false where that fails.

@@ -409,7 +409,11 @@ impl Server {
         fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() { collect(&path, found) } else { found.push(path) }
+                if path.is_dir() {
+                    collect(&path, found);
+                } else if path.is_file() {
+                    found.push(path);
+                }
             }
         }
         let mut found = vec![self.log()];
