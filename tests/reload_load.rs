@@ -29,7 +29,7 @@ fn transfer(server: &Server, session: u8, begun: &Barrier, over: &AtomicBool) {
     let expected = content(session);
     // Of addresses of their own, so that the few passive ports suffice.
     let mut wire = Dial::to(server).from(10 + session).login("alice");
-    let uploads = session % 2 == 0;
+    let uploads = session.is_multiple_of(2);
     let name = format!("f{session}");
     let mut data = wire.begin(&format!("{} {name}", if uploads { "STOR" } else { "RETR" }));
     let mut received = Vec::new();

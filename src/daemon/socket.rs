@@ -30,7 +30,7 @@ use crate::settings::{Control, RunAs};
 const CONNECTIONS_MAX: usize = 8;
 /// How long a request may take to come, and an answer to be taken.
 const TIME: Duration = Duration::from_secs(5);
-/// How long to wait where connections cannot be accepted.
+/// How long to wait where connections cannot be accepted, and for the request of a stranger.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The mode of the socket: whoever may write to it may connect.
 const MODE: u32 = 0o600;
@@ -183,6 +183,8 @@ impl Connection {
             self.record(peer, "none", Some("forbidden")).await;
             let reason = "only root and the account that serves may ask".to_owned();
             let _ = say(&mut stream, &Answer::Refused { reason }).await;
+            // What is left unread would destroy the answer on its way.
+            let _ = timeout(PAUSE, request(&mut stream)).await;
             return;
         }
         while let Ok(Some(line)) = timeout(TIME, request(&mut stream)).await.unwrap_or(Ok(None)) {

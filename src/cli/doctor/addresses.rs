@@ -175,7 +175,7 @@ fn answers(examined: &Examined<'_>, report: &mut Report) -> Vec<CertificateDer<'
                 let found =
                     format!("{address} answers with another certificate ({})", super::fingerprint(&certificate));
                 shown.push(certificate);
-                report.add(check, Severity::Warning, found, "it was read when the server started: restart the server");
+                report.add(check, Severity::Warning, found, "the server read it earlier: portcullis reload");
             }
             Answer::TurnedAway(words) => {
                 let help = "to have this checked, allow this machine's own address in [networks]";

@@ -135,7 +135,7 @@ fn dates(certificate: &X509Certificate<'_>, shown: &str, measure: &Measure<'_>, 
     let days = facts::days_left(end, now);
     let what = format!("{shown} (of {})", certificate.subject());
     let (renew, day) =
-        ("renew it and restart the server: clients refuse a certificate that is out of date", facts::day);
+        ("renew it, then portcullis reload: clients refuse a certificate that is out of date", facts::day);
     if now < begin {
         let help = "check this machine's clock (date -u), then the certificate";
         report.add(check, Severity::Error, format!("{what} is valid only from {} on", day(begin)), help);
