@@ -267,6 +267,13 @@ mod tests {
             let given = directory.metadata().unwrap().uid() == account.uid;
             assert_eq!(given, rustix::process::geteuid().is_root());
         }
+        // What the running server reads again.
+        let [_, _, key, _, users] = deployment.targets();
+        for path in [key, users] {
+            let metadata = path.metadata().unwrap();
+            let readable = metadata.gid() == account.gid && metadata.mode() & 0o777 == 0o640;
+            assert_eq!(readable, rustix::process::geteuid().is_root());
+        }
     }
 
     #[test]

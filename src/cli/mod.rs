@@ -199,7 +199,12 @@ mod tests {
     #[test]
     fn the_long_help_says_what_the_commands_themselves_say() {
         let mut cli = Cli::command();
-        for (name, words) in [("doctor", "Exits with 0"), ("firewall", "Exits with 0"), ("init", "never overwrites")] {
+        for (name, words) in [
+            ("doctor", "Exits with 0"),
+            ("firewall", "Exits with 0"),
+            ("init", "never overwrites"),
+            ("reload", "nothing changes"),
+        ] {
             let help = cli.find_subcommand_mut(name).unwrap().render_long_help().to_string();
             assert!(help.contains(words), "{help}");
         }

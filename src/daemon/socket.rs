@@ -49,8 +49,8 @@ pub(super) struct ControlSocket {
 #[derive(Clone, Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// Device and inode, so that nobody else's is removed.
-    unique: (u64, u64),
+    /// What tells it from another one, which is not to be removed.
+    unique: [i128; 4],
 }
 
 impl ControlSocket {
@@ -78,7 +78,7 @@ impl ControlSocket {
         }
         listener.set_nonblocking(true).map_err(named)?;
         let metadata = path.symlink_metadata().map_err(named)?;
-        let file = SocketFile { path: path.clone(), unique: (metadata.dev(), metadata.ino()) };
+        let file = SocketFile { path: path.clone(), unique: unique(&metadata) };
         Ok(Self { listener, file })
     }
 
@@ -117,13 +117,17 @@ impl ControlSocket {
 impl SocketFile {
     /// Removes it, unless another one stands there.
     pub(super) fn remove(&self) {
-        let own = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino()) == self.unique;
-        if self.path.symlink_metadata().is_ok_and(own)
+        if self.path.symlink_metadata().is_ok_and(|metadata| unique(&metadata) == self.unique)
             && let Err(failure) = std::fs::remove_file(&self.path)
         {
             warn!(%failure, path = %self.path.display(), "the control socket is not removed; the next start replaces it");
         }
     }
+}
+
+/// Device, inode, and when it was made; an inode alone is given out again.
+fn unique(metadata: &std::fs::Metadata) -> [i128; 4] {
+    [metadata.dev().into(), metadata.ino().into(), metadata.ctime().into(), metadata.ctime_nsec().into()]
 }
 
 /// Only who serves and root may put something in the socket's place.
