@@ -78,15 +78,20 @@ fn twenty_reloads_drop_none_of_a_hundred_transfers_and_not_a_byte() {
                 toml["storage"]["free-space-floor-bytes"] = value(reload);
             });
             if reload % 4 == 3 {
-                fs::write(server.policy().join("users.toml.bad"), "").unwrap();
-                let refused = server.command().args(["reload", "--socket", "/nonexistent"]).output().unwrap();
-                assert_eq!(refused.status.code(), Some(1));
+                // A bad file in between changes nothing.
+                let users = server.policy().join("users.toml");
+                let good = fs::read(&users).unwrap();
+                fs::write(&users, "[user.").unwrap();
+                let refused = server.command().arg("reload").output().unwrap();
+                assert_eq!(refused.status.code(), Some(78));
+                fs::write(&users, good).unwrap();
             }
             done(server.command().arg("reload"), "");
         }
         over.store(true, Ordering::Relaxed);
     });
     assert_eq!(server.records_of("policy.loaded").len(), usize::try_from(RELOADS).unwrap() + 1);
+    assert_eq!(server.records_of("policy.rejected").len(), usize::try_from(RELOADS / 4).unwrap());
     let whole = |code: &str| server.records_of(code).len();
     assert_eq!((whole("file.upload"), whole("file.download")), (50, 50));
     assert_eq!(whole("file.upload_incomplete") + whole("file.download_incomplete"), 0);
