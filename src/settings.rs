@@ -52,8 +52,26 @@ pub struct Config {
     pub audit: Audit,
     /// Where and how much the operational log says.
     pub log: Log,
+    /// How changes of the files come into force by themselves.
+    pub reload: Reload,
+    /// Where commands reach the running server; none where they do not.
+    pub control: Option<Control>,
     /// Who may do what: the decision data.
     pub policy: Arc<Policy>,
+}
+
+/// How changes of the files come into force by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether the files are read again when they change; else only when that is asked for.
+    pub on_change: bool,
+}
+
+/// Where commands reach the running server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The path of the Unix socket, in a directory that only the server's account writes.
+    pub socket: PathBuf,
 }
 
 /// Where control connections arrive.
@@ -66,6 +84,8 @@ pub struct Listen {
     /// The proxies that tell with a PROXY header who connects through them; the first that matches
     /// counts. From any other address such a header is a foreign protocol.
     pub proxies: Vec<Proxy>,
+    /// Ports on which the server does not listen now, and may after a reload.
+    pub reload_ports: Vec<PortRange>,
 }
 
 /// A proxy, or several, that tells with a PROXY header who connects through it.
@@ -89,7 +109,7 @@ pub enum ProxyData {
 }
 
 /// As whom the server runs, and how tightly confined.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// The account to change to where the server is started as root; none keeps the ids (and
     /// drops every capability all the same).
@@ -111,7 +131,7 @@ pub struct RunAs {
 }
 
 /// Who the server is to its clients, and the least TLS version.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
     /// The certificates with their names; at least one. The first is shown to clients that name
     /// none.
@@ -127,7 +147,7 @@ pub struct Tls {
 }
 
 /// Certificates of clients: whether they have to be shown, and who vouches for them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificates {
     /// Whether a client without one is refused.
     pub required: bool,
@@ -139,7 +159,7 @@ pub struct ClientCertificates {
 }
 
 /// A certificate and the names for which it is shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The names, each in one identity only; at least one. The certificate is expected to be for
     /// all of them.
@@ -207,7 +227,7 @@ pub enum Announced {
 }
 
 /// How failed logins are slowed down.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// Failed logins after which a session is closed.
     pub attempts_per_session: NonZeroU32,

@@ -109,9 +109,14 @@ fn healthy() -> Server {
         fs::set_permissions(passable, PermissionsExt::from_mode(0o755)).unwrap();
     }
     let (uid, gid) = daemon();
-    let state = server.policy().with_file_name("state");
-    for own in [server.home("alice"), server.audit_file().parent().unwrap().to_owned(), state] {
+    let beside = |name: &str| server.policy().with_file_name(name);
+    for own in [server.home("alice"), server.audit_file().parent().unwrap().to_owned(), beside("state"), beside("run")]
+    {
         chown(own, Some(uid), Some(gid)).unwrap();
+    }
+    for read in [server.policy().join("users.toml"), beside("certs").join("server.key")] {
+        chown(&read, None, Some(gid)).unwrap();
+        fs::set_permissions(&read, PermissionsExt::from_mode(0o640)).unwrap();
     }
     server
 }

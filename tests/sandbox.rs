@@ -115,6 +115,11 @@ const TRIALS: &[Trial] = &[
         fs::create_dir(stage.base.join("log/directory"))?;
         fs::remove_dir(stage.base.join("log/directory"))
     }),
+    ("remove the control socket", Expect::Works, |stage| fs::remove_file(stage.base.join("run/socket"))),
+    ("make a file beside the control socket", Expect::Files, |stage| {
+        File::create(stage.base.join("run/new")).map(drop)
+    }),
+    ("read a file beside the control socket", Expect::Files, |stage| fs::read(stage.base.join("run/spare")).map(drop)),
     ("the work of a network server", Expect::Works, serve),
     ("threads, signals and a runtime", Expect::Works, |_| run_a_runtime()),
     ("bind a port of the plan", Expect::Works, |stage| TcpListener::bind(("127.0.0.1", stage.inside)).map(drop)),
@@ -247,16 +252,16 @@ fn parent() -> ExitCode {
 fn run(mode: &str, target: &TcpListener) -> Result<Results, String> {
     let base = tempfile::tempdir().unwrap();
     fs::set_permissions(base.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    for directory in ["home", "home/a", "home/b", "config", "log", "outside"] {
+    for directory in ["home", "home/a", "home/b", "config", "log", "outside", "run"] {
         fs::create_dir(base.path().join(directory)).unwrap();
     }
-    for file in ["config/file", "log/file", "log/spare", "outside/file", "single"] {
+    for file in ["config/file", "log/file", "log/spare", "outside/file", "run/socket", "run/spare", "single"] {
         fs::write(base.path().join(file), "content").unwrap();
     }
     if mode == "enter-as-other" {
         for path in ["home", "home/a", "home/b", "config", "config/file", "log", "log/file", "log/spare"]
             .into_iter()
-            .chain(["outside", "outside/file", "single"])
+            .chain(["outside", "outside/file", "single", "run", "run/socket", "run/spare"])
         {
             chown(base.path().join(path), Some(OTHER_ID), Some(OTHER_ID)).unwrap();
         }
@@ -290,6 +295,7 @@ fn child(mode: &str) -> ExitCode {
         read_only: vec![stage.base.join("config"), stage.base.join("single"), stage.base.join("absent")],
         read_write: vec![stage.base.join("home")],
         create_write: vec![stage.base.join("log")],
+        remove: vec![stage.base.join("run")],
         bind_ports: vec![stage.inside..=stage.inside],
         connect: mode == "enter-connect",
         look_up: mode == "enter-look-up",

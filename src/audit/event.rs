@@ -9,6 +9,10 @@ pub enum Event {
     ServiceStop,
     /// A policy is in force from here on.
     PolicyLoaded,
+    /// Policy files were read while the server ran and are not in force.
+    PolicyRejected,
+    /// A command came through the control socket.
+    ControlCall,
     /// A permitted address connected.
     ConnectionAccepted,
     /// An address was turned away.
@@ -136,10 +140,12 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 45] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
+        Self::PolicyRejected,
+        Self::ControlCall,
         Self::ConnectionAccepted,
         Self::ConnectionRefused,
         Self::TlsEstablished,
@@ -191,6 +197,8 @@ impl Event {
             Self::ServiceStart           => row("service.start",            Lifecycle,      3,  Informational),
             Self::ServiceStop            => row("service.stop",             Lifecycle,      4,  Informational),
             Self::PolicyLoaded           => row("policy.loaded",            Lifecycle,      99, Informational),
+            Self::PolicyRejected         => row("policy.rejected",          Lifecycle,      99, Medium),
+            Self::ControlCall            => row("control.call",             Lifecycle,      99, Informational),
             Self::ConnectionAccepted     => row("conn.accepted",            Network,        1,  Informational),
             Self::ConnectionRefused      => row("conn.denied",              Network,        5,  Low),
             Self::TlsEstablished         => row("tls.handshake_ok",         Network,        99, Informational),

@@ -47,7 +47,7 @@ pub enum Outcome {
     Failure(&'static str),
 }
 
-/// What stays the same for all records of a session.
+/// What stays the same for all records of a session, but for the policy.
 #[derive(Clone, Debug)]
 pub struct SessionFacts {
     /// The session's ULID.
@@ -60,7 +60,7 @@ pub struct SessionFacts {
     pub server: SocketAddr,
     /// The proxy that told both.
     pub proxy: Option<SocketAddr>,
-    /// BLAKE3 of the policy files that decide in this session.
+    /// BLAKE3 of the policy files that decided.
     pub policy: Arc<str>,
 }
 

@@ -52,6 +52,8 @@ pub struct AuditLog {
 pub(super) struct Gate {
     room: Arc<Semaphore>,
     healthy: AtomicBool,
+    /// Whether each record is synced before it is confirmed.
+    sync_each: AtomicBool,
 }
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are the large one; a box would cost an allocation each")]
@@ -86,6 +88,11 @@ impl Ack {
 impl Gate {
     pub(super) fn set_healthy(&self, healthy: bool) {
         self.healthy.store(healthy, Ordering::Release);
+    }
+
+    /// When records reach the disk.
+    pub(super) fn sync(&self) -> AuditSync {
+        if self.sync_each.load(Ordering::Acquire) { AuditSync::Each } else { AuditSync::Group }
     }
 
     /// Nothing is written from here on: whoever waits for room is sent away.
@@ -145,6 +152,11 @@ impl AuditLog {
         heard.recv().unwrap_or(Err(AuditFault::Closed))
     }
 
+    /// Says when records reach the disk from here on.
+    pub fn set_sync(&self, sync: AuditSync) {
+        self.gate.sync_each.store(sync == AuditSync::Each, Ordering::Release);
+    }
+
     /// Whether records can be written, as far as the last attempt told.
     pub fn is_healthy(&self) -> bool {
         self.gate.healthy.load(Ordering::Acquire)
@@ -189,8 +201,9 @@ pub(super) fn start<F: RawFile>(
 ) -> io::Result<(AuditLog, AuditWriter)> {
     let (queue, entries) = mpsc::channel();
     let room = Arc::new(Semaphore::new(QUEUE_RECORDS_MAX));
-    let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true) });
-    let writer = Writer::new(file, sync, last_seq, entries, Arc::clone(&gate));
+    let sync_each = AtomicBool::new(sync == AuditSync::Each);
+    let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true), sync_each });
+    let writer = Writer::new(file, last_seq, entries, Arc::clone(&gate));
     let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(first))?;
     let log = AuditLog { queue: queue.clone(), gate };
     Ok((log, AuditWriter { queue, thread }))

@@ -31,7 +31,6 @@ const KEPT_RECORDS_MAX: usize = 4096;
 
 pub(super) struct Writer<F> {
     file: LogFile<F>,
-    sync: AuditSync,
     queue: Receiver<Message>,
     gate: Arc<Gate>,
     next_seq: u64,
@@ -75,16 +74,9 @@ impl Drop for Closing {
 }
 
 impl<F: RawFile> Writer<F> {
-    pub(super) fn new(
-        file: LogFile<F>,
-        sync: AuditSync,
-        last_seq: u64,
-        queue: Receiver<Message>,
-        gate: Arc<Gate>,
-    ) -> Self {
+    pub(super) fn new(file: LogFile<F>, last_seq: u64, queue: Receiver<Message>, gate: Arc<Gate>) -> Self {
         Self {
             file,
-            sync,
             queue,
             gate,
             next_seq: last_seq.saturating_add(1),
@@ -191,7 +183,7 @@ impl<F: RawFile> Writer<F> {
             batch.iter().map(|entry| &entry.record).chain(last).try_for_each(|record| put(time, record, false))
         };
         // After an outage only a sync shows that the disk takes what is written.
-        let sync = self.sync == AuditSync::Each || self.outage.is_some() || self.gap.is_some();
+        let sync = self.gate.sync() == AuditSync::Each || self.outage.is_some() || self.gap.is_some();
         let written = put_all().and_then(|()| self.file.append(&lines, sync));
         lines.shrink_to(LINES_BYTES_KEPT);
         self.lines = lines;

@@ -140,6 +140,18 @@ impl Writing<'_> {
         self.counting.get(user).map(|change| change.replaces.as_str())
     }
 
+    /// Has those count that were read from the file; false where the file was written since.
+    ///
+    /// # Errors
+    /// What keeps the file from being read.
+    pub fn take_over(&mut self, read: &PasswordChanges) -> io::Result<bool> {
+        let unchanged = self.directory.read(FILE_NAME, FILE_BYTES_MAX)? == read.text;
+        if unchanged {
+            self.counting.clone_from(&read.counting);
+        }
+        Ok(unchanged)
+    }
+
     /// Puts a change in, through to the disk.
     ///
     /// # Errors

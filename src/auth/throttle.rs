@@ -175,6 +175,27 @@ impl Throttle {
 }
 
 impl<C: Clock + Clone> Throttle<C> {
+    /// One with other settings that knows of this one's bans and waits, and of who is known where.
+    /// Failures are counted anew, since a count means nothing beside another bound.
+    #[must_use]
+    pub fn with_settings(&self, settings: &Login) -> Self {
+        let copy = Self::with_clock(settings, self.clock.clone());
+        Self {
+            began: self.began,
+            standing: Mutex::new(lock(&self.standing).clone()),
+            proven: Mutex::new(lock(&self.proven).clone()),
+            regulars: Mutex::new(lock(&self.regulars).clone()),
+            ..copy
+        }
+    }
+
+    /// Whether it was made with these settings.
+    pub fn has_settings(&self, settings: &Login) -> bool {
+        self.settings == *settings
+    }
+}
+
+impl<C: Clock + Clone> Throttle<C> {
     /// As [`Throttle::new`], with another clock.
     pub fn with_clock(settings: &Login, clock: C) -> Self {
         let forgiven = settings.failure_forgiven.clamp(Duration::from_secs(1), FORGIVEN_MAX);

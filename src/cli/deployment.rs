@@ -1,5 +1,5 @@
-//! What `init` and `quickstart` leave behind: certificates, policy files, places for the audit log
-//! and for passwords that users change. The policy files are the commented examples of the
+//! What `init` and `quickstart` leave behind: certificates, policy files, places for the audit log,
+//! the control socket and passwords that users change. The policy files are the commented examples of the
 //! repository with some keys filled in.
 
 use std::fs::{OpenOptions, Permissions};
@@ -19,7 +19,7 @@ use crate::config::{PortRange, RunAs, SERVER_FILE, USERS_FILE};
 const SERVER_EXAMPLE: &str = include_str!("../../policy/server.toml");
 const USERS_EXAMPLE: &str = include_str!("../../policy/users.toml");
 /// Where the server writes, as the example names them.
-const OWN_DIRECTORIES: [&str; 2] = ["audit", "state"];
+const OWN_DIRECTORIES: [&str; 3] = ["audit", "run", "state"];
 /// The line of the example that names no account yet.
 const USER_LINE: &str = "# user = \"portcullis\"";
 
@@ -133,12 +133,18 @@ impl Deployment {
         for (path, (text, mode)) in targets.iter().zip(contents) {
             write_new(path, text, mode).map_err(|error| Failure::io(path.display(), &error))?;
         }
-        // The account that serves reads the key again where it changes.
-        if let Some(account) = settings.run_as.as_ref().filter(|_| rustix::process::geteuid().is_root()) {
-            let key = certs.join("server.key");
-            let failed = |error: io::Error| Failure::io(key.display(), &error);
-            chown(&key, None, Some(account.gid)).map_err(failed)?;
-            std::fs::set_permissions(&key, Permissions::from_mode(0o640)).map_err(failed)?;
+        self.share(settings.run_as.as_ref())
+    }
+
+    /// Lets the account that serves read what it reads again when that is asked for: root keeps the
+    /// files, and the account's group may read them.
+    fn share(&self, run_as: Option<&RunAs>) -> Result<(), Failure> {
+        let Some(account) = run_as.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
+        let [_, _, key, _, users] = self.targets();
+        for path in [key, users] {
+            let shared = chown(&path, None, Some(account.gid))
+                .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(0o640)));
+            shared.map_err(|error| Failure::io(path.display(), &error))?;
         }
         Ok(())
     }
@@ -260,6 +266,13 @@ mod tests {
         for directory in [config.audit.directory, config.password_changes.unwrap().directory] {
             let given = directory.metadata().unwrap().uid() == account.uid;
             assert_eq!(given, rustix::process::geteuid().is_root());
+        }
+        // What the running server reads again.
+        let [_, _, key, _, users] = deployment.targets();
+        for path in [key, users] {
+            let metadata = path.metadata().unwrap();
+            let readable = metadata.gid() == account.gid && metadata.mode() & 0o777 == 0o640;
+            assert_eq!(readable, rustix::process::geteuid().is_root());
         }
     }
 

@@ -14,8 +14,8 @@ use crate::config::{PortRange, RunAs, disk, passive, system_accounts};
 
 /// Write certificates and commented policy files for a deployment.
 ///
-/// Writes DIR/certs/{ca.pem,server.pem,server.key}, DIR/policy/{server,users}.toml, DIR/audit and
-/// DIR/state, and never overwrites: where one of the files is there, nothing is written.
+/// Writes DIR/certs/{ca.pem,server.pem,server.key}, DIR/policy/{server,users}.toml, DIR/audit,
+/// DIR/run and DIR/state, and never overwrites: where one of the files is there, nothing is written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -139,7 +139,7 @@ fn next_steps(arguments: &Arguments, settings: &Settings, deployment: &Deploymen
     let root = std::path::absolute(directory).unwrap_or_else(|_| directory.clone());
     let home = if disk::is_of_the_system(&root) { PathBuf::from("/srv/files/alice") } else { root.join("files/alice") };
     format!(
-        "Wrote certs/, policy/, audit/ and state/ in {directory}.\n\
+        "Wrote certs/, policy/, audit/, run/ and state/ in {directory}.\n\
          \n\
          listens on     {sockets}\n\
          data ports     {first}-{last}\n\

@@ -1,10 +1,11 @@
 //! The commands people type: one file per command, each of which says how it is used.
 //!
-//! `deployment` writes what `init` and `quickstart` leave behind; `password` asks for, reads or makes
+//! `deployment` writes what `init` and `quickstart` leave behind; `control` asks the running server; `password` asks for, reads or makes
 //! passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
 //! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
 
 mod cert;
+mod control;
 mod deployment;
 mod doctor;
 mod firewall;
@@ -12,7 +13,9 @@ mod init;
 mod password;
 mod policy;
 mod quickstart;
+mod reload;
 mod serve;
+mod status;
 mod user;
 
 use std::fmt;
@@ -49,6 +52,8 @@ Examples:
   portcullis cert check
   portcullis doctor
   portcullis serve
+  portcullis reload
+  portcullis status
   portcullis firewall nftables
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
@@ -60,6 +65,8 @@ enum Command {
     Quickstart(quickstart::Arguments),
     Init(init::Arguments),
     Serve(serve::Arguments),
+    Reload(reload::Arguments),
+    Status(status::Arguments),
     User(user::Arguments),
     Policy(policy::Arguments),
     Cert(cert::Arguments),
@@ -113,6 +120,8 @@ pub fn main() -> ExitCode {
         Command::Quickstart(arguments) => quickstart::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments, &policy),
+        Command::Reload(arguments) => reload::run(&arguments, &policy),
+        Command::Status(arguments) => status::run(&arguments, &policy),
         Command::User(arguments) => user::run(arguments, &policy),
         Command::Policy(arguments) => policy::run(&arguments, &policy),
         Command::Cert(arguments) => cert::run(arguments, &policy),
@@ -190,7 +199,12 @@ mod tests {
     #[test]
     fn the_long_help_says_what_the_commands_themselves_say() {
         let mut cli = Cli::command();
-        for (name, words) in [("doctor", "Exits with 0"), ("firewall", "Exits with 0"), ("init", "never overwrites")] {
+        for (name, words) in [
+            ("doctor", "Exits with 0"),
+            ("firewall", "Exits with 0"),
+            ("init", "never overwrites"),
+            ("reload", "nothing changes"),
+        ] {
             let help = cli.find_subcommand_mut(name).unwrap().render_long_help().to_string();
             assert!(help.contains(words), "{help}");
         }
@@ -242,6 +256,9 @@ mod tests {
             "cert check --days-warning 20 --days-error 3 --json",
             "firewall nftables --table filter --json",
             "firewall iptables --set passive.ports=50000",
+            "reload --json",
+            "reload --socket /run/portcullis/control.sock",
+            "status --json",
             "firewall ufw",
             "firewall firewalld",
         ] {

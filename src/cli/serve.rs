@@ -14,7 +14,9 @@ Examples:
   portcullis --policy ./policy serve --set limits.idle-seconds=60
   portcullis serve --set 'listen.explicit=[\"127.0.0.1:2121\"]'
 
-SIGTERM finishes running transfers, then stops; a second one stops at once.")]
+SIGHUP and `portcullis reload` have the policy read again; where something is
+wrong with it, nothing changes. SIGTERM finishes running transfers, then stops;
+a second one stops at once.")]
 pub(super) struct Arguments {
     /// Override one key of server.toml for this run.
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -12,6 +12,7 @@ use super::shell::word;
 use super::{RunAs, system_accounts};
 
 const ALL: u32 = 0o7;
+const READ: u32 = 0o4;
 const SEARCH: u32 = 0o1;
 
 /// The ids that the server will have while it serves. It has no capabilities then, so uid 0 is
@@ -53,7 +54,8 @@ impl Serving {
         Self { uid, gid, groups, owner: format!("{user}:{group}") }
     }
 
-    fn name(&self) -> &str {
+    /// The account's name.
+    pub(super) fn name(&self) -> &str {
         self.owner.split(':').next().unwrap_or_default()
     }
 
@@ -109,6 +111,16 @@ impl Serving {
                 findings.warning(place, format!("{what} {shown} cannot be reached: {error}"), help);
             }
         }
+    }
+
+    /// Whether the account gets to a file and may read it; what cannot be looked at is somebody else's
+    /// to report.
+    pub(super) fn can_read(&self, named: Named<'_>) -> bool {
+        let real = super::disk::resolved(named.path);
+        let permits = |path: &Path, wanted: u32| {
+            std::fs::metadata(path).map_or(true, |metadata| self.permitted(&metadata) & wanted != 0)
+        };
+        permits(&real, READ) && real.ancestors().skip(1).all(|parent| permits(parent, SEARCH))
     }
 
     fn judge_passage(&self, parent: &Path, named: Named<'_>, findings: &mut Findings) {

@@ -99,7 +99,13 @@ fn read(
             Some(content)
         }
         Err(error) => {
-            let help = "paths are relative to the policy directory; `portcullis init` makes a first certificate";
+            let help = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => {
+                    "check its owner and mode; a running server reads the directories of its start alone, so restart it for \
+                     another one"
+                }
+                _ => "paths are relative to the policy directory; `portcullis init` makes a first certificate",
+            };
             findings.error(place, format!("{} cannot be read: {error}", path.display()), help);
             None
         }

@@ -147,11 +147,14 @@ const TABLES: &[(&str, &[Key])] = &[
         must("audit", Table("audit")),
         key("log", Table("log")),
         key("time", Table("time")),
+        key("reload", Table("reload")),
+        key("control", Table("control")),
     ]),
     ("listen", &[
         key("explicit", List(Shape::Socket)),
         key("implicit", List(Shape::Socket)),
         key("proxies", Tables("proxies")),
+        key("reload-ports", Text(Shape::Ports)),
     ]),
     ("proxies", &[
         must("from", Text(Shape::Network)),
@@ -228,6 +231,12 @@ const TABLES: &[(&str, &[Key])] = &[
     ]),
     ("time", &[
         key("zone", Text(Shape::Any)),
+    ]),
+    ("reload", &[
+        key("on-change", Flag),
+    ]),
+    ("control", &[
+        key("socket", Text(Shape::Path)),
     ]),
     ("users", &[
         key("user", Named("user.NAME")),
@@ -366,8 +375,9 @@ mod tests {
             Flag => Some("true, false".to_owned()),
             Date => Some("date".to_owned()),
             Count(number) => Some(format!("{} to {}", number.least, number.most)),
-            Tables(_) | Table(_) | Named(_) | Text(_) | List(_) | OneOrMore(_) | Lists(_)
-            | Moment | Permissions => None,
+            Tables(_) | Table(_) | Named(_) | Text(_) | List(_) | OneOrMore(_) | Lists(_) | Moment | Permissions => {
+                None
+            }
         }
     }
 

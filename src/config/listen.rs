@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::findings::{Findings, shown};
 use super::networks::Networks;
 use super::section::Section;
-use super::{Listen, Proxy, ProxyData};
+use super::{Listen, PortRange, Proxy, ProxyData, passive};
 use crate::policy::network::AddressRules;
 
 const PROXY_EXAMPLE: &str = "{ from = \"10.0.0.5\", data = \"header\" }";
@@ -38,6 +38,7 @@ pub(super) fn listen(section: &Section<'_>, networks: &Networks, findings: &mut 
     };
     let (explicit, implicit) = (sockets("explicit", findings), sockets("implicit", findings));
     let proxies = proxies(section, networks, findings);
+    let reload_ports = reload_ports(section, findings);
     if seen.is_empty() {
         if section.get("explicit").is_none() && section.get("implicit").is_none() {
             section.missing("explicit", "explicit = [\"0.0.0.0:21\", \"[::]:21\"]", findings);
@@ -47,7 +48,23 @@ pub(super) fn listen(section: &Section<'_>, networks: &Networks, findings: &mut 
         }
         return None;
     }
-    Some(Listen { explicit, implicit, proxies })
+    Some(Listen { explicit, implicit, proxies, reload_ports })
+}
+
+/// The running server gives up the right to listen on ports, but for those of its start and these.
+fn reload_ports(section: &Section<'_>, findings: &mut Findings) -> Vec<PortRange> {
+    let mut list = Vec::new();
+    for text in section.texts("reload-ports", findings).unwrap_or_default() {
+        match passive::port_range(text.text) {
+            Ok(ports) => list.push(ports),
+            Err((message, help)) => {
+                let low = text.text.trim().parse::<u16>().is_ok_and(|port| port < 1024);
+                let needs = "the running server has no privilege for ports below 1024; listen on it from the start on";
+                findings.error(text.place, message, if low { needs.to_owned() } else { help });
+            }
+        }
+    }
+    list
 }
 
 /// Each of these addresses can claim to be anybody, so they are stated one by one.

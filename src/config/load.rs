@@ -20,8 +20,8 @@ use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
 use super::{
-    Config, PasswordChanges, Passwords, RunAs, advice, certificate, changes, client_certificates, disk, folders, groups,
-    hours, limits, listen, passive, server, system_accounts,
+    Config, PasswordChanges, Passwords, RunAs, advice, certificate, changes, client_certificates, disk, folders,
+    groups, hours, limits, listen, passive, running, server,
 };
 use crate::policy::Policy;
 
@@ -153,6 +153,18 @@ pub(super) fn judge_at(
     reach: Reach,
     now: Timestamp,
 ) -> Judged {
+    judge_for(None, directory, texts, overrides, reach, now)
+}
+
+/// The same, where there is one for the server that runs with these settings.
+pub(super) fn judge_for(
+    running: Option<&Config>,
+    directory: &Path,
+    texts: &Texts,
+    overrides: &[Override],
+    reach: Reach,
+    now: Timestamp,
+) -> Judged {
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let mut findings = Findings::default();
     let mut source = |name: &str, text: &str| findings.source(&directory.join(name).display().to_string(), text);
@@ -169,7 +181,8 @@ pub(super) fn judge_at(
     let mut quiet = Findings::default();
     let reported = if unparsed { &mut quiet } else { &mut findings };
     let base = std::path::absolute(directory).unwrap_or_else(|_| PathBuf::from(directory));
-    let mut read = sections(&base, (&server_table, server_file), (&users_table, users_file), today, reported);
+    let tables = ((&server_table, server_file), (&users_table, users_file));
+    let mut read = sections(running, &base, tables, today, reported);
     let run_as = read.process.run_as.clone();
     let passwords = read.passwords.clone();
     if reach == Reach::Disk {
@@ -181,7 +194,9 @@ pub(super) fn judge_at(
         trust_directory(directory, run_as.as_ref(), server_file, &mut findings);
         findings.about(Subject::Account);
         warn_of_root(&server_table, server_file, &mut findings);
-        if let (Some(read), false) = (&read.tls, unparsed) {
+        if let (Some(read), false) = (&read.tls, unparsed)
+            && !running::keeps_identities(running, read, &mut findings)
+        {
             for (identity, places) in read.tls.identities.iter().zip(&read.places) {
                 certificate::judge(identity, *places, run_as.as_ref(), now, &mut findings);
             }
@@ -189,6 +204,8 @@ pub(super) fn judge_at(
                 client_certificates::judge(clients, places, run_as.as_ref(), now, &mut findings);
             }
         }
+        let places = (server_file, users_file);
+        running::judge_readable(directory, run_as.as_ref(), read.tls.as_ref(), places, &mut findings);
         if !unparsed {
             changes::apply(&mut read, today, &mut findings);
             changes::warn(&read, &users_table, users_file, &mut findings);
@@ -237,13 +254,15 @@ pub(super) struct Sections {
     pub(super) storage: super::Storage,
     pub(super) audit: Option<super::Audit>,
     pub(super) log: super::Log,
+    pub(super) reload: super::Reload,
+    pub(super) control: Option<super::Control>,
     pub(super) policy: Policy,
 }
 
 fn sections(
+    running: Option<&Config>,
     directory: &Path,
-    (server_table, server_file): (&Table, Place),
-    (users_table, users_file): (&Table, Place),
+    ((server_table, server_file), (users_table, users_file)): ((&Table, Place), (&Table, Place)),
     today: Date,
     findings: &mut Findings,
 ) -> Sections {
@@ -259,7 +278,8 @@ fn sections(
     if let Some(listen) = &listen {
         listen::warn_of_allowed_proxies(listen, &allowed, &listen_section, findings);
     }
-    let process = server::process(&root.open("process", findings), &system_accounts::find, findings);
+    let process =
+        server::process(&root.open("process", findings), &|name| running::find_account(running, name), findings);
     let passwords_section = root.open("passwords", findings);
     let (passwords, password_days_max) = limits::passwords(&passwords_section, findings);
     let password_warning_days = limits::password_warning_days(&passwords_section, findings);
@@ -274,6 +294,8 @@ fn sections(
     let storage = server::storage(&root.open("storage", findings), findings);
     let audit = server::audit(&root.open("audit", findings), directory, findings);
     let log = server::log(&root.open("log", findings), directory, findings);
+    let reload = running::reload(&root.open("reload", findings), findings);
+    let control = running::control(&root.open("control", findings), directory, findings);
     let zone = hours::zone(&root.open("time", findings), findings);
     let Granted { bindings: exceptions, tls: tls_exceptions, .. } =
         exceptions::read(&root, Holder::Network { tls_minimum }, &networks, today, findings);
@@ -296,7 +318,23 @@ fn sections(
     };
     let offers_certificates = tls.as_ref().is_none_or(|read| read.tls.clients.is_some());
     client_certificates::judge_users(&policy, offers_certificates, &root.open("user", findings), findings);
-    Sections { listen, process, tls, passive, active, login, passwords, changes, limits, storage, audit, log, policy }
+    Sections {
+        listen,
+        process,
+        tls,
+        passive,
+        active,
+        login,
+        passwords,
+        changes,
+        limits,
+        storage,
+        audit,
+        log,
+        reload,
+        control,
+        policy,
+    }
 }
 
 impl Sections {
@@ -317,6 +355,8 @@ impl Sections {
             storage: self.storage,
             audit: self.audit?,
             log: self.log,
+            reload: self.reload,
+            control: self.control,
             policy: Arc::new(self.policy),
         })
     }
@@ -325,7 +365,7 @@ impl Sections {
 /// BLAKE3 over `server.toml`, `users.toml` and each override as it was typed, in this order, each
 /// behind its length in bytes (eight bytes, least first), so that no two different policies share
 /// it. Passwords that users changed have no part in it. docs/policy.md says the same.
-fn fingerprint(texts: &Texts, overrides: &[Override]) -> Arc<str> {
+pub(super) fn fingerprint(texts: &Texts, overrides: &[Override]) -> Arc<str> {
     let mut hasher = blake3::Hasher::new();
     let parts = [texts.server.as_str(), texts.users.as_str()];
     for part in parts.into_iter().chain(overrides.iter().map(Override::text)) {

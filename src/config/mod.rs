@@ -4,7 +4,7 @@
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
 //! reads one table by the rules of `keys`, of which `schema` makes what editors understand; `server`, `listen`, `identities`, `passive`, `limits`,
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
-//! make domain types of them; `changes` reads the passwords that users changed; `assertions` reads
+//! make domain types of them; `running` is about the running server; `changes` reads the passwords that users changed; `assertions` reads
 //! what the policy is expected to decide; `certificate`, `client_certificates`, `disk` and `account`
 //! look at what they name; `directory` makes directories that
 //! are missing; `advice` warns of what is legal but unwise. All of them note what is wrong in `findings`, so that one reading reports every
@@ -35,6 +35,7 @@ mod overrides;
 pub(crate) mod passive;
 pub mod problem;
 mod rules;
+pub(crate) mod running;
 pub mod schema;
 mod section;
 pub(crate) mod server;
@@ -51,6 +52,7 @@ pub(crate) use findings::nearest;
 pub use load::{Loaded, SERVER_FILE, USERS_FILE, check_texts};
 pub use overrides::Override;
 pub use problem::{Problem, Problems, Severity, Subject};
+pub use running::Rejected;
 
 #[cfg(test)]
 mod tests;

@@ -61,7 +61,7 @@ impl Driver {
             }
             Question::CheckCertificate { claimed } => Input::Password(self.check_certificate(&claimed).await),
             Question::CountFailure { claimed } => {
-                let penalty = self.shared.throttle.failed(self.client.ip(), &claimed);
+                let penalty = self.shared.throttle().failed(self.client.ip(), &claimed);
                 Input::Penalty(Penalty {
                     delay: penalty.delay,
                     banned: penalty.banned,
@@ -109,7 +109,7 @@ impl Driver {
         let policy = self.shared.policy();
         let today = World { policy: &policy, now: jiff::Timestamp::now() }.today();
         let offered = policy.tls(self.client.ip(), today);
-        let tls = match self.shared.tls.session(offered.maximum) {
+        let tls = match self.shared.tls().session(offered.maximum) {
             Ok(tls) => tls,
             Err(fault) => {
                 error!(%fault, "no TLS session can be made");
@@ -137,8 +137,9 @@ impl Driver {
     pub(super) async fn check_password(&mut self, claimed: &str, secret: Secret, codes: Codes) -> PasswordCheck {
         use crate::auth::throttle::Attempt;
         let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
-        self.pause(shared.throttle.not_before(address, claimed)).await;
-        let pending = match shared.throttle.attempt(address, claimed).await {
+        let throttle = shared.throttle();
+        self.pause(throttle.not_before(address, claimed)).await;
+        let pending = match throttle.attempt(address, claimed).await {
             Attempt::Check(pending) => pending,
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
             Attempt::Busy => return PasswordCheck::Busy,
@@ -153,11 +154,9 @@ impl Driver {
         let kept = account.and_then(|account| shared.kept_for_rehash(account, &secret, codes));
         let certificate = self.tls.as_ref().and_then(|tls| tls.client());
         let held = certificate::held(&policy, certificate, claimed);
-        let verified = match shared.verifier.verify(hash, secret).await {
+        let verified = match shared.verifier().verify(hash, secret).await {
             Ok(_) if held == Held::Others => Err(PasswordCheck::OtherCertificate),
-            Ok(Some(verified)) => {
-                shared.spend_code(verified.with_certificate(held == Held::Own), code, address).await
-            }
+            Ok(Some(verified)) => shared.spend_code(verified.with_certificate(held == Held::Own), code, address).await,
             Ok(None) => Err(PasswordCheck::Wrong { known }),
             Err(_) => Err(PasswordCheck::Busy),
         };
@@ -188,7 +187,8 @@ impl Driver {
     async fn check_certificate(&mut self, claimed: &str) -> PasswordCheck {
         use crate::auth::throttle::Attempt;
         let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
-        let pending = match shared.throttle.attempt(address, claimed).await {
+        let throttle = shared.throttle();
+        let pending = match throttle.attempt(address, claimed).await {
             Attempt::Check(pending) => pending,
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
             Attempt::Busy => return PasswordCheck::Busy,
@@ -229,7 +229,7 @@ impl Driver {
                 let port = reservation.port();
                 self.link = Link::passive(reservation, needs);
                 let address = match self.route.server.ip().to_canonical() {
-                    IpAddr::V4(own) => self.shared.advertised.to(self.client.ip(), own),
+                    IpAddr::V4(own) => self.shared.advertised().to(self.client.ip(), own),
                     IpAddr::V6(_) => None,
                 };
                 Ok(PassivePort { port, address })

@@ -44,7 +44,7 @@ pub(super) fn admit(
     sessions: &mut JoinSet<()>,
 ) {
     let Arrival { stream, client, server } = arrival;
-    let Some(via) = shared.proxies.find(client) else {
+    let Some(via) = shared.proxies().find(client) else {
         let route = Route::straight(client, server);
         if let Some(verdict) = judge(shared, stream, route, implicit, stop) {
             sessions.spawn(verdict.carry_out(Arc::clone(shared), implicit));
@@ -147,8 +147,9 @@ fn may_come(shared: &Shared, client: IpAddr) -> Result<Permit, &'static str> {
         AddressVerdict::Denied(_) => return Err("ip_denied"),
         AddressVerdict::Unlisted => return Err("ip_not_allowed"),
     }
-    let banned = shared.throttle.connection(client).is_err();
-    if banned && !shared.throttle.has_regulars(client) {
+    let throttle = shared.throttle();
+    let banned = throttle.connection(client).is_err();
+    if banned && !throttle.has_regulars(client) {
         return Err("banned");
     }
     if !shared.audit.is_healthy() {

@@ -39,7 +39,7 @@ pub(super) async fn keep_current(shared: Arc<Shared>) {
     let mut told: Option<Instant> = None;
     loop {
         every.tick().await;
-        let tls = Arc::clone(&shared.tls);
+        let tls = shared.tls();
         let run_as = shared.config().process.run_as.clone();
         let looking = tokio::task::spawn_blocking(move || {
             let guard = |path: &Path, metadata: &Metadata, secrecy| guard(path, metadata, secrecy, run_as.as_ref());
@@ -54,7 +54,7 @@ pub(super) async fn keep_current(shared: Arc<Shared>) {
             Err(failure) => error!(%failure, "the files of the certificates could not be looked at"),
         }
         if told.is_none_or(|told| told.elapsed() >= EXPIRY_PERIOD) {
-            for deadline in shared.tls.deadlines() {
+            for deadline in shared.tls().deadlines() {
                 warn_of(&deadline, Timestamp::now());
             }
             told = Some(Instant::now());

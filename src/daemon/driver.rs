@@ -74,6 +74,8 @@ pub(super) struct Driver {
     pub(super) replies: Vec<u8>,
     rate: CommandRate,
     work: Option<Work>,
+    /// The fingerprint of the policy that decided about it.
+    work_policy: Arc<str>,
     stop_work: Option<oneshot::Sender<MoveFault>>,
     pub(super) stop: watch::Receiver<Stop>,
     policy_changed: watch::Receiver<u64>,
@@ -107,6 +109,7 @@ impl Driver {
         Self {
             control: Control::Clear(stream),
             entered: shared.sessions.enter(Arc::clone(session.facts())),
+            work_policy: Arc::clone(&session.facts().policy),
             session,
             seat: None,
             client: route.client,
@@ -269,6 +272,7 @@ impl Driver {
         if let Some((verb, path)) = self.session.transfer() {
             self.entered.transfer_begins(verb, path, &self.progress);
         }
+        self.work_policy = Arc::clone(&self.session.facts().policy);
         let (sender, receiver) = oneshot::channel();
         self.stop_work = Some(sender);
         self.work = Some(Box::pin(work(receiver)));
@@ -305,7 +309,10 @@ impl Driver {
     async fn input(&mut self, input: Input) {
         let mut next = Some(input);
         while let Some(input) = next.take() {
-            let policy = self.shared.policy();
+            let (policy, fingerprint) = self.shared.current.deciding();
+            // What a transfer or hash did was decided when it began.
+            let is_end = matches!(input, Input::Moved(_) | Input::Hashed(_));
+            self.session.decided_by(if is_end { &self.work_policy } else { &fingerprint });
             let world = World { policy: &policy, now: Timestamp::now() };
             let Step { effects, question } = self.session.handle(input, world);
             for effect in effects {

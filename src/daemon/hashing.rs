@@ -58,7 +58,7 @@ impl Driver {
             candidates,
             user,
             buffers: Arc::clone(&self.shared.buffers),
-            places: Arc::clone(&self.shared.hashes),
+            places: self.shared.hashes(),
             wait_time: limits.hash_wait_time,
             time: limits.hash_time,
             progress: Arc::clone(&self.progress),

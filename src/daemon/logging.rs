@@ -16,6 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+use tracing_subscriber::{Registry, reload};
 
 use crate::audit::text;
 use crate::config::directory;
@@ -43,6 +44,19 @@ pub enum LogError {
 pub struct Logging {
     settings: Log,
     file: FileSlot,
+    severity: Severity,
+}
+
+/// The least severity that is written, to be changed while the server runs.
+#[derive(Clone, Debug)]
+pub struct Severity(reload::Handle<LevelFilter, Registry>);
+
+impl Severity {
+    /// Writes what is at least this severe from here on.
+    pub fn set(&self, level: Level) {
+        // An error means that nothing is logged any more: the process ends.
+        let _ = self.0.reload(LevelFilter::from_level(level));
+    }
 }
 
 /// Keeps the file's thread; dropped at the very end, it writes what is still queued.
@@ -64,8 +78,14 @@ impl Logging {
             prepare(directory, run_as).map_err(|error| LogError::Directory(directory.clone(), error))?;
         }
         let file = FileSlot::default();
-        subscriber(settings.level, io::stderr, file.clone()).try_init().map_err(LogError::Installed)?;
-        Ok(Self { settings: settings.clone(), file })
+        let (subscriber, severity) = subscriber(settings.level, io::stderr, file.clone());
+        subscriber.try_init().map_err(LogError::Installed)?;
+        Ok(Self { settings: settings.clone(), file, severity })
+    }
+
+    /// What changes the least severity that is written.
+    pub fn severity(&self) -> Severity {
+        self.severity.clone()
     }
 
     /// Logs to the day's file too, through a thread of its own: call it in the sandbox.
@@ -86,14 +106,16 @@ fn prepare(directory: &Path, run_as: Option<&RunAs>) -> io::Result<()> {
 }
 
 /// Both outputs, for events of at least the level's severity.
-fn subscriber<W>(level: Level, console: W, file: FileSlot) -> impl Subscriber + Send + Sync
+fn subscriber<W>(level: Level, console: W, file: FileSlot) -> (impl Subscriber + Send + Sync, Severity)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::registry()
-        .with(LevelFilter::from_level(level))
+    let (severity, handle) = reload::Layer::new(LevelFilter::from_level(level));
+    let subscriber = tracing_subscriber::registry()
+        .with(severity)
         .with(lines().with_writer(Sanitized(console)))
-        .with(lines().with_writer(Sanitized(file)))
+        .with(lines().with_writer(Sanitized(file)));
+    (subscriber, Severity(handle))
 }
 
 /// One line an event: time in UTC, severity, where from, message, fields. A failing output is
@@ -231,7 +253,7 @@ mod tests {
     fn a_flood_of_lines_loses_none() {
         let directory = tempfile::tempdir().unwrap();
         let slot = FileSlot::default();
-        let dispatch = tracing::Dispatch::new(subscriber(Level::INFO, io::sink, slot.clone()));
+        let dispatch = tracing::Dispatch::new(subscriber(Level::INFO, io::sink, slot.clone()).0);
         let guard = slot.start(directory.path()).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..4 {
@@ -273,7 +295,7 @@ mod tests {
         }
         let (disk, slot) = (Slow::default(), FileSlot::default());
         let guard = slot.start_with(disk.clone());
-        tracing::subscriber::with_default(subscriber(Level::INFO, io::sink, slot.clone()), || {
+        tracing::subscriber::with_default(subscriber(Level::INFO, io::sink, slot.clone()).0, || {
             (0..QUEUE_LINES_MAX * 3).for_each(|n| tracing::info!(n, "line"));
         });
         drop(guard);
@@ -286,7 +308,7 @@ mod tests {
         let slot = FileSlot::default();
         let guard = slot.start(directory.path()).unwrap();
         let hostile = "x\r\n2026-01-01T00:00:00Z  INFO forged\u{2028}\u{1b}[2J\u{9b}1m\u{202e}\u{7}";
-        tracing::subscriber::with_default(subscriber(Level::INFO, io::sink, slot.clone()), || {
+        tracing::subscriber::with_default(subscriber(Level::INFO, io::sink, slot.clone()).0, || {
             tracing::info!(displayed = %hostile, debugged = ?hostile, plain = hostile, "first {hostile}");
             tracing::debug!("below the level");
             tracing::warn!("second, with ä");
@@ -299,10 +321,29 @@ mod tests {
     }
 
     #[test]
+    fn the_severity_can_be_changed_at_any_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let slot = FileSlot::default();
+        let guard = slot.start(directory.path()).unwrap();
+        let (subscriber, severity) = subscriber(Level::WARN, io::sink, slot.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            for level in [Level::DEBUG, Level::ERROR] {
+                tracing::info!("told before");
+                severity.set(level);
+                tracing::debug!("told under {level}");
+            }
+        });
+        drop(guard);
+        let logged = logged(directory.path());
+        assert!(logged.contains("told under DEBUG") && !logged.contains("told under ERROR"), "{logged}");
+        assert_eq!(logged.matches("told before").count(), 1, "{logged}");
+    }
+
+    #[test]
     fn before_the_file_is_started_only_the_console_hears() {
         let directory = tempfile::tempdir().unwrap();
         let console = Arc::new(fs::File::create(directory.path().join("console")).unwrap());
-        tracing::subscriber::with_default(subscriber(Level::INFO, console, FileSlot::default()), || {
+        tracing::subscriber::with_default(subscriber(Level::INFO, console, FileSlot::default()).0, || {
             tracing::error!("early");
         });
         assert!(logged(directory.path()).contains("ERROR"));

@@ -7,32 +7,41 @@ mod answers;
 mod arrivals;
 mod bandwidth;
 mod buffers;
+pub(crate) mod calls;
 mod certificates;
 mod codes;
+mod confinement;
 mod control;
 mod current;
 pub(crate) mod descriptors;
 mod driver;
+mod file_change;
 mod hashing;
 mod link;
+mod listeners;
 pub mod logging;
 mod minutes;
 mod mover;
 mod passwords;
 mod places;
+mod plan;
+mod prepare;
+mod reload;
 mod roots;
 pub mod sandbox;
 mod server;
 mod sessions;
+mod socket;
 mod space;
+mod status;
 mod stopping;
+mod unchangeable;
 
 use std::fmt;
 use std::io::Write as _;
-use std::net::TcpListener;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
 use crate::audit::event::Event;
@@ -42,13 +51,19 @@ use crate::auth::changes::Changes;
 use crate::auth::hash;
 use crate::auth::legacy::Dearest;
 use crate::auth::verifier::Verifier;
-use crate::net::listener::{self, Listener};
+use crate::net::listener;
 use crate::net::names::Names;
 use crate::settings::{Argon2Cost, Config};
+use crate::store::Homes;
 use crate::tls::ServerTls;
-use logging::Logging;
-use sandbox::{Plan, Report};
+use confinement::Confinement;
+use current::InForce;
+use listeners::{Bound, Listeners};
+use logging::{Logging, Severity};
+use reload::Reloader;
+use sandbox::Report;
 use server::Shared;
+use socket::ControlSocket;
 use stopping::{Signals, Stop};
 
 /// What the operator is told while the server starts.
@@ -92,18 +107,22 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     }
     let changes = step("opening the changed passwords", passwords::open(&config))?;
     let bound = bind(&config)?;
+    let socket = config.control.as_ref().map(|control| ControlSocket::bind(control, config.process.run_as.as_ref()));
+    let socket = step("opening the control socket", socket.transpose())?;
     // Inside the sandbox, neither the files that name the name servers can be read, nor can the
     // system be asked how many processors there are.
-    let names = has_names(&config).then(|| Names::read(&config.passive.resolvers));
+    let names = Names::read(&config.passive.resolvers);
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let report = step("entering the sandbox", sandbox::enter(&plan(&config)))?;
+    let plan = plan::plan(&config);
+    let report = step("entering the sandbox", sandbox::enter(&plan))?;
     for line in report.to_string().lines() {
         info!("{line}");
     }
     certificates::tell_of_unreadable(&config.tls);
     let guard = step("opening the log file", logging.start_file())?;
-    let opened = Opened { tls, log: opened, changes, bound, names };
-    let served = confined(config, opened, workers, &report, notice);
+    let confinement = Confinement::new(&plan, report);
+    let opened = Opened { tls, log: opened, changes, bound, socket, names, confinement, severity: logging.severity() };
+    let served = confined(config, opened, workers, notice);
     drop(guard);
     served
 }
@@ -113,52 +132,53 @@ struct Opened {
     tls: ServerTls,
     log: OpenedLog,
     changes: Option<Changes>,
-    /// Listeners, and whether each is implicit.
-    bound: Vec<(TcpListener, bool)>,
-    /// The name servers to ask, where an address is advertised by its name.
-    names: Option<Names>,
+    bound: Vec<Bound>,
+    socket: Option<ControlSocket>,
+    /// What knows the addresses of names that are advertised.
+    names: Names,
+    confinement: Confinement,
+    severity: Severity,
 }
 
 /// Everything that happens inside the sandbox.
-fn confined(config: Config, opened: Opened, workers: usize, report: &Report, notice: Notice) -> Result<(), StartError> {
-    let Opened { tls, log, changes, bound, names } = opened;
+fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> Result<(), StartError> {
+    let Opened { tls, log, changes, bound, socket, names, confinement, severity } = opened;
     let (audit, writer) = step("starting the audit log", log.start())?;
     let runtime = step(
         "starting the runtime",
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
     )?;
-    let homes = roots::open_all(&config.policy, &config.storage);
-    let drain = config.limits.drain_time;
+    let homes = Homes::new(roots::settings(&config));
+    roots::open(&homes, &config, None);
+    let socket_file = socket.as_ref().map(ControlSocket::file);
     let result = runtime.block_on(async {
         let verifier =
             step("preparing password checks", Verifier::new(cost(&config), config.passwords.checks_parallel))?;
         let verifier = verifier.with_others(Dearest::of(hashes(&config)));
-        let shared = Arc::new(Shared::new(config, tls, homes, verifier, audit.clone(), changes));
-        let listeners: Vec<(Listener, bool)> = step(
-            "listening",
-            bound
-                .into_iter()
-                .map(|(bound, implicit)| Ok((Listener::new(bound)?, implicit)))
-                .collect::<std::io::Result<_>>(),
-        )?;
-        let signals = step("catching signals", Signals::catch())?;
-        step("writing the audit log", record_start(&audit, &shared.config(), report).await)?;
+        let in_force = InForce::new(config, tls, verifier);
+        let shared = Arc::new(Shared::new(in_force, homes, audit.clone(), changes));
         let (stop, told) = watch::channel(Stop::No);
-        tokio::spawn(signals.conduct(stop, drain));
-        if let Some(names) = names {
-            server::look_names_up(&shared, names).await;
-        }
+        let (alive, ended) = mpsc::channel(1);
+        let listeners = Listeners::new(&shared, told.clone(), alive);
+        let (signals, hangups) = step("catching signals", Signals::catch())?;
+        step("writing the audit log", record_start(&audit, &shared.config(), confinement.report()).await)?;
+        tokio::spawn(signals.conduct(stop, Arc::clone(&shared)));
+        let reloader = Reloader::new(&shared, confinement, severity, names, listeners);
+        reloader.look_names_up().await;
+        step("listening", reloader.accept_from(bound).await)?;
         ready(&shared.config(), notice);
-        let strangers = shared.passive.strangers();
-        server::serve(shared, listeners, strangers, &told).await;
-        Ok(())
+        server::serve(&reloader, hangups, socket, ended, told).await;
+        Ok(shared.config().limits.drain_time)
     });
     // Blocking work that still runs is an upload's last write; it may finish.
-    runtime.shutdown_timeout(drain);
+    runtime.shutdown_timeout(*result.as_ref().unwrap_or(&std::time::Duration::ZERO));
+    if let Some(file) = socket_file {
+        file.remove();
+    }
     if result.is_ok() {
         stopped(&audit, writer);
     }
-    result
+    result.map(drop)
 }
 
 /// Whether there are host names to be looked up while the server runs.
@@ -167,34 +187,14 @@ fn has_names(config: &Config) -> bool {
 }
 
 /// Binds every listener before the privileges for it are gone.
-fn bind(config: &Config) -> Result<Vec<(TcpListener, bool)>, StartError> {
-    let explicit = config.listen.explicit.iter().map(|address| (*address, false));
-    let implicit = config.listen.implicit.iter().map(|address| (*address, true));
-    explicit
-        .chain(implicit)
-        .map(|(address, implicit)| Ok((step("listening", listener::bind(address))?, implicit)))
+fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
+    let named = listeners::named(&config.listen).into_iter();
+    named
+        .map(|(address, implicit)| {
+            let socket = step("listening", listener::bind(address))?;
+            Ok(Bound { address, implicit, socket })
+        })
         .collect()
-}
-
-/// Exactly what the server touches from here on. The policy was read and is out of reach; certificates
-/// and keys are read again where they change.
-fn plan(config: &Config) -> Plan {
-    let homes = config.policy.users.values().map(|account| account.home.clone());
-    let folders = config.policy.folders.values().map(|folder| folder.directory.clone());
-    let trees = homes.chain(folders).chain(config.storage.base_directories.iter().cloned());
-    let mut create_write = vec![config.audit.directory.clone()];
-    create_write.extend(config.log.directory.clone());
-    let changes = config.password_changes.iter().map(|changes| changes.directory.clone());
-    Plan {
-        run_as: config.process.run_as.clone(),
-        read_only: certificates::readable(&config.tls),
-        read_write: trees.chain(changes).collect(),
-        create_write,
-        bind_ports: vec![config.passive.ports.first..=config.passive.ports.last],
-        connect: config.active,
-        look_up: has_names(config),
-        require: config.process.require_sandbox,
-    }
 }
 
 /// The hash of every user.
@@ -220,28 +220,28 @@ async fn record_start(
     config: &Config,
     report: &Report,
 ) -> Result<(), crate::audit::sink::AuditFault> {
-    let policy = Detail::Text(config.fingerprint.to_string());
     let mut start = Record::new(Event::ServiceStart);
     start.details = report.details();
     audit.record(start).await?;
+    audit.record(policy_loaded(config)).await
+}
+
+/// The record of a policy that comes into force.
+fn policy_loaded(config: &Config) -> Record {
     let loaded = Record::new(Event::PolicyLoaded)
-        .with("policy", policy)
+        .with("policy", Detail::Text(config.fingerprint.to_string()))
         .with("users", Detail::Number(u64::try_from(config.policy.users.len()).unwrap_or(0)));
-    let loaded = if config.overrides.is_empty() {
+    if config.overrides.is_empty() {
         loaded
     } else {
         loaded.with("overrides", Detail::Text(config.overrides.join("; ")))
-    };
-    audit.record(loaded).await
+    }
 }
 
 /// Tells the operator that the server accepts connections.
 fn ready(config: &Config, notice: Notice) {
-    for address in &config.listen.explicit {
-        info!(%address, "accepting connections (explicit TLS)");
-    }
-    for address in &config.listen.implicit {
-        info!(%address, "accepting connections (implicit TLS)");
+    for (address, implicit) in listeners::named(&config.listen) {
+        listeners::announce(address, implicit);
     }
     if let Some(text) = notice.ready_text {
         // Nobody may be reading; the server serves all the same.

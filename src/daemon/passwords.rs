@@ -103,7 +103,7 @@ impl Driver {
         let passwords = &shared.config().passwords;
         let former = account.last_passwords(passwords.history);
         let checked = if passwords.history == 0 { Vec::new() } else { former.clone() };
-        let hashed = shared.verifier.hash_unless_used(new, checked, passwords.argon2).await;
+        let hashed = shared.verifier().hash_unless_used(new, checked, passwords.argon2).await;
         let hash = hashed.map_err(|_| PasswordFault::Busy)?.map_err(|fault| match fault {
             NotHashed::Used => PasswordFault::Used(passwords.history),
             NotHashed::Failed(fault) => {
@@ -121,7 +121,7 @@ impl Driver {
     pub(super) async fn rehash(&mut self, user: &Username, kept: Kept) {
         let shared = Arc::clone(&self.shared);
         let Kept { secret, before, kind } = kept;
-        let Ok(Some(hash)) = shared.verifier.hash(secret, shared.config().passwords.argon2).await else { return };
+        let Ok(Some(hash)) = shared.verifier().hash(secret, shared.config().passwords.argon2).await else { return };
         let policy = shared.policy();
         let Some(account) = policy.users.get(user).filter(|account| account.password == before) else { return };
         let (set, history) = (account.password_set, account.password_history.clone());

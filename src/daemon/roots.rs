@@ -2,20 +2,22 @@
 //! opened at start, so that what an earlier run left behind is cleared before anybody comes, and
 //! by each session the first time it needs them.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
 use super::driver::Driver;
 use super::mover::blocking;
+use super::plan;
+use crate::policy::Principal;
 use crate::policy::folder::Folder;
 use crate::policy::grant::Grant;
 use crate::policy::viewer::Viewer;
-use crate::policy::{Policy, Principal};
 use crate::proto::path::VirtualPath;
 use crate::session::effect::StoreFault;
-use crate::settings::Storage;
+use crate::settings::Config;
 use crate::store::{Fault, Floor, Homes, Root, StoreSettings};
 
 /// A folder that is shown in a listing of the directory that holds its place.
@@ -27,14 +29,20 @@ pub(super) struct Mounted {
     pub(super) grant: Grant,
 }
 
-/// Opens every home and folder. One that cannot be opened concerns its users, or the paths in it,
-/// alone.
-pub(super) fn open_all(policy: &Policy, storage: &Storage) -> Homes {
-    let homes = Homes::new(StoreSettings {
+/// What the settings say of homes and folders.
+pub(super) fn settings(config: &Config) -> StoreSettings {
+    let storage = &config.storage;
+    StoreSettings {
         floor: Floor { bytes: storage.free_space_floor_bytes, inodes: storage.free_inodes_floor },
         partial_uploads: storage.partial_uploads,
-    });
-    for account in policy.users.values() {
+    }
+}
+
+/// Opens every home and folder; where there were settings `before`, those alone that they do not
+/// name. One that cannot be opened concerns its users, or the paths in it, alone.
+pub(super) fn open(homes: &Homes, config: &Config, before: Option<&Config>) {
+    let known: BTreeSet<PathBuf> = before.into_iter().flat_map(plan::stores).collect();
+    for account in config.policy.users.values().filter(|account| !known.contains(&account.home)) {
         match homes.root(&account.home) {
             Ok(root) => {
                 for warning in root.warnings() {
@@ -48,7 +56,7 @@ pub(super) fn open_all(policy: &Policy, storage: &Storage) -> Homes {
             ),
         }
     }
-    for folder in policy.folders.values() {
+    for folder in config.policy.folders.values().filter(|folder| !known.contains(&folder.directory)) {
         match homes.root(&folder.directory) {
             Ok(root) => {
                 for warning in root.warnings() {
@@ -59,7 +67,6 @@ pub(super) fn open_all(policy: &Policy, storage: &Storage) -> Homes {
             Err(fault) => warn_of(folder, fault),
         }
     }
-    homes
 }
 
 fn tell_cleared(directory: &Path, root: &Root) {

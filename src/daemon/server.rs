@@ -6,21 +6,23 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::net::TcpStream;
+use tokio::signal::unix::Signal;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, warn};
 use ulid::Ulid;
 
-use super::arrivals::admit;
 use super::bandwidth::Bandwidth;
 use super::buffers::Buffers;
 use super::certificates;
-use super::current::Current;
+use super::current::{Current, InForce};
 use super::driver::Driver;
 use super::minutes;
 use super::places::Places;
+use super::reload::{Asker, Reloader};
 use super::sessions::Sessions;
+use super::socket::ControlSocket;
 use super::space::{self, Warned};
 use super::stopping::Stop;
 use crate::audit::event::Event;
@@ -34,13 +36,10 @@ use crate::auth::throttle::Throttle;
 use crate::auth::verifier::Verifier;
 use crate::net::admission::Admission;
 use crate::net::advertised::Advertised;
-use crate::net::listener::Listener;
-use crate::net::names::Names;
 use crate::net::passive::{PassivePorts, Stranger};
 use crate::net::proxy::HEADERS_MAX;
 use crate::net::route::{Proxies, Route};
 use crate::policy::Policy;
-use crate::proto::host::ServerName;
 use crate::session::{Session, Settings};
 use crate::settings::Config;
 use crate::store::Homes;
@@ -50,8 +49,6 @@ use crate::tls::ServerTls;
 const SWEEP_PERIOD: Duration = Duration::from_mins(1);
 /// Connections that are being turned away at the same time; more are just closed.
 const REFUSALS_MAX: usize = 64;
-/// How long the first lookup of the advertised names may keep the server from its work.
-const FIRST_LOOKUP_TIME: Duration = Duration::from_secs(2);
 
 /// What every session uses.
 pub(super) struct Shared {
@@ -62,15 +59,10 @@ pub(super) struct Shared {
     pub(super) codes: UsedCodes,
     /// Who logged in last when.
     pub(super) logins: Logins,
-    pub(super) tls: Arc<ServerTls>,
-    /// Every name of the server.
-    names: Arc<[ServerName]>,
     pub(super) homes: Arc<Homes>,
     /// What was warned of as nearly full.
     pub(super) space: Warned,
     pub(super) passive: Arc<PassivePorts>,
-    pub(super) throttle: Throttle,
-    pub(super) verifier: Verifier,
     pub(super) audit: AuditLog,
     pub(super) buffers: Arc<Buffers>,
     pub(super) admission: Arc<Admission>,
@@ -81,10 +73,6 @@ pub(super) struct Shared {
     pub(super) bandwidth: Arc<Bandwidth>,
     /// Counts up whenever every session is to be judged again.
     pub(super) policy_changed: watch::Sender<u64>,
-    /// The places for hashes that clients ask for.
-    pub(super) hashes: Arc<Semaphore>,
-    pub(super) advertised: Arc<Advertised>,
-    pub(super) proxies: Proxies,
     /// Places for connections of proxies whose header is still to come.
     pub(super) headers: Arc<Semaphore>,
     pub(super) refusals: Arc<Semaphore>,
@@ -92,26 +80,16 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(
-        config: Config,
-        tls: ServerTls,
-        homes: Homes,
-        verifier: Verifier,
-        audit: AuditLog,
-        changes: Option<Changes>,
-    ) -> Self {
+    pub(super) fn new(in_force: InForce, homes: Homes, audit: AuditLog, changes: Option<Changes>) -> Self {
+        let config = &in_force.config;
         let state = changes.as_ref().map(|changes| Arc::clone(changes.directory()));
         Self {
             codes: UsedCodes::open(state.clone(), Timestamp::now()),
             logins: Logins::open(state),
             changes,
-            tls: Arc::new(tls),
-            names: config.tls.identities.iter().flat_map(|identity| identity.names.iter().cloned()).collect(),
             homes: Arc::new(homes),
             space: Warned::default(),
             passive: PassivePorts::new(config.passive.ports, Proxies::new(&config.listen.proxies)),
-            throttle: Throttle::new(&config.login),
-            verifier,
             audit,
             buffers: Arc::default(),
             admission: Admission::new(&config.limits),
@@ -119,13 +97,10 @@ impl Shared {
             places: Arc::default(),
             bandwidth: Arc::new(Bandwidth::new((&config.limits).into())),
             policy_changed: watch::Sender::default(),
-            hashes: Arc::new(Semaphore::new(config.limits.hashes_parallel)),
-            advertised: Advertised::new(&config.passive),
-            proxies: Proxies::new(&config.listen.proxies),
             headers: Arc::new(Semaphore::new(HEADERS_MAX)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             flood: Mutex::default(),
-            current: Current::new(config),
+            current: Current::new(in_force),
         }
     }
 
@@ -142,6 +117,36 @@ impl Shared {
     /// Has every session judged again: another policy is in force, or another minute has begun.
     pub(super) fn rejudge(&self) {
         self.policy_changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// What connections that begin now are protected with.
+    pub(super) fn tls(&self) -> Arc<ServerTls> {
+        self.current.get(|in_force| Arc::clone(&in_force.tls))
+    }
+
+    /// What counts failed logins.
+    pub(super) fn throttle(&self) -> Arc<Throttle> {
+        self.current.get(|in_force| Arc::clone(&in_force.throttle))
+    }
+
+    /// What checks passwords.
+    pub(super) fn verifier(&self) -> Arc<Verifier> {
+        self.current.get(|in_force| Arc::clone(&in_force.verifier))
+    }
+
+    /// What `PASV` announces.
+    pub(super) fn advertised(&self) -> Arc<Advertised> {
+        self.current.get(|in_force| Arc::clone(&in_force.advertised))
+    }
+
+    /// The proxies that control connections may come through.
+    pub(super) fn proxies(&self) -> Arc<Proxies> {
+        self.current.get(|in_force| Arc::clone(&in_force.proxies))
+    }
+
+    /// The places for hashes that clients ask for.
+    pub(super) fn hashes(&self) -> Arc<Semaphore> {
+        self.current.get(|in_force| Arc::clone(&in_force.hashes))
     }
 
     /// Records something that clients can cause at will, each on its own while they are few, and
@@ -196,29 +201,31 @@ impl Shared {
 
 /// Serves until told to stop; returns once the last session has ended.
 pub(super) async fn serve(
-    shared: Arc<Shared>,
-    listeners: Vec<(Listener, bool)>,
-    strangers: Option<mpsc::Receiver<Stranger>>,
-    stop: &watch::Receiver<Stop>,
+    reloader: &Arc<Reloader>,
+    hangups: Signal,
+    socket: Option<ControlSocket>,
+    mut ended: mpsc::Receiver<()>,
+    mut stop: watch::Receiver<Stop>,
 ) {
-    let mut loops = JoinSet::new();
-    for (listener, implicit) in listeners {
-        loops.spawn(accept(Arc::clone(&shared), listener, implicit, stop.clone()));
-    }
+    let shared = &reloader.shared;
     let mut upkeep = JoinSet::new();
-    upkeep.spawn(sweep(Arc::clone(&shared)));
-    upkeep.spawn(minutes::watch(Arc::clone(&shared)));
-    upkeep.spawn(space::watch(Arc::clone(&shared)));
-    upkeep.spawn(space::count(Arc::clone(&shared)));
-    upkeep.spawn(certificates::keep_current(Arc::clone(&shared)));
-    if let Some(strangers) = strangers {
-        upkeep.spawn(record_strangers(Arc::clone(&shared), strangers));
+    upkeep.spawn(sweep(Arc::clone(shared)));
+    upkeep.spawn(minutes::watch(Arc::clone(shared)));
+    upkeep.spawn(space::watch(Arc::clone(shared)));
+    upkeep.spawn(space::count(Arc::clone(shared)));
+    upkeep.spawn(certificates::keep_current(Arc::clone(shared)));
+    if let Some(strangers) = shared.passive.strangers() {
+        upkeep.spawn(record_strangers(Arc::clone(shared), strangers));
     }
-    while let Some(ended) = loops.join_next().await {
-        if let Err(failure) = ended {
-            error!(%failure, "an accept loop ended");
-        }
+    upkeep.spawn(super::file_change::watch(Arc::clone(reloader)));
+    upkeep.spawn(reload_on_hangup(Arc::clone(reloader), hangups));
+    if let Some(socket) = socket {
+        upkeep.spawn(socket.serve(Arc::clone(reloader), stop.clone()));
     }
+    // A sender that is gone means the same.
+    let _ = stop.wait_for(|stop| *stop > Stop::No).await;
+    reloader.end().await;
+    while ended.recv().await.is_some() {}
     shared.homes.end_scans();
     upkeep.shutdown().await;
     let homes = Arc::clone(&shared.homes);
@@ -229,28 +236,10 @@ pub(super) async fn serve(
     shared.write_logins().await;
 }
 
-/// Accepts connections on one listener, and waits for its sessions once the server stops.
-async fn accept(shared: Arc<Shared>, listener: Listener, implicit: bool, mut stop: watch::Receiver<Stop>) {
-    let mut sessions = JoinSet::new();
-    let told = stop.clone();
-    loop {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop > Stop::No) => break,
-            Some(ended) = sessions.join_next() => log_panic(ended),
-            arrival = listener.accept() => admit(&shared, arrival, implicit, &told, &mut sessions),
-        }
-    }
-    drop(listener);
-    while let Some(ended) = sessions.join_next().await {
-        log_panic(ended);
-    }
-}
-
-/// A session that failed in a way nobody foresaw ends alone.
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(failure) = ended {
-        error!(%failure, "a session ended by a fault of the server's own; please report it");
+/// Reads the policy again whenever SIGHUP asks for it.
+async fn reload_on_hangup(reloader: Arc<Reloader>, mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        reloader.reload(Asker::Signal).await;
     }
 }
 
@@ -274,7 +263,7 @@ pub(super) fn driver(
     let settings = Settings {
         implicit,
         active: config.active,
-        names: Arc::clone(&shared.names),
+        names: shared.current.get(|in_force| Arc::clone(&in_force.names)),
         failed_commands_max: config.limits.failed_commands,
         attempts_max: config.login.attempts_per_session.get(),
         hashes: config.storage.hashes,
@@ -292,7 +281,7 @@ async fn sweep(shared: Arc<Shared>) {
         shared.record_counted(false).await;
         shared.admission.sweep();
         if swept.elapsed() >= SWEEP_PERIOD {
-            shared.throttle.sweep();
+            shared.throttle().sweep();
             shared.write_logins().await;
             let homes = Arc::clone(&shared.homes);
             let upkeep = move || {
@@ -305,14 +294,6 @@ async fn sweep(shared: Arc<Shared>) {
             swept = Instant::now();
         }
     }
-}
-
-/// Looks the advertised names up, in the background from the second time on: the first clients
-/// should not find the server without its address. None is known where the name servers are late.
-pub(super) async fn look_names_up(shared: &Arc<Shared>, names: Names) {
-    let _ = timeout(FIRST_LOOKUP_TIME, shared.advertised.look_up(&names)).await;
-    let advertised = Arc::clone(&shared.advertised);
-    tokio::spawn(async move { advertised.keep_current(&names).await });
 }
 
 /// Records connections to passive ports from addresses that have nothing to do there.

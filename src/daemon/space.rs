@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, error, info, warn};
 
+use super::calls::SpaceLine;
 use super::server::Shared;
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
@@ -22,31 +22,6 @@ const WATCH_PERIOD: Duration = Duration::from_secs(5);
 const SCAN_CHECK_PERIOD: Duration = Duration::from_mins(1);
 /// Percent by which it has to get better before the same warning can come again.
 const RELIEF_PERCENT: u64 = 5;
-
-/// How full something is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct SpaceLine {
-    /// Whose space it is: `user alice`, `folder projects`, or `file system`.
-    pub(super) what: String,
-    /// The home, the folder, or a directory on the file system.
-    pub(super) directory: PathBuf,
-    /// Bytes used; none before the first count.
-    pub(super) used_bytes: Option<u64>,
-    /// The quota, or the size of the file system.
-    pub(super) limit_bytes: Option<u64>,
-    /// Files and directories, of a file system inodes, used.
-    pub(super) used_files: Option<u64>,
-    /// How many there may be; none where there is no limit, or the file system tells none.
-    pub(super) limit_files: Option<u64>,
-    /// Bytes free in the file system.
-    pub(super) free_bytes: Option<u64>,
-    /// Inodes free in the file system, where it tells.
-    pub(super) free_inodes: Option<u64>,
-    /// How much is used, of bytes or of files, whichever is more; 0 before the first count.
-    pub(super) percent: u64,
-    /// Whether that is a warning.
-    pub(super) warning: bool,
-}
 
 /// What was warned of, so that each warning comes once.
 #[derive(Debug, Default)]

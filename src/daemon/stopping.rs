@@ -1,10 +1,12 @@
 //! How the server is told to stop: first gently, then at once.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::info;
+
+use super::server::Shared;
 
 /// Whether the server goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,39 +23,32 @@ pub(super) enum Stop {
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 impl Signals {
-    /// Catches the signals.
+    /// Catches the signals: those that end the server, and the one that has it read the policy again.
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn catch() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+    pub(super) fn catch() -> std::io::Result<(Self, Signal)> {
+        let ends = Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
+        Ok((ends, signal(SignalKind::hangup())?))
     }
 
     /// Returns when the server is asked to stop.
     async fn stop_asked(&mut self) -> &'static str {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.interrupt.recv() => return "SIGINT",
-                _ = self.hangup.recv() => {
-                    warn!("SIGHUP: this version reads the policy at start only; restart to apply changes");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 
-    /// Waits until the server is asked to stop, lets transfers finish for `drain`, then ends what
-    /// still runs. A second request ends it at once.
-    pub(super) async fn conduct(mut self, stop: watch::Sender<Stop>, drain: Duration) {
+    /// Waits until the server is asked to stop, lets transfers finish for as long as the settings say,
+    /// then ends what still runs. A second request ends it at once.
+    pub(super) async fn conduct(mut self, stop: watch::Sender<Stop>, shared: Arc<Shared>) {
         let asked = self.stop_asked().await;
+        let drain = shared.config().limits.drain_time;
+        drop(shared);
         info!(signal = asked, seconds = drain.as_secs(), "stopping: no new sessions, running transfers may finish");
         stop.send_replace(Stop::Draining);
         tokio::select! {

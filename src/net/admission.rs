@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
@@ -23,11 +23,18 @@ const SPARED_MAX: usize = 8;
 /// The bounds on sessions and handshakes, and what is in use of them.
 #[derive(Debug)]
 pub struct Admission {
+    sessions: Mutex<Sessions>,
+    bounds: RwLock<Bounds>,
+}
+
+/// What the settings say.
+#[derive(Debug)]
+struct Bounds {
     sessions_max: usize,
     sessions_per_address_max: usize,
-    sessions: Mutex<Sessions>,
+    handshakes_max: usize,
     handshakes: Arc<Semaphore>,
-    arrivals: DefaultKeyedRateLimiter<IpNet>,
+    arrivals: Arc<DefaultKeyedRateLimiter<IpNet>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,15 +79,21 @@ pub struct Permit {
 impl Admission {
     /// Takes the bounds from the settings.
     pub fn new(limits: &Limits) -> Arc<Self> {
-        let per_address = u32::try_from(limits.sessions_per_address).ok().and_then(NonZeroU32::new);
-        let at_once = per_address.map_or(ARRIVALS_AT_ONCE, |sessions| sessions.max(ARRIVALS_AT_ONCE));
-        Arc::new(Self {
-            sessions_max: limits.sessions,
-            sessions_per_address_max: limits.sessions_per_address,
-            sessions: Mutex::default(),
-            handshakes: Arc::new(Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS))),
-            arrivals: RateLimiter::keyed(Quota::per_second(ARRIVALS_PER_SECOND).allow_burst(at_once)),
-        })
+        Arc::new(Self { sessions: Mutex::default(), bounds: RwLock::new(Bounds::new(limits)) })
+    }
+
+    /// Takes other bounds. Who has a place keeps it, so for a while there may be more than the new
+    /// ones permit.
+    pub fn change(&self, limits: &Limits) {
+        let mut bounds = self.bounds.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Bounds::new(limits);
+        if next.handshakes_max == bounds.handshakes_max {
+            next.handshakes = Arc::clone(&bounds.handshakes);
+        }
+        if next.arrivals_at_once() == bounds.arrivals_at_once() {
+            next.arrivals = Arc::clone(&bounds.arrivals);
+        }
+        *bounds = next;
     }
 
     /// Takes a place for a session from the address; where it is banned, one of the few that are for
@@ -90,13 +103,14 @@ impl Admission {
     /// [`Refused`] where the server or the address has no place left, or the address comes too fast.
     pub fn admit(self: &Arc<Self>, address: IpAddr, banned: bool) -> Result<Permit, Refused> {
         let source = source_network(address);
-        self.arrivals.check_key(&source).map_err(|_| Refused::Rate)?;
+        let bounds = self.bounds();
+        bounds.arrivals.check_key(&source).map_err(|_| Refused::Rate)?;
         let mut sessions = self.lock();
-        if sessions.total >= self.sessions_max {
+        if sessions.total >= bounds.sessions_max {
             return Err(Refused::Total);
         }
         let of_source = sessions.by_source.get(&source).copied().unwrap_or(0);
-        if of_source >= self.sessions_per_address_max {
+        if of_source >= bounds.sessions_per_address_max {
             return Err(Refused::PerAddress);
         }
         if banned {
@@ -114,25 +128,54 @@ impl Admission {
     /// Forgets sources that have not come lately. To be called every second or so, which bounds the
     /// memory by the connections that come in that time.
     pub fn sweep(&self) {
-        self.arrivals.retain_recent();
-        self.arrivals.shrink_to_fit();
+        let arrivals = Arc::clone(&self.bounds().arrivals);
+        arrivals.retain_recent();
+        arrivals.shrink_to_fit();
     }
 
     /// Waits for the right to do the costly part of one TLS handshake of a control connection, the
     /// answer to the `ClientHello`. The caller bounds the wait; none comes only while the server ends.
     pub async fn handshake(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.handshakes).acquire_owned().await.ok()
+        let handshakes = Arc::clone(&self.bounds().handshakes);
+        handshakes.acquire_owned().await.ok()
     }
 
     /// Sessions at this moment.
-    #[cfg(test)]
-    fn sessions(&self) -> usize {
+    pub fn sessions(&self) -> usize {
         self.lock().total
     }
 
     fn lock(&self) -> MutexGuard<'_, Sessions> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn bounds(&self) -> RwLockReadGuard<'_, Bounds> {
+        self.bounds.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bounds {
+    fn new(limits: &Limits) -> Self {
+        let handshakes_max = limits.handshakes.clamp(1, Semaphore::MAX_PERMITS);
+        let quota = Quota::per_second(ARRIVALS_PER_SECOND).allow_burst(at_once(limits.sessions_per_address));
+        Self {
+            sessions_max: limits.sessions,
+            sessions_per_address_max: limits.sessions_per_address,
+            handshakes_max,
+            handshakes: Arc::new(Semaphore::new(handshakes_max)),
+            arrivals: Arc::new(RateLimiter::keyed(quota)),
+        }
+    }
+
+    fn arrivals_at_once(&self) -> NonZeroU32 {
+        at_once(self.sessions_per_address_max)
+    }
+}
+
+/// Connections that one source may open at once.
+fn at_once(sessions_per_address: usize) -> NonZeroU32 {
+    let sessions = u32::try_from(sessions_per_address).ok().and_then(NonZeroU32::new);
+    sessions.map_or(ARRIVALS_AT_ONCE, |sessions| sessions.max(ARRIVALS_AT_ONCE))
 }
 
 impl Drop for Permit {
@@ -161,8 +204,12 @@ mod tests {
     use super::*;
 
     fn admission(sessions: usize, sessions_per_address: usize) -> Arc<Admission> {
+        Admission::new(&limits(sessions, sessions_per_address))
+    }
+
+    fn limits(sessions: usize, sessions_per_address: usize) -> Limits {
         let time = Duration::from_secs(1);
-        Admission::new(&Limits {
+        Limits {
             sessions,
             sessions_per_address,
             handshakes: 1,
@@ -182,7 +229,22 @@ mod tests {
             transfers_per_address: None,
             upload_bytes_per_second: None,
             download_bytes_per_second: None,
-        })
+        }
+    }
+
+    #[test]
+    fn other_bounds_hold_for_whoever_comes_next_and_take_no_place_away() {
+        let admission = admission(2, 2);
+        let admit = |address: &str| admission.admit(address.parse().unwrap(), false);
+        let held = [admit("192.0.2.1").unwrap(), admit("192.0.2.1").unwrap()];
+        admission.change(&limits(3, 1));
+        assert_eq!(admit("192.0.2.1").unwrap_err(), Refused::PerAddress);
+        let third = admit("192.0.2.2").unwrap();
+        admission.change(&limits(1, 1));
+        assert_eq!(admit("192.0.2.3").unwrap_err(), Refused::Total);
+        assert_eq!(admission.sessions(), 3);
+        drop((held, third));
+        assert!(admit("192.0.2.1").is_ok());
     }
 
     #[test]
@@ -228,7 +290,7 @@ mod tests {
         assert!(refused > 1000, "{refused}");
         assert_eq!(admission.admit("2001:db8::2".parse().unwrap(), false).unwrap_err(), Refused::Rate);
         assert!(admission.admit("192.0.2.1".parse().unwrap(), false).is_ok());
-        assert_eq!(admission.arrivals.len(), 2);
+        assert_eq!(admission.bounds().arrivals.len(), 2);
     }
 
     #[tokio::test]

@@ -39,6 +39,26 @@ impl Advertised {
         Arc::new(Self { settings: settings.clone(), known: Mutex::new(known) })
     }
 
+    /// Takes other settings; of names that were there before, what was known of them stays known.
+    #[must_use]
+    pub fn with_settings(&self, settings: &Passive) -> Arc<Self> {
+        let next = Self::new(settings);
+        {
+            let (before, mut known) = (self.lock(), next.lock());
+            for (name, known) in known.iter_mut() {
+                if let Some(before) = before.get(name) {
+                    *known = *before;
+                }
+            }
+        }
+        next
+    }
+
+    /// Whether there is a name of which no address is known.
+    pub fn lacks_addresses(&self) -> bool {
+        self.lock().values().any(|known| known.address.is_none())
+    }
+
     /// What is announced to a client that connected to `own`; none where the name that stands for
     /// it has no address yet.
     pub fn to(&self, client: IpAddr, own: Ipv4Addr) -> Option<Ipv4Addr> {

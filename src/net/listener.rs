@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 1024;
+/// The first port that needs no privilege, as Linux has it unless told otherwise.
+pub const UNPRIVILEGED: u16 = 1024;
 /// Silence after which the kernel asks whether the peer is still there.
 const KEEPALIVE_AFTER: Duration = Duration::from_mins(2);
 /// How often it asks.
@@ -35,7 +37,7 @@ impl fmt::Display for BindError {
             io::ErrorKind::AddrInUse => {
                 write!(f, "the port is in use: stop the program that holds it (ss -ltnp), or choose another port")
             }
-            io::ErrorKind::PermissionDenied if self.address.port() < 1024 => f.write_str(
+            io::ErrorKind::PermissionDenied if self.address.port() < UNPRIVILEGED => f.write_str(
                 "ports below 1024 need a privilege: start as root, use systemd socket activation or grant \
                  CAP_NET_BIND_SERVICE, or choose a port from 1024 on",
             ),
@@ -75,6 +77,22 @@ pub(super) fn open(address: SocketAddr, backlog: i32) -> io::Result<std::net::Tc
 #[derive(Debug)]
 pub struct Listener(TcpListener);
 
+/// A socket that has its port and does not listen: it can again without the privilege that the port
+/// needed.
+#[derive(Debug)]
+pub struct Resting(std::net::TcpListener);
+
+impl Resting {
+    /// Listens again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn listen(self) -> io::Result<std::net::TcpListener> {
+        SockRef::from(&self.0).listen(BACKLOG)?;
+        Ok(self.0)
+    }
+}
+
 /// A control connection that arrived; IPv4 addresses are in their own form.
 #[derive(Debug)]
 pub struct Arrival {
@@ -101,6 +119,16 @@ impl Listener {
     /// Where the system cannot say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+
+    /// Stops listening without giving the port up: clients are refused until it listens again.
+    ///
+    /// # Errors
+    /// Where the system does not do that; the port is given up then.
+    pub fn rest(self) -> io::Result<Resting> {
+        let socket = self.0.into_std()?;
+        SockRef::from(&socket).shutdown(Shutdown::Both)?;
+        Ok(Resting(socket))
     }
 
     /// The next connection. Failures are waited out: a connection that is gone already is skipped,
@@ -182,6 +210,16 @@ mod tests {
             assert!(SockRef::from(&arrival.stream).keepalive().unwrap());
             assert!(SockRef::from(&arrival.stream).out_of_band_inline().unwrap());
         }
+    }
+
+    #[tokio::test]
+    async fn a_resting_socket_keeps_its_port_and_listens_again() {
+        let free = bind("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap();
+        let resting = Listener::new(bind(free).unwrap()).unwrap().rest().unwrap();
+        assert_eq!(TcpStream::connect(free).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let listener = Listener::new(resting.listen().unwrap()).unwrap();
+        let (arrival, client) = tokio::join!(listener.accept(), TcpStream::connect(free));
+        assert_eq!(arrival.client, client.unwrap().local_addr().unwrap());
     }
 
     #[test]

@@ -36,6 +36,9 @@ const ANSWER_BYTES_MAX: usize = 512;
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     hosts: HashMap<String, Vec<Ipv4Addr>>,
+    /// Those of the system.
+    usual: Vec<SocketAddr>,
+    /// Those that are asked.
     servers: Vec<SocketAddr>,
 }
 
@@ -77,8 +80,15 @@ impl Names {
     /// cannot be read says nothing.
     pub fn read(servers: &[SocketAddr]) -> Self {
         let text = |path| fs::read_to_string(path).unwrap_or_default();
-        let servers = if servers.is_empty() { name_servers(&text(RESOLV_CONF)) } else { servers.to_vec() };
-        Self { hosts: hosts(&text(HOSTS)), servers }
+        let known = Self { hosts: hosts(&text(HOSTS)), usual: name_servers(&text(RESOLV_CONF)), servers: Vec::new() };
+        known.asking(servers)
+    }
+
+    /// The same with other name servers, without the system's files being read again.
+    #[must_use]
+    pub fn asking(&self, servers: &[SocketAddr]) -> Self {
+        let servers = if servers.is_empty() { self.usual.clone() } else { servers.to_vec() };
+        Self { servers, ..self.clone() }
     }
 
     /// The IPv4 addresses of a name, at least one, in no order.

@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -52,14 +52,20 @@ const REPORTS_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
 /// The passive ports of the server and who holds them.
 pub struct PassivePorts {
-    range: PortRange,
-    proxies: Proxies,
+    settings: RwLock<Settings>,
     stay: Duration,
     state: Mutex<State>,
     headers: Arc<Semaphore>,
     reports: mpsc::Sender<Stranger>,
     unread: Mutex<Option<mpsc::Receiver<Stranger>>>,
     report_rate: DefaultDirectRateLimiter,
+}
+
+/// What the policy says of them.
+#[derive(Clone, Debug)]
+struct Settings {
+    range: PortRange,
+    proxies: Proxies,
 }
 
 /// A connection to a passive port from an address that holds no reservation of it, or from a proxy
@@ -139,8 +145,7 @@ impl PassivePorts {
     fn with_stay(range: PortRange, proxies: Proxies, stay: Duration) -> Arc<Self> {
         let (reports, unread) = mpsc::channel(REPORTS_MAX);
         Arc::new(Self {
-            range,
-            proxies,
+            settings: RwLock::new(Settings { range, proxies }),
             stay,
             state: Mutex::default(),
             headers: Arc::new(Semaphore::new(proxy::HEADERS_MAX)),
@@ -148,6 +153,12 @@ impl PassivePorts {
             unread: Mutex::new(Some(unread)),
             report_rate: RateLimiter::direct(Quota::per_second(REPORTS_PER_SECOND)),
         })
+    }
+
+    /// Takes another range and other proxies for reservations from here on. A port that is reserved
+    /// already is served to its end.
+    pub fn change(&self, range: PortRange, proxies: Proxies) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Settings { range, proxies };
     }
 
     /// The reports of strangers, for the audit log; there is one reader, so only the first call
@@ -212,15 +223,20 @@ impl PassivePorts {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn settings(&self) -> RwLockReadGuard<'_, Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn pick(&self, free: impl Fn(u16) -> bool) -> Option<u16> {
+        let range = self.settings().range;
         let mut random = rand::rng();
         for _ in 0..PICKS_MAX {
-            let port = random.random_range(self.range.first..=self.range.last);
+            let port = random.random_range(range.first..=range.last);
             if free(port) {
                 return Some(port);
             }
         }
-        let rest: Vec<u16> = (self.range.first..=self.range.last).filter(|port| free(*port)).collect();
+        let rest: Vec<u16> = (range.first..=range.last).filter(|port| free(*port)).collect();
         let last = rest.len().checked_sub(1)?;
         rest.get(random.random_range(0..=last)).copied()
     }
@@ -233,7 +249,8 @@ impl PassivePorts {
 
     /// Takes a connection that arrived, and reads first who it is from where a proxy has to tell.
     fn arrived(self: &Arc<Self>, local: SocketAddr, peer: SocketAddr, mut stream: TcpStream) {
-        let Some(via) = self.proxies.find(peer).filter(|via| via.data == ProxyData::Header) else {
+        let via = self.settings().proxies.find(peer);
+        let Some(via) = via.filter(|via| via.data == ProxyData::Header) else {
             return self.hand_over(local, Arrived::straight(peer), stream);
         };
         let Ok(place) = Arc::clone(&self.headers).try_acquire_owned() else {
@@ -405,7 +422,7 @@ impl Drop for Reservation {
 
 impl fmt::Debug for PassivePorts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PassivePorts").field("range", &self.range).finish_non_exhaustive()
+        f.debug_struct("PassivePorts").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

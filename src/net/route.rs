@@ -2,15 +2,18 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use ipnet::IpNet;
+
 use crate::settings::{Proxy, ProxyData};
 
 /// The proxies that the policy names.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies(Vec<Proxy>);
 
-/// One of them, by its place in the policy.
+/// One of them, by the addresses it connects from: so it stays the same where others are named
+/// before it while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ProxyEntry(usize);
+pub struct ProxyEntry(IpNet);
 
 /// The way of a control connection.
 #[derive(Clone, Copy, Debug)]
@@ -54,8 +57,8 @@ impl Proxies {
     /// Which of them has the address.
     pub fn find(&self, address: SocketAddr) -> Option<Via> {
         let ip = address.ip().to_canonical();
-        let (at, proxy) = self.0.iter().enumerate().find(|(_, proxy)| proxy.from.contains(&ip))?;
-        Some(Via { address, entry: ProxyEntry(at), data: proxy.data })
+        let proxy = self.0.iter().find(|proxy| proxy.from.contains(&ip))?;
+        Some(Via { address, entry: ProxyEntry(proxy.from), data: proxy.data })
     }
 }
 

@@ -223,7 +223,8 @@ impl Session {
             step.reply(Reply::new(Code::Unavailable, "Your files are not available now; try again later."));
             return self.close_for("home_unavailable", step);
         }
-        let limits = world.policy.users.get(entered.principal.name()).map(|account| account.terms.limits).unwrap_or_default();
+        let limits =
+            world.policy.users.get(entered.principal.name()).map(|account| account.terms.limits).unwrap_or_default();
         let State::Login(login) = &mut self.state else { return };
         step.ask(Question::TakePlace { user: entered.principal.name().clone(), limits });
         login.waiting = Some(Waiting::Place(entered, shown));

@@ -190,6 +190,13 @@ impl Session {
         &self.facts
     }
 
+    /// Has records carry the fingerprint of the policy that decides what comes next.
+    pub fn decided_by(&mut self, policy: &Arc<str>) {
+        if self.facts.policy != *policy {
+            self.facts = Arc::new(SessionFacts { policy: Arc::clone(policy), ..SessionFacts::clone(&self.facts) });
+        }
+    }
+
     /// Whether the session ends once its running transfer or hash has.
     fn is_ending(&self) -> bool {
         matches!(&self.state, State::Files(files) if files.is_ending())

@@ -8,6 +8,7 @@
 //! | `entry` | the facts of a file or directory |
 //! | `resolve` | the only way from a [`VirtualPath`](crate::proto::path::VirtualPath) to a descriptor |
 //! | `root` | homes, and the root of one |
+//! | `settings` | what holds for every home |
 //! | `read`, `listing` | reading a file, reading a directory |
 //! | `text` | restart markers in text |
 //! | `change` | directories made, things removed, renamed |
@@ -51,6 +52,7 @@ mod resolve;
 mod room;
 mod root;
 mod scan;
+mod settings;
 mod staging;
 mod sweep;
 mod text;
@@ -66,7 +68,8 @@ pub use listing::Listing;
 pub use read::ReadFile;
 pub use resolve::Lookup;
 pub use room::Usage;
-pub use root::{Homes, Root, StoreSettings};
+pub use root::{Homes, Root};
+pub use settings::StoreSettings;
 pub use sweep::Swept;
 pub use text::TextPlace;
 pub use upload::{Kept, Stored, Unstored, Upload};

@@ -5,13 +5,14 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::{EntryRef, Identity, Status};
 use super::fault::Fault;
 use super::ledger::Amount;
+use super::settings::SharedSettings;
 use super::staging::{Staging, record_name};
 use crate::identity::Username;
 use crate::proto::path::VirtualPath;
@@ -66,7 +67,7 @@ pub(super) struct Record {
 /// The interrupted uploads of one home.
 #[derive(Debug)]
 pub(super) struct Partials {
-    time: Duration,
+    settings: SharedSettings,
     count: AtomicUsize,
     /// When the first of them expires, in seconds since 1970; never later than the truth.
     first_expiry: AtomicU64,
@@ -107,9 +108,9 @@ impl Record {
 }
 
 impl Partials {
-    /// None yet; each is kept for `time`.
-    pub(super) fn new(time: Duration) -> Self {
-        Self { time, count: AtomicUsize::new(0), first_expiry: AtomicU64::new(u64::MAX), index: Mutex::default() }
+    /// None yet; each is kept as long as the settings say.
+    pub(super) fn new(settings: SharedSettings) -> Self {
+        Self { settings, count: AtomicUsize::new(0), first_expiry: AtomicU64::new(u64::MAX), index: Mutex::default() }
     }
 
     /// The user's interrupted upload under a name.
@@ -178,6 +179,11 @@ impl Partials {
         now_seconds() >= self.first_expiry.load(Ordering::Acquire)
     }
 
+    /// The time that they are kept is another one: the next look for what is over looks at all.
+    pub(super) fn look_again(&self) {
+        self.first_expiry.store(0, Ordering::Release);
+    }
+
     /// Takes out those whose time is over, so many at a time.
     pub(super) fn take_expired(&self) -> Vec<Arc<Partial>> {
         if !self.any_expired() {
@@ -229,7 +235,7 @@ impl Partials {
     }
 
     fn expiry(&self, kept_at: u64) -> u64 {
-        kept_at.saturating_add(self.time.as_secs())
+        kept_at.saturating_add(self.settings.now().partial_uploads.as_secs())
     }
 
     fn take_where(&self, taken: impl Fn(&Partial) -> bool, directory: Option<&VirtualPath>) -> Vec<Arc<Partial>> {

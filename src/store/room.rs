@@ -37,7 +37,7 @@ impl Root {
         let (place, status) = resolve::find(self, &place, Lookup::Full)?;
         let new = status.kind()? == EntryKind::Directory && !interrupted;
         // What takes the place of a file is staged beside it first.
-        let free = self.file_systems.of(&place)?.room(&place, self.settings.floor, u64::from(!interrupted))?;
+        let free = self.file_systems.of(&place)?.room(&place, self.settings.now().floor, u64::from(!interrupted))?;
         let used = self.usage(uploader)?;
         let left =
             |limit: Option<u64>, used: Option<u64>| limit.zip(used).map(|(limit, used)| limit.saturating_sub(used));

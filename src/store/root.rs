@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -13,7 +12,7 @@ use rustix::io::Errno;
 use super::count::LastLook;
 use super::entry::{Entry, Status};
 use super::fault::Fault;
-use super::floor::{FileSystems, Floor, Promise};
+use super::floor::{FileSystems, Promise};
 use super::held::HeldNames;
 use super::ledger::{Amount, Change, Ledger};
 use super::listing::Listing;
@@ -21,6 +20,7 @@ use super::partial::{Partial, Partials};
 use super::places::StagingPlaces;
 use super::read::ReadFile;
 use super::resolve::{self, Lookup};
+use super::settings::{SharedSettings, StoreSettings};
 use super::staging::STAGING_NAME;
 use super::sweep::Swept;
 use crate::identity::Username;
@@ -30,20 +30,11 @@ use crate::policy::permission::Permission;
 /// Directories looked at above a home.
 const ABOVE_MAX: usize = 256;
 
-/// What holds for every home.
-#[derive(Clone, Copy, Debug)]
-pub struct StoreSettings {
-    /// What uploads leave free in a file system.
-    pub floor: Floor,
-    /// How long an interrupted upload is kept for its uploader to resume.
-    pub partial_uploads: Duration,
-}
-
 /// All homes of the running server: one [`Root`] for each distinct directory, because two users
 /// may share a home.
 #[derive(Debug)]
 pub struct Homes {
-    settings: StoreSettings,
+    settings: SharedSettings,
     /// By device and inode; a root holds its directory open, so these are not given out again.
     roots: Mutex<HashMap<(u64, u64), Arc<Root>>>,
     file_systems: Arc<FileSystems>,
@@ -55,7 +46,7 @@ pub struct Homes {
 #[derive(Debug)]
 pub struct Root {
     directory: OwnedFd,
-    pub(super) settings: StoreSettings,
+    pub(super) settings: SharedSettings,
     pub(super) held: Arc<HeldNames>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) partials: Partials,
@@ -75,7 +66,15 @@ pub struct Root {
 impl Homes {
     /// No home yet.
     pub fn new(settings: StoreSettings) -> Self {
+        let settings = SharedSettings::new(settings);
         Self { settings, roots: Mutex::default(), file_systems: Arc::default(), stopping: Arc::default() }
+    }
+
+    /// Has other settings hold in every home from here on.
+    pub fn change(&self, settings: StoreSettings) {
+        self.settings.change(settings);
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.values().for_each(|root| root.partials.look_again());
     }
 
     /// The root for this home, opened (and what an earlier run left there swept) the first time it
@@ -96,7 +95,7 @@ impl Homes {
         let nested = roots.iter().find(|(other, root)| above.contains(other) || contains(root));
         let nested = nested.map(|(_, root)| root.path.clone());
         let (file_systems, stopping) = (Arc::clone(&self.file_systems), Arc::clone(&self.stopping));
-        let opened = Root::open(home, directory, self.settings);
+        let opened = Root::open(home, directory, self.settings.clone());
         let root = Arc::new(Root { file_systems, stopping, above, nested, ..opened });
         roots.insert(unique, Arc::clone(&root));
         Ok(root)
@@ -122,8 +121,8 @@ impl Homes {
 }
 
 impl Root {
-    fn open(path: &Path, directory: OwnedFd, settings: StoreSettings) -> Self {
-        let partials = Partials::new(settings.partial_uploads);
+    fn open(path: &Path, directory: OwnedFd, settings: SharedSettings) -> Self {
+        let partials = Partials::new(settings.clone());
         let (places, swept) = StagingPlaces::open(directory.as_fd(), &partials);
         let ledger = Arc::new(Ledger::default());
         if let (Some(staging), Ok(status)) = (places.at_root(directory.as_fd()), Status::of(&directory)) {
@@ -228,7 +227,7 @@ impl Root {
     /// Promises room in the file system of a place, for so many bytes and inodes; [`Fault::NoSpace`]
     /// where less than the floor would be free.
     pub(super) fn promise(&self, place: impl AsFd, bytes: u64, inodes: u64) -> Result<Promise, Fault> {
-        Promise::new(self.file_systems.of(&place)?, place, self.settings.floor, (bytes, inodes))
+        Promise::new(self.file_systems.of(&place)?, place, self.settings.now().floor, (bytes, inodes))
     }
 
     /// Where it is, as it was asked for first.

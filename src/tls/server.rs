@@ -97,6 +97,16 @@ impl ServerTls {
         })
     }
 
+    /// Reads the certificates and settings that follow on these. Sessions of either know of each
+    /// other's tickets as far as the policy lets them.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn successor(&self, settings: &settings::Tls) -> Result<Self, LoadError> {
+        let next = Self::load(settings)?;
+        Ok(Self { registry: Arc::clone(&self.registry), lingering: Arc::clone(&self.lingering), ..next })
+    }
+
     /// Begins the TLS of one control connection, with a ticket key of its own. It and its data
     /// connections are offered no version above `maximum`.
     ///

@@ -159,7 +159,7 @@ impl Builder {
         done(&mut init, "");
         // Whether or not the machine has an account that root's `init` chooses by itself.
         let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        for directory in ["audit", "state"] {
+        for directory in ["audit", "run", "state"] {
             std::os::unix::fs::chown(server.root().join(directory), Some(uid), Some(gid)).unwrap();
         }
         let key = server.root().join("certs/server.key");
@@ -425,7 +425,11 @@ impl Server {
         fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() { collect(&path, found) } else { found.push(path) }
+                if path.is_dir() {
+                    collect(&path, found);
+                } else if path.is_file() {
+                    found.push(path);
+                }
             }
         }
         let mut found = vec![self.log()];

@@ -14,6 +14,7 @@ use governor::{InsufficientCapacity, NotUntil, Quota, RateLimiter};
 
 /// A map that makes room by dropping what is over, or else the entries of least value: the values
 /// here are times at which an entry ends.
+#[derive(Clone)]
 pub(super) struct Bounded<K, V> {
     map: HashMap<K, V>,
     entries_max: usize,

@@ -56,6 +56,22 @@ fn succeed<C: Clock + Clone>(throttle: &Throttle<C>, address: IpAddr, user: &str
 }
 
 #[test]
+fn bans_and_those_who_are_known_stay_under_other_settings() {
+    let (throttle, clock) = throttle();
+    let (guesser, office) = (ip("192.0.2.1"), ip("198.51.100.1"));
+    for _ in 0..7 {
+        throttle.failed(guesser, "x");
+    }
+    succeed(&throttle, office, "alice");
+    clock.advance(seconds(60));
+    let next = throttle.with_settings(&Login { failures_per_address: NonZeroU32::MIN, ..settings() });
+    assert_eq!(next.connection(guesser), Err(Banned { remaining: BAN.saturating_sub(seconds(60)) }));
+    assert!(next.has_regulars(office) && !next.has_regulars(guesser));
+    assert_eq!(next.failed(office, "bob").banned, None);
+    assert_eq!(next.failed(office, "bob").banned, Some(BAN), "one is free now");
+}
+
+#[test]
 fn delays_double_up_to_the_longest_and_then_the_address_is_banned() {
     let (throttle, clock) = throttle();
     let guesser = ip("192.0.2.1");

@@ -46,7 +46,7 @@ fn listener(examined: &Examined<'_>, address: SocketAddr, implicit: bool, report
                 listen,
                 Severity::Note,
                 format!("{address} is free, though a server of this policy runs (process {pid})"),
-                "it was started with other settings: restart it to apply the policy as it is now",
+                "it runs with other settings: portcullis reload applies the policy as it is now",
             ),
             None => report.ok(listen, format!("{address} can be listened on")),
         }

@@ -34,7 +34,8 @@ pub(super) struct Remove {
 }
 
 /// What a change that takes something away has to say.
-const STILL_SERVED: &str = "A server that is running still lets the user in, and sessions go on: restart it now.";
+const STILL_SERVED: &str =
+    "A server that is running lets the user in until its policy is read again: portcullis reload.";
 
 /// Enables the user.
 pub(super) fn enable(arguments: &Enable, policy: &Path) -> Result<(), Failure> {

@@ -57,8 +57,9 @@ impl FileRules {
         let readers = plan.read_only.iter().map(|path| (path, read));
         let writers = plan.read_write.iter().map(|path| (path, write));
         let creators = plan.create_write.iter().map(|path| (path, create));
+        let removers = plan.remove.iter().map(|path| (path, AccessFs::RemoveFile.into()));
         let mut found = Self { rules: Vec::new(), absent: Vec::new() };
-        for (path, access) in readers.chain(writers).chain(creators) {
+        for (path, access) in readers.chain(writers).chain(creators).chain(removers) {
             let failed = |error: rustix::io::Errno| SandboxError::Path(path.clone(), error.into());
             let handle = match open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(handle) => handle,

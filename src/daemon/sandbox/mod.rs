@@ -26,7 +26,7 @@ pub use privileges::{IdReport, PrivilegeReport};
 pub struct Plan {
     /// The account to change to when started as root.
     pub run_as: Option<RunAs>,
-    /// Files and directories that are only read.
+    /// Files and directories that are only read: the policy's, and those of certificates and keys.
     pub read_only: Vec<PathBuf>,
     /// Directories in which files come and go: homes, and that of changed passwords.
     pub read_write: Vec<PathBuf>,
@@ -34,6 +34,8 @@ pub struct Plan {
     /// renamed or truncated: logs. A file opened before keeps what it was opened for. Before ABI 3
     /// (Linux 6.2) truncation is not confined.
     pub create_write: Vec<PathBuf>,
+    /// Directories in which files are removed, and neither made nor read: that of the control socket.
+    pub remove: Vec<PathBuf>,
     /// TCP ports that sockets are bound to from here on.
     pub bind_ports: Vec<RangeInclusive<u16>>,
     /// Whether the server makes TCP connections itself (active mode).

@@ -70,6 +70,10 @@ impl PassivePorts {
         if !state.remove(local, comer) {
             return;
         }
+        // The range may be another one by now.
+        if !self.settings().range.contains(local.port()) {
+            return;
+        }
         let Some(waiting) = state.queues.next(with_port(local, 0), comer) else { return };
         let reservation = self.enter(&mut state, local, comer);
         drop(state);

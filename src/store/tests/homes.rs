@@ -72,6 +72,19 @@ fn interrupted_uploads_whose_time_is_over_go_without_a_further_upload() {
 }
 
 #[test]
+fn other_settings_hold_in_homes_that_are_open() {
+    let directory = TempDir::new().unwrap();
+    let homes = Homes::new(SETTINGS);
+    let home = Home { root: homes.root(directory.path()).unwrap(), directory };
+    home.interrupted("/f", "alice", b"half");
+    homes.expire();
+    assert_eq!(home.staged().len(), 2);
+    homes.change(StoreSettings { partial_uploads: Duration::ZERO, ..SETTINGS });
+    homes.expire();
+    assert!(home.staged().is_empty());
+}
+
+#[test]
 fn a_home_inside_another_is_warned_of() {
     let directory = TempDir::new().unwrap();
     let (outer, inner, other) =

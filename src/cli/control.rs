@@ -1,0 +1,73 @@
+//! What commands say to the running server through its control socket.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Failure;
+use crate::config::running;
+use crate::daemon::calls::{ANSWER_BYTES_MAX, Answer, Call};
+
+/// How long an answer may take: a large policy has to be read and tested for it.
+const ANSWER_TIME: Duration = Duration::from_mins(2);
+/// How long the server may take to hear the request.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// Where the server is.
+#[derive(Debug, clap::Args)]
+pub(super) struct Socket {
+    /// The control socket, where it is not the one that server.toml names.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// Asks the running server.
+pub(super) fn ask(call: &Call, socket: &Socket, policy: &Path) -> Result<Answer, Failure> {
+    let path = match &socket.socket {
+        Some(path) => path.clone(),
+        None => running::control_socket(policy)?.ok_or_else(|| {
+            Failure::Failed(format!(
+                "{}/server.toml names no [control] socket: write socket = \"../run/control.sock\" there and restart the \
+                 server, or send it SIGHUP to have the policy read again",
+                policy.display()
+            ))
+        })?,
+    };
+    let line = exchange(&path, call).map_err(|error| Failure::Failed(explained(&path, &error)))?;
+    match serde_json::from_slice(&line) {
+        Ok(Answer::Refused { reason }) => Err(Failure::Failed(format!("the server refuses: {reason}"))),
+        Ok(answer) => Ok(answer),
+        Err(_) => Err(Failure::Failed(format!(
+            "{}: the answer cannot be read: is the server of another version? Restart it",
+            path.display()
+        ))),
+    }
+}
+
+fn exchange(path: &Path, call: &Call) -> io::Result<Vec<u8>> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_write_timeout(Some(REQUEST_TIME))?;
+    stream.set_read_timeout(Some(ANSWER_TIME))?;
+    let mut request = serde_json::to_vec(call)?;
+    request.push(b'\n');
+    stream.write_all(&request)?;
+    let mut line = Vec::new();
+    BufReader::new(stream.take(ANSWER_BYTES_MAX)).read_until(b'\n', &mut line)?;
+    if line.last() == Some(&b'\n') { Ok(line) } else { Err(ErrorKind::UnexpectedEof.into()) }
+}
+
+fn explained(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            format!("no server runs with this policy: nobody answers at {path}")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("{path}: {error}: ask as root, or as the account that the server runs as")
+        }
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("{path}: the server does not answer in time"),
+        ErrorKind::UnexpectedEof => format!("{path}: the server ended the connection without an answer"),
+        _ => format!("{path}: {error}"),
+    }
+}

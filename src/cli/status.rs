@@ -1,0 +1,78 @@
+//! `portcullis status`.
+
+use std::path::Path;
+
+use super::control::{Socket, ask};
+use super::{Failure, say};
+use crate::daemon::calls::{Answer, Call, SpaceLine, Status};
+
+/// Show how the running server is.
+///
+/// Exits with 1 where no server runs.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portcullis status
+  portcullis status --json")]
+pub(super) struct Arguments {
+    /// Report as one JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    socket: Socket,
+}
+
+/// Asks for it and shows it.
+pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
+    let Answer::Status(status) = ask(&Call::Status {}, &arguments.socket, policy)? else {
+        return Err(Failure::Failed("the server answered something else".to_owned()));
+    };
+    if arguments.json {
+        return say(serde_json::to_string(&status).map_err(|error| Failure::Failed(error.to_string()))?);
+    }
+    say(table(&status))
+}
+
+/// One fact a line, with its name in front of the first of a kind.
+fn table(status: &Status) -> String {
+    let Status { policy, audit, .. } = status;
+    let state = if status.stopping { "stopping" } else { "running" };
+    let mut rows = vec![
+        ("server", format!("{state}, version {}, pid {}", status.version, status.pid)),
+        ("since", status.since.clone()),
+        ("policy", policy.fingerprint.clone()),
+        ("", format!("{} users, from {}", policy.users, policy.directory)),
+        ("", format!("loaded {} by {}", policy.loaded, policy.loaded_by)),
+    ];
+    let group = |name: &'static str, texts: Vec<String>| {
+        let names = std::iter::once(name).chain(std::iter::repeat(""));
+        names.zip(texts).collect::<Vec<_>>()
+    };
+    let listeners = status.listeners.iter().map(|listener| format!("{} ({} TLS)", listener.address, listener.tls));
+    rows.extend(group("listening", listeners.collect()));
+    rows.push(("sessions", format!("{}, {} with a transfer under way", status.sessions, status.transfers)));
+    let certificates = status.certificates.iter().map(|one| {
+        let days = if one.days_left < 0 { "expired".to_owned() } else { format!("{} days left", one.days_left) };
+        format!("{}: {days} (until {})", one.name, one.ends)
+    });
+    rows.extend(group("certificates", certificates.collect()));
+    let health = if audit.healthy { "written" } else { "CANNOT BE WRITTEN; new work is refused" };
+    rows.push(("audit", format!("{health}, in {}", audit.directory)));
+    rows.extend(group("sandbox", status.sandbox.clone()));
+    rows.extend(group("space", status.space.iter().map(space).collect()));
+    let lines = rows.iter().map(|(name, text)| format!("{name:13} {text}").trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn space(line: &SpaceLine) -> String {
+    let warning = if line.warning { " (WARNING)" } else { "" };
+    let share = |used: Option<u64>, limit: Option<u64>, unit: &str| {
+        let used = used.map_or_else(|| "not counted yet".to_owned(), |used| used.to_string());
+        limit.map(|limit| format!("{used} of {limit} {unit}"))
+    };
+    let bytes = share(line.used_bytes, line.limit_bytes, "bytes");
+    let files = share(line.used_files, line.limit_files, "files");
+    let shares: Vec<String> = bytes.into_iter().chain(files).collect();
+    let directory = line.directory.display().to_string();
+    format!("{} {}: {} % full, {}{warning}", line.what, directory.escape_debug(), line.percent, shares.join(", "))
+}

@@ -1,0 +1,181 @@
+//! What concerns the running server: how it takes changes of the files, where commands reach it, and
+//! whether it could read the files again.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::account::{Named, Serving};
+use super::findings::{Findings, Place};
+use super::identities::Identities;
+use super::load::{self, Loaded, Reach, SERVER_FILE, USERS_FILE};
+use super::overrides::Override;
+use super::problem::{Problems, Subject};
+use super::section::Section;
+use super::shell::word;
+use super::{Config, Control, Reload, RunAs, server, tree};
+
+/// Longest path of a Unix socket, in bytes (unix(7)).
+const SOCKET_BYTES_MAX: usize = 107;
+
+/// `[reload]`.
+pub(super) fn reload(section: &Section<'_>, findings: &mut Findings) -> Reload {
+    Reload { on_change: section.boolean("on-change", false, findings) }
+}
+
+/// `[control]`.
+pub(super) fn control(section: &Section<'_>, directory: &Path, findings: &mut Findings) -> Option<Control> {
+    let text = section.text("socket", findings)?;
+    let path = server::path(text, directory, findings)?;
+    let Some(name) = path.file_name() else {
+        findings.error(text.place, "this is no path of a socket", "for example: socket = \"../run/control.sock\"");
+        return None;
+    };
+    // Relative ones climb out of the policy directory: shorter without that.
+    let parent = path.parent().map(super::disk::resolved).unwrap_or_default();
+    let socket = parent.join(name);
+    if OsStr::as_bytes(socket.as_os_str()).len() > SOCKET_BYTES_MAX {
+        let message = format!("the path of the control socket is longer than {SOCKET_BYTES_MAX} bytes");
+        findings.error(text.place, message, "name a shorter one, such as \"/run/portcullis/control.sock\"");
+        return None;
+    }
+    Some(Control { socket })
+}
+
+/// The control socket that `server.toml` names, whatever else is wrong with the files.
+///
+/// # Errors
+/// What keeps the file from being understood that far.
+pub(crate) fn control_socket(directory: &Path) -> Result<Option<PathBuf>, Problems> {
+    let texts = load::read_texts(directory)?;
+    let mut findings = Findings::default();
+    let file = findings.source(&directory.join(SERVER_FILE).display().to_string(), &texts.server);
+    let table = tree::parse(&texts.server, file, &mut findings).unwrap_or_default();
+    let base = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let mut ignored = Findings::default();
+    let section = Section::root(&table, file, "server", &mut ignored).open("control", &mut findings);
+    let found = control(&section, &base, &mut findings);
+    if findings.has_errors() {
+        return Err(Problems::new(findings.into_problems()));
+    }
+    Ok(found.map(|control| control.socket))
+}
+
+/// Files that cannot be put in force.
+#[derive(Debug)]
+pub struct Rejected {
+    /// What would be their fingerprint; none where they cannot be read.
+    pub fingerprint: Option<Arc<str>>,
+    /// What is wrong with them.
+    pub problems: Problems,
+}
+
+impl Config {
+    /// Reads the files again from which this was read, with the same overrides, as the running server
+    /// can: it knows its account, and keeps a certificate whose key it cannot read any more.
+    ///
+    /// # Errors
+    /// [`Rejected`] with every problem at once, where one is an error.
+    pub fn load_again(&self) -> Result<Loaded, Rejected> {
+        // They were read from these texts.
+        let overrides: Vec<Override> = self.overrides.iter().filter_map(|text| text.parse().ok()).collect();
+        let texts = load::read_texts(&self.directory).map_err(|problems| Rejected { fingerprint: None, problems })?;
+        let fingerprint = load::fingerprint(&texts, &overrides);
+        let now = Timestamp::now();
+        let judged = load::judge_for(Some(self), &self.directory, &texts, &overrides, Reach::Disk, now);
+        match judged.config {
+            Some(config) => Ok(Loaded { config, warnings: judged.problems }),
+            None => Err(Rejected { fingerprint: Some(fingerprint), problems: Problems::new(judged.problems) }),
+        }
+    }
+
+    /// Whether the account that serves may read the key and certificate of each identity.
+    pub fn can_read_identities(&self) -> bool {
+        self.tls.identities.iter().all(|identity| !is_denied(&identity.certificate) && !is_denied(&identity.key))
+    }
+}
+
+/// Finds the account by its name. The running server cannot ask the system, and cannot change to
+/// another account either.
+pub(super) fn find_account(running: Option<&Config>, name: &str) -> Option<RunAs> {
+    let Some(running) = running else { return super::system_accounts::find(name) };
+    let other = || {
+        let uid = rustix::process::geteuid().as_raw().max(1);
+        RunAs { name: name.to_owned(), uid, gid: rustix::process::getegid().as_raw() }
+    };
+    Some(running.process.run_as.clone().filter(|account| account.name == name).unwrap_or_else(other))
+}
+
+/// Whether the running server goes on with the certificates that it has, as it cannot read a key and
+/// nothing about them is to change.
+pub(super) fn keeps_identities(running: Option<&Config>, read: &Identities, findings: &mut Findings) -> bool {
+    let Some(running) = running.filter(|running| running.tls == read.tls) else { return false };
+    if running.can_read_identities() {
+        return false;
+    }
+    findings.about(Subject::Certificate);
+    for (identity, places) in read.tls.identities.iter().zip(&read.places) {
+        for (path, place) in [(&identity.certificate, places.certificate), (&identity.key, places.key)] {
+            if is_denied(path) {
+                let message = format!(
+                    "the running server may not read {}: it goes on with the certificates that it has",
+                    path.display()
+                );
+                findings.warning(place, message, readable(path, running.process.run_as.as_ref()));
+            }
+        }
+    }
+    true
+}
+
+fn is_denied(path: &Path) -> bool {
+    std::fs::File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// Warns of files that root can read and the account that serves cannot: the running server could not
+/// read them again.
+pub(super) fn judge_readable(
+    directory: &Path,
+    run_as: Option<&RunAs>,
+    identities: Option<&Identities>,
+    (server_file, users_file): (Place, Place),
+    findings: &mut Findings,
+) {
+    if run_as.is_none() || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let serving = Serving::of(run_as);
+    findings.about(Subject::Owners);
+    let policy = [(SERVER_FILE, server_file), (USERS_FILE, users_file)];
+    let policy = policy.map(|(name, place)| (directory.join(name), "apply changes of the policy", place));
+    let pairs = identities.into_iter().flat_map(|read| read.tls.identities.iter().zip(&read.places));
+    let pairs = pairs.flat_map(|(identity, places)| {
+        let what = "show a renewed certificate";
+        [(identity.certificate.clone(), what, places.certificate), (identity.key.clone(), what, places.key)]
+    });
+    for (path, what, place) in policy.into_iter().chain(pairs) {
+        let named = Named { path: &path, what: "the file", place };
+        if !serving.can_read(named) {
+            let message = format!(
+                "{} cannot be read by {}, as whom the server runs: it could not {what} without a restart",
+                path.display(),
+                serving.name(),
+            );
+            findings.warning(place, message, readable(&path, run_as));
+        }
+    }
+}
+
+/// The command that lets the account's group read a file.
+fn readable(path: &Path, run_as: Option<&RunAs>) -> String {
+    let path = word(&path.display().to_string());
+    let group = run_as.map_or_else(
+        || rustix::process::getegid().as_raw().to_string(),
+        |account| super::system_accounts::group_name(account.gid).unwrap_or_else(|| account.gid.to_string()),
+    );
+    format!("chgrp {group} {path} && chmod u=rw,g=r,o= {path}, and let it pass the directories above")
+}

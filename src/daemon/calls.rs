@@ -1,0 +1,198 @@
+//! What is said through the control socket: one JSON object a line each way. The commands of the
+//! program and the running server share these types.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Problem;
+
+/// Longest request, in bytes with its line end.
+pub(crate) const REQUEST_BYTES_MAX: usize = 4096;
+/// Longest answer that a command reads, in bytes.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Problems that an answer lists at most.
+const PROBLEMS_MAX: usize = 1000;
+
+/// What is asked of the running server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Call {
+    /// Read the policy again.
+    Reload {},
+    /// Say how things are.
+    Status {},
+}
+
+impl Call {
+    /// The verb, for the audit log.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Self::Reload {} => "reload",
+            Self::Status {} => "status",
+        }
+    }
+}
+
+/// What the running server answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "lowercase")]
+pub(crate) enum Answer {
+    /// To `reload`.
+    Reload(Reloaded),
+    /// To `status`.
+    Status(Box<Status>),
+    /// Nothing was done.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What came of a reload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    pub(crate) outcome: ReloadOutcome,
+    /// The fingerprint of the policy that is in force now.
+    pub(crate) policy: String,
+    /// The fingerprint of the one before; the same where nothing was changed.
+    pub(crate) before: String,
+    /// What is wrong or odd about the files.
+    pub(crate) problems: Vec<ShownProblem>,
+    /// How many more there are.
+    pub(crate) problems_more: usize,
+    /// How many tests passed.
+    pub(crate) tests_passed: usize,
+    /// The tests that failed.
+    pub(crate) tests_failed: Vec<String>,
+    /// Why it could not be done, where the files are not to blame.
+    pub(crate) reason: Option<String>,
+}
+
+/// How a reload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReloadOutcome {
+    /// Another policy is in force.
+    Loaded,
+    /// The files are those that were in force; they were read all the same.
+    Unchanged,
+    /// The files cannot be put in force.
+    Rejected,
+    /// The policy fails its own tests.
+    TestsFailed,
+    /// Something else is in the way.
+    Failed,
+}
+
+/// A problem of the policy files, as `policy check --json` has it, and as it is shown to people.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ShownProblem {
+    pub(crate) severity: String,
+    pub(crate) file: String,
+    pub(crate) line: Option<u32>,
+    pub(crate) column: Option<u32>,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    /// The whole, with the line and the place in it.
+    pub(crate) text: String,
+}
+
+impl ShownProblem {
+    /// The first problems, and how many are left out.
+    pub(crate) fn list(problems: &[Problem]) -> (Vec<Self>, usize) {
+        let shown = problems.iter().take(PROBLEMS_MAX).map(|problem| Self {
+            severity: problem.severity.to_string(),
+            file: problem.file.to_string(),
+            line: problem.position.as_ref().map(|at| at.line),
+            column: problem.position.as_ref().map(|at| at.column),
+            message: problem.message.clone(),
+            help: problem.help.clone(),
+            text: problem.to_string(),
+        });
+        (shown.collect(), problems.len().saturating_sub(PROBLEMS_MAX))
+    }
+}
+
+/// How things are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    /// When the server started, in UTC.
+    pub(crate) since: String,
+    /// Whether it is about to stop.
+    pub(crate) stopping: bool,
+    pub(crate) policy: PolicyStatus,
+    pub(crate) listeners: Vec<ListenerStatus>,
+    pub(crate) sessions: usize,
+    pub(crate) transfers: usize,
+    pub(crate) certificates: Vec<CertificateStatus>,
+    pub(crate) audit: AuditStatus,
+    /// What confines the server, a line a layer.
+    pub(crate) sandbox: Vec<String>,
+    /// How full each quota and each file system is.
+    pub(crate) space: Vec<SpaceLine>,
+}
+
+/// How full something is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SpaceLine {
+    /// Whose space it is: `user alice`, `folder projects`, or `file system`.
+    pub(crate) what: String,
+    /// The home, the folder, or a directory on the file system.
+    pub(crate) directory: PathBuf,
+    /// Bytes used; none before the first count.
+    pub(crate) used_bytes: Option<u64>,
+    /// The quota, or the size of the file system.
+    pub(crate) limit_bytes: Option<u64>,
+    /// Files and directories, of a file system inodes, used.
+    pub(crate) used_files: Option<u64>,
+    /// How many there may be; none where there is no limit, or the file system tells none.
+    pub(crate) limit_files: Option<u64>,
+    /// Bytes free in the file system.
+    pub(crate) free_bytes: Option<u64>,
+    /// Inodes free in the file system, where it tells.
+    pub(crate) free_inodes: Option<u64>,
+    /// How much is used, of bytes or of files, whichever is more; 0 before the first count.
+    pub(crate) percent: u64,
+    /// Whether that is a warning.
+    pub(crate) warning: bool,
+}
+
+/// The policy in force.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PolicyStatus {
+    pub(crate) fingerprint: String,
+    pub(crate) directory: String,
+    pub(crate) users: usize,
+    /// When it was loaded, in UTC.
+    pub(crate) loaded: String,
+    /// Who asked for it.
+    pub(crate) loaded_by: String,
+}
+
+/// A socket on which connections arrive.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ListenerStatus {
+    pub(crate) address: String,
+    /// `explicit` or `implicit`.
+    pub(crate) tls: String,
+}
+
+/// A certificate that new connections are shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CertificateStatus {
+    pub(crate) name: String,
+    /// When the first certificate of the chain ends, in UTC.
+    pub(crate) ends: String,
+    pub(crate) days_left: i64,
+}
+
+/// The audit log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AuditStatus {
+    pub(crate) directory: String,
+    /// Whether it can be written.
+    pub(crate) healthy: bool,
+}
