@@ -13,15 +13,15 @@ use crate::policy::certificate::ClientCertificate;
 
 /// Revoke certificates of a client.
 ///
-/// Adds them to the list of revoked ones (crl.pem) and signs it anew. A server that has the list in
+/// Adds them to the list of revoked ones (crl.pem) and signs it anew; without an argument, it only does
+/// the latter. A server that has the list in
 /// `client-revocations` heeds it within seconds, for handshakes from then on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   portcullis cert client revoke alice
   portcullis cert client revoke ./alice/alice.pem
-  portcullis cert client revoke 5f0c2a…  (a serial number of cert client list)
-  portcullis cert client revoke          (signs the list anew and revokes nothing)")]
+  portcullis cert client revoke 5f0c2a9e41d7b3864f1f6a0c9b8d7e65")]
 pub(in crate::cli::cert) struct Arguments {
     /// A file with the certificate, its serial number, or the name it was issued for, which means every
     /// one of that name that is in date. Without it, the list is signed anew as it is.
