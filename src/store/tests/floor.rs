@@ -1,5 +1,6 @@
 //! What stays free in a file system, on one so small that it matters.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -28,7 +29,7 @@ fn on_a_small_disk() {
     half.write(&vec![8; CHUNK]).unwrap();
     half.interrupt().unwrap();
 
-    let over = AtomicBool::new(false);
+    let (over, all_begun) = (AtomicBool::new(false), Barrier::new(8));
     let (least, ends) = thread::scope(|scope| {
         let watcher = scope.spawn(|| {
             let mut least = u64::MAX;
@@ -39,7 +40,7 @@ fn on_a_small_disk() {
         });
         let uploads: Vec<_> = (0..8)
             .map(|number| {
-                let begin = &begin;
+                let (begin, all_begun) = (&begin, &all_begun);
                 scope.spawn(move || {
                     let (path, mode) = match number {
                         0 => ("/kept".to_owned(), UploadMode::Replace),
@@ -47,6 +48,8 @@ fn on_a_small_disk() {
                         number => (format!("/{number}"), UploadMode::Replace),
                     };
                     let mut upload = begin(&path, mode).unwrap();
+                    // Nobody finds the disk full already.
+                    all_begun.wait();
                     loop {
                         if let Err(fault) = upload.write(&vec![1; CHUNK]) {
                             return (fault, upload);
