@@ -141,18 +141,10 @@ pub(super) fn judge_users(policy: &Policy, offered: bool, users: &Section<'_>, f
                 findings.error(entry.place, message, "a certificate stands for one user: give each one of its own");
             }
         }
-        if account.certificate_alone && account.certificates.is_empty() {
-            let message = format!("{} has `certificate-alone` and no `certificates`", account.name);
-            findings.error(entry.place, message, "list the certificates that stand for the user, or remove the key");
-        }
         let needs = account.certificate_alone || account.second_factor() == SecondFactor::Certificate;
-        if needs && !offered {
+        if needs && !offered && !account.certificates.is_empty() {
             let message = format!("{} logs in with a client certificate, and the server asks for none", account.name);
             findings.warning(entry.place, message, "write client-certificates = \"optional\" into [tls]");
-        } else if account.second_factor() == SecondFactor::Certificate && account.certificates.is_empty() {
-            let message = format!("{} needs a client certificate, and has none, so it cannot log in", account.name);
-            let help = format!("make one: portcullis cert client issue {0} --user {0}", account.name);
-            findings.warning(entry.place, message, help);
         }
     }
 }
@@ -204,12 +196,6 @@ mod tests {
         let expected = "users.toml:1:7: warning: alice logs in with a client certificate, and the server asks for none";
         assert_eq!(said("", &alone), [expected]);
         let tls = "client-certificates = \"optional\"\nclient-authorities = \"ca.pem\"\n";
-        let nothing = said(tls, &user("alice", "second-factor = \"certificate\""));
-        assert_eq!(
-            nothing,
-            ["users.toml:1:7: warning: alice needs a client certificate, and has none, so it cannot log in"]
-        );
-        let alone = said(tls, &user("alice", "certificate-alone = true"));
-        assert_eq!(alone, ["users.toml:1:7: error: alice has `certificate-alone` and no `certificates`"]);
+        assert_eq!(said(tls, &user("alice", "certificate-alone = true\ncertificates = [\"dns:alice.test\"]")), [""; 0]);
     }
 }

@@ -37,6 +37,7 @@ pub(super) fn tls(
 ) -> Option<Identities> {
     let unknown = [("default", UnknownNames::Default), ("refuse", UnknownNames::Refuse)];
     let unknown_names = section.word("unknown-names", &unknown, UnknownNames::Default, findings);
+    let require_extended_master_secret = section.boolean("require-extended-master-secret", true, findings);
     let clients = client_certificates::read(section, directory, findings);
     if let Some(text) = section.text("data-binding", findings)
         && text.text != "session"
@@ -68,7 +69,6 @@ pub(super) fn tls(
         }
     }
     let (identities, places) = read.into_iter().collect::<Option<Vec<_>>>()?.into_iter().unzip();
-    let require_extended_master_secret = section.boolean("require-extended-master-secret", true, findings);
     let (clients, of_clients) = clients.unzip();
     let tls = Tls { identities, unknown_names, minimum, require_extended_master_secret, clients };
     Some(Identities { tls, places, of_clients })

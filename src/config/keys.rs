@@ -154,7 +154,7 @@ const TABLES: &[(&str, &[Key])] = &[
         key("explicit", List(Shape::Socket)),
         key("implicit", List(Shape::Socket)),
         key("proxies", Tables("proxies")),
-        key("reload-ports", Text(Shape::Ports)),
+        key("reload-ports", List(Shape::Ports)),
     ]),
     ("proxies", &[
         must("from", Text(Shape::Network)),
@@ -201,7 +201,7 @@ const TABLES: &[(&str, &[Key])] = &[
     ]),
     ("exception", &[
         key("clients", Text(Shape::Network)),
-        key("data-binding", Word(&["principal", "address"])),
+        key("data-binding", Word(&["principal", "client-certificate", "address"])),
         key("tls-maximum", Word(&["1.2"])),
         key("path", Text(Shape::PathPattern)),
         key("allow", Permissions),

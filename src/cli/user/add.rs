@@ -24,7 +24,8 @@ Examples:
   portcullis user add alice --home /srv/files/alice
   portcullis user add bob --home /srv/in --generate --permissions list,create
   portcullis user add guest --home /srv/g --read-only --expires 2027-06-30
-  portcullis user add scan --home /srv/scan --sessions 2 --hours \"mon-fri 08:00-18:00\"
+  portcullis user add scan --home /srv/scan --sessions 2 \\
+      --hours \"mon-fri 08:00-18:00\"
   portcullis user add nas --home /srv/nas --password-stdin < password-file
 
 Permissions: list, read, create, overwrite, append, delete, rename, mkdir,
