@@ -243,6 +243,7 @@ fn users_come_and_go() {
 #[test]
 fn a_password_that_a_user_changed_outlasts_a_reload_and_not_a_new_one_of_the_administrator() {
     const NEW: &str = "Purple-Elephant-Harbour-27-lamp";
+    const NEWEST: &str = "Copper-Window-Meadow-58-boat";
     let server = Server::running();
     let mut wire = Wire::login(&server, "alice");
     wire.ask(&format!("SITE PSWD {PASSWORD} {NEW}"), 200);
@@ -257,9 +258,9 @@ fn a_password_that_a_user_changed_outlasts_a_reload_and_not_a_new_one_of_the_adm
     assert_eq!((log_in(NEW), log_in(PASSWORD)), (230, 530));
     let mut passwd = server.command();
     passwd.args(["user", "passwd", "alice", "--password-stdin"]);
-    crate::support::server::done(&mut passwd, &format!("{PASSWORD}\n"));
+    crate::support::server::done(&mut passwd, &format!("{NEWEST}\n"));
     reloaded(&server);
-    assert_eq!((log_in(NEW), log_in(PASSWORD)), (530, 230));
+    assert_eq!((log_in(NEW), log_in(NEWEST)), (530, 230));
 }
 
 #[test]
