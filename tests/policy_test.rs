@@ -50,6 +50,27 @@ fn a_user_who_is_not_there_and_another_reason_fail_the_test() {
 }
 
 #[test]
+fn policy_check_counts_the_tests_and_tells_their_mistakes() {
+    let server = Server::builder().prepare();
+    let login = assertion("verb = \"login\"\nexpect = \"allow\"");
+    let check = |tests: &str, option: &[&str]| {
+        fs::write(server.policy().join("tests.toml"), tests).unwrap();
+        let output = server.command().args(["policy", "check"]).args(option).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, said) = check(&login, &[]);
+    assert!(code == Some(0) && said.contains(" 1 test passed, "), "{said}");
+    let failing = format!("{login}{}", login.replace("allow", "deny"));
+    let (code, said) = check(&failing, &[]);
+    assert!(code == Some(0) && said.contains(" 1 of 2 tests in tests.toml failed"), "{said}");
+    let (_, said) = check(&failing, &["--json"]);
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["tests"], serde_json::json!({ "passed": 1, "failed": 1 }));
+    let (code, said) = check(&login.replace("expect", "expects"), &[]);
+    assert!(code == Some(78) && said.contains("tests.toml:5:1: error: unknown key `expects`"), "{said}");
+}
+
+#[test]
 fn mistakes_in_the_tests_are_told_with_line_column_and_remedy() {
     let server = Server::builder().prepare();
     let output = test(&server, &assertion("verb = \"RETR\"\npaths = \"/a\"\nexpect = \"allow\""));

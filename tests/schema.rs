@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::clients::{run, run_with};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, Server};
 
 /// A hash in the form that the server takes.
 const HASH: &str = "$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHRzYWx0$5pv1TTFHP6Pdi4e2pN8nhQ2lJSk4a7bpYBFmCzL3Wr0";
@@ -26,7 +26,7 @@ fn shipped(path: &str) -> String {
 /// What a validator has against each text: its label, and its errors.
 #[track_caller]
 fn judged(files: &[(&str, String, String)]) -> BTreeMap<String, Vec<String>> {
-    let schemas = json!({ "users": schema("users"), "server": schema("server") });
+    let schemas = json!({ "users": schema("users"), "server": schema("server"), "tests": schema("tests") });
     let asked = json!({ "schemas": schemas, "files": files }).to_string();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/scripts/schema.py");
     // The one that has Debian's module, whatever else is installed.
@@ -37,17 +37,28 @@ fn judged(files: &[(&str, String, String)]) -> BTreeMap<String, Vec<String>> {
     judged
 }
 
+/// What `policy/tests.toml` has as comments, made to count.
+fn tests_of_the_shipped_file() -> String {
+    let shipped = shipped("policy/tests.toml");
+    let code = |line: &&str| line.starts_with("[[") || line.contains(" = ");
+    let lines: Vec<&str> = shipped.lines().filter_map(|line| line.strip_prefix("# ")).filter(code).collect();
+    assert!(lines.len() > 20, "{lines:?}");
+    lines.join("\n")
+}
+
 #[test]
 fn the_shipped_files_are_as_their_schema_says() {
     let mut files = vec![
         ("server", "policy/server.toml".to_owned(), shipped("policy/server.toml")),
         ("users", "policy/users.toml".to_owned(), shipped("policy/users.toml")),
+        ("tests", "policy/tests.toml".to_owned(), shipped("policy/tests.toml")),
+        ("tests", "policy/tests.toml with its tests".to_owned(), tests_of_the_shipped_file()),
     ];
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("policy/examples")).unwrap() {
         let path = entry.unwrap().path();
         files.push(("users", path.display().to_string(), fs::read_to_string(path).unwrap()));
     }
-    assert!(files.len() >= 6);
+    assert!(files.len() >= 8);
     for (label, errors) in judged(&files) {
         assert!(errors.is_empty(), "{label}: {errors:#?}");
     }
@@ -127,12 +138,41 @@ fn what_the_server_refuses_in_a_line_is_refused_by_the_schema() {
 }
 
 #[test]
+fn a_test_that_the_server_cannot_read_is_refused_by_the_schema() {
+    let test = "[[test]]\nuser = \"alice\"\nverb = \"RETR\"\npath = \"/a\"\nexpect = \"deny\"\n";
+    let good = ["", "at = 2026-11-23\n", "at = 2026-11-23T10:00:00\n", "from = \"192.0.2.7\"\n", "from = [\"::1\"]\n"];
+    let bad = ["colour = \"red\"\n", "by = 7\n", "at = 10\n", "at = \"noon\"\n", "at = 10:00:00\n", "from = []\n"];
+    let mut files: Vec<_> =
+        good.iter().chain(&bad).map(|lines| ("tests", (*lines).to_owned(), format!("{test}{lines}"))).collect();
+    let otherwise = [
+        test.replace("user = \"alice\"\n", ""),
+        test.replace("\"alice\"", "[]"),
+        test.replace("verb = \"RETR\"\n", ""),
+        test.replace("expect = \"deny\"\n", ""),
+        test.replace("\"deny\"", "\"refuse\""),
+        test.replace("\"/a\"", "\"a\""),
+        test.replace("[[test]]", "[test]"),
+        test.replace("[[test]]", "[[tests]]"),
+    ];
+    files.extend(otherwise.iter().map(|text| ("tests", text.clone(), text.clone())));
+    let judged = judged(&files);
+    let server = Server::builder().prepare();
+    for (_, label, text) in &files {
+        let is_good = good.contains(&label.as_str());
+        assert_eq!(judged[label].is_empty(), is_good, "{label}: {:?}", judged[label]);
+        fs::write(server.policy().join("tests.toml"), text).unwrap();
+        let output = server.command().args(["policy", "test"]).output().unwrap();
+        assert_eq!(output.status.code() != Some(78), is_good, "{label}: {output:?}");
+    }
+}
+
+#[test]
 fn there_is_a_schema_for_each_file_that_people_write() {
-    for file in ["users", "server"] {
+    for file in ["users", "server", "tests"] {
         let schema = schema(file);
         assert_eq!(schema["title"], format!("{file}.toml of Portcullis"));
         assert_eq!(schema["additionalProperties"], false);
     }
     let ran = run(Command::new(env!("CARGO_BIN_EXE_portcullis")).args(["policy", "schema", "colours"]));
-    assert!(ran.code == Some(2) && ran.err.contains("possible values: server, users"), "{}", ran.err);
+    assert!(ran.code == Some(2) && ran.err.contains("possible values: server, users, tests"), "{}", ran.err);
 }

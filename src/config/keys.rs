@@ -317,10 +317,10 @@ const TABLES: &[(&str, &[Key])] = &[
     ("test", &[
         key("name", Text(Shape::Any)),
         must("user", OneOrMore(Shape::Any)),
-        key("from", OneOrMore(Shape::Any)),
+        key("from", OneOrMore(Shape::Address)),
         key("at", Moment),
         must("verb", OneOrMore(Shape::Any)),
-        key("path", OneOrMore(Shape::Any)),
+        key("path", OneOrMore(Shape::TreePath)),
         must("expect", Word(&["allow", "deny"])),
         key("by", Text(Shape::Any)),
     ]),

@@ -51,12 +51,16 @@ pub(super) enum Shape {
     Ports,
     /// An IPv4 address.
     Ipv4,
+    /// An address.
+    Address,
     /// A network, an address, or the name of one.
     Network,
     /// The name of a network.
     NetworkName,
     /// The name of a user, group or folder.
     Name,
+    /// A path of a user's tree.
+    TreePath,
     /// Paths of a user's tree, with wildcards.
     PathPattern,
     /// A path below the root of a user's tree.
@@ -85,11 +89,13 @@ impl Shape {
             Self::Socket => Some(r"^([0-9.]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$"),
             Self::Ports => Some(r"^ *[0-9]{1,5} *(- *[0-9]{1,5} *)?$"),
             Self::Ipv4 => Some(r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$"),
+            Self::Address => Some(r"^([0-9.]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$"),
             Self::Network => {
                 Some(r"^([0-9.]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)(/[0-9]{1,3})?$|^[A-Za-z][A-Za-z0-9_-]{0,63}$")
             }
             Self::NetworkName => Some(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"),
             Self::Name => Some(r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$"),
+            Self::TreePath => Some(r"^/"),
             Self::PathPattern => Some(r"^/$|^(/[^/]+)+$"),
             Self::MountPoint => Some(r"^(/[^/]+)+$"),
             Self::FileNames => Some(r"^[^/]+$"),
@@ -111,9 +117,11 @@ impl Shape {
             Self::Socket => Some("0.0.0.0:21"),
             Self::Ports => Some("50000-50099"),
             Self::Ipv4 => Some("203.0.113.7"),
+            Self::Address => Some("192.0.2.7"),
             Self::Network => Some("192.0.2.0/24"),
             Self::NetworkName => Some("office"),
             Self::Name => Some("partners"),
+            Self::TreePath => Some("/in/a.csv"),
             Self::PathPattern => Some("/in/**"),
             Self::MountPoint => Some("/shared"),
             Self::FileNames => Some("*.csv"),

@@ -13,6 +13,9 @@ use crate::policy::permission::Permission;
 /// The explanation of every key.
 const DOCUMENT: &str = include_str!("../../docs/policy.md");
 
+/// A day, or a day and a time of it, as editors show them to a schema.
+const MOMENT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}.*)?$";
+
 /// The names of the files that have a schema, such as `users` for `users.toml`.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|(name, ..)| *name)
@@ -80,13 +83,17 @@ fn value(kind: Kind, file: &str) -> Map<String, Value> {
         Kind::Word(words) => object(json!({ "type": "string", "enum": words })),
         Kind::Words(words) => list(object(json!({ "type": "string", "enum": words }))),
         Kind::List(shape) => list(text(shape)),
-        Kind::OneOrMore(shape) => object(json!({ "anyOf": [text(shape), list(text(shape))] })),
+        Kind::OneOrMore(shape) => {
+            let mut several = list(text(shape));
+            several.insert("minItems".to_owned(), json!(1));
+            object(json!({ "anyOf": [text(shape), several] }))
+        }
         Kind::Lists(shape) => named(Shape::NetworkName, Value::Object(list(text(shape)))),
         Kind::Permissions => permissions(),
         Kind::Flag => object(json!({ "type": "boolean" })),
         // TOML's own dates, which editors show to a schema as texts.
         Kind::Date => object(json!({ "type": "string", "format": "date" })),
-        Kind::Moment => object(json!({ "type": "string" })),
+        Kind::Moment => object(json!({ "type": "string", "pattern": MOMENT })),
         Kind::Count(number) => {
             let mut schema = object(json!({ "type": "integer", "minimum": number.least, "maximum": number.most }));
             if number.default != NONE {

@@ -63,9 +63,16 @@ impl Policy {
     /// # Errors
     /// The denial of [`Self::enter`].
     pub fn suppose_enter(&self, account: &Account, address: IpAddr, now: Timestamp) -> Result<(), LoginDenial> {
+        self.enter(&Verified::assertion(account.name.clone(), account.showable()), address, now).map(|_| ())
+    }
+}
+
+impl Account {
+    /// What the user can show at best: a code and a certificate only where the account has them.
+    pub fn showable(&self) -> Shown {
+        let (code, certificate) = (self.totp_secret.is_some(), !self.certificates.is_empty());
         // Who needs no password need not show one that has ended.
-        let shown = Shown { password: !account.certificate_alone, code: true, certificate: true };
-        self.enter(&Verified::assertion(account.name.clone(), shown), address, now).map(|_| ())
+        Shown { password: !(self.certificate_alone && certificate), code, certificate }
     }
 }
 

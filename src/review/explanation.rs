@@ -28,7 +28,7 @@ pub struct Question<'a> {
     pub at: Timestamp,
     /// What is done.
     pub action: Action,
-    /// On which path; none for the login.
+    /// On which path, of `STOU` in which directory; none for the login.
     pub path: Option<VirtualPath>,
     /// The new name of a rename.
     pub renamed_to: Option<VirtualPath>,
@@ -109,7 +109,7 @@ pub fn explain(policy: &Policy, question: &Question<'_>) -> Explanation {
     let mut parts = Vec::new();
     let mut path_allowed = true;
     for (action, path) in asked(question) {
-        let one = One { policy, question, action, path };
+        let one = One { policy, question, action, path: &path };
         let (allowed, of_path) = one.judged();
         path_allowed &= allowed;
         parts.extend(of_path);
@@ -143,10 +143,10 @@ pub fn explain(policy: &Policy, question: &Question<'_>) -> Explanation {
 }
 
 /// The commands that the session would judge, each with its path.
-fn asked<'a>(question: &'a Question<'_>) -> Vec<(Action, &'a VirtualPath)> {
+fn asked(question: &Question<'_>) -> Vec<(Action, VirtualPath)> {
     let action = if question.renamed_to.is_some() { Action::Verb(Verb::Rnfr) } else { question.action };
-    let first = question.path.iter().map(|path| (action, path));
-    first.chain(question.renamed_to.iter().map(|path| (Action::Verb(Verb::Rnto), path))).collect()
+    let first = question.path.iter().map(|path| (action, action.judged_path(path)));
+    first.chain(question.renamed_to.iter().map(|path| (Action::Verb(Verb::Rnto), path.clone()))).collect()
 }
 
 /// The address to judge by where none is given: one for which no exception of the user was made.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::explanation::Question;
 use crate::policy::factor::SecondFactor;
 use crate::policy::grant::RuleSource;
-use crate::policy::{Check, LoginDenial, Policy, date_of};
+use crate::policy::{Check, LoginDenial, Policy};
+use crate::rules::action::Action;
 
 /// One check of the login.
 #[derive(Clone, Debug, Serialize)]
@@ -140,36 +141,50 @@ fn needed(check: Check, question: &Question<'_>, source: Option<&str>) -> String
 
 /// What has to be shown besides the password.
 fn second_factor(question: &Question<'_>) -> Option<Step> {
-    let factor = question.account.second_factor();
+    let account = question.account;
+    let factor = account.second_factor();
+    let possible = factor.is_met_by(account.showable());
+    let enrol = match factor {
+        SecondFactor::Certificate => format!("`certificates` of [user.{}]", account.name),
+        _ => format!("portcullis user totp enable {}", account.name),
+    };
     (factor != SecondFactor::None).then(|| Step {
         name: "second factor",
-        verdict: Verdict::AskedAtLogin,
+        verdict: if possible { Verdict::AskedAtLogin } else { Verdict::Failed },
         what: match factor {
             SecondFactor::Totp => "a code of the moment",
             SecondFactor::Certificate => "a client certificate of the user",
             SecondFactor::Any | SecondFactor::None => "a code of the moment or a client certificate of the user",
         }
-        .to_owned(),
-        source: Some(question.account.source.to_string()),
-        needed: None,
+        .to_owned()
+            + if possible { "" } else { ", and the account has none" },
+        source: Some(account.source.to_string()),
+        needed: (!possible).then_some(enrol),
     })
 }
 
-/// Whether the password is one that suffices for more than to be changed.
+/// Whether the password is one that suffices: one that has to be changed first lets the user in for
+/// that alone.
 fn password(policy: &Policy, question: &Question<'_>) -> Step {
     let account = question.account;
     let last = policy.password_expiry(account);
-    let ended = last.is_some_and(|last| date_of(question.at) > last);
-    let failed = (ended || account.password_temporary) && !account.certificate_alone;
+    let must_change = policy.must_change(account, question.at).filter(|_| account.showable().password);
+    let changeable = account.may_change_password();
+    let failed = must_change.is_some() && !(changeable && question.action == Action::Login);
     let until = last.map(|last| format!("; this one lasts until {last}")).unwrap_or_default();
-    let temporary = if account.password_temporary { "; it has to be changed before anything else" } else { "" };
+    let first = match must_change {
+        None => "",
+        Some(_) if changeable => "; it lets the user in for changing it alone",
+        Some(_) => "; it has to be changed, and the user may not change it",
+    };
+    let set = format!("portcullis user passwd {}", account.name);
     let alone =
         if account.certificate_alone { "the password, or a client certificate of the user" } else { "the password" };
     Step {
         name: "password",
         verdict: if failed { Verdict::Failed } else { Verdict::AskedAtLogin },
-        what: format!("{alone}{until}{temporary}"),
+        what: format!("{alone}{until}{first}"),
         source: failed.then(|| account.source.to_string()),
-        needed: failed.then(|| format!("a new password: SITE PSWD, or portcullis user passwd {}", account.name)),
+        needed: failed.then(|| format!("a new password: {}{set}", if changeable { "SITE PSWD, or " } else { "" })),
     }
 }

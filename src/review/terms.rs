@@ -41,7 +41,10 @@ pub(super) fn limits(policy: &Policy, question: &Question<'_>) -> Vec<Limit> {
         stated.map(|(key, number)| Limit { key, value: number.to_string(), source: None }).collect();
     let naming = PermissionSet::of(&[Permission::Create, Permission::Overwrite, Permission::Append]);
     let path = question.renamed_to.as_ref().or(question.path.as_ref());
-    let Some(path) = path.filter(|_| !question.action.wanted().intersection(naming).is_empty()) else { return limits };
+    let path = path.map(|path| question.action.judged_path(path));
+    let Some(path) = path.as_ref().filter(|_| !question.action.wanted().intersection(naming).is_empty()) else {
+        return limits;
+    };
     let supposed = policy.suppose(account, address(question), question.action.wanted(), path, question.at);
     if let Some(bytes) = supposed.ok().and_then(|supposed| supposed.file_bytes_max) {
         limits.push(Limit { key: "file-bytes-max", value: bytes.to_string(), source: None });

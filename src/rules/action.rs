@@ -5,7 +5,13 @@ use std::fmt;
 
 use super::{Needs, Service, rule};
 use crate::policy::permission::{Permission, PermissionSet};
+use crate::proto::path::VirtualPath;
 use crate::proto::verb::Verb;
+
+/// What the names begin with that the server chooses for `STOU`; hexadecimal digits follow.
+pub const CHOSEN_NAME_START: &str = "upload-";
+/// How many digits follow.
+pub const CHOSEN_NAME_DIGITS: usize = 16;
 
 /// Something that a user may be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +102,14 @@ impl Action {
     /// Whether it goes through a directory, which needs less than doing something in it.
     pub fn is_passing(self) -> bool {
         matches!(self, Self::Verb(Verb::Cwd | Verb::Cdup))
+    }
+
+    /// The path that is judged where a path is given: of `STOU`, which goes to a directory, a name
+    /// such as the server chooses in it.
+    pub fn judged_path(self, path: &VirtualPath) -> VirtualPath {
+        let name = || format!("{CHOSEN_NAME_START}{}", "0".repeat(CHOSEN_NAME_DIGITS));
+        let chosen = if self == Self::Verb(Verb::Stou) { path.join(name().as_bytes()).ok() } else { None };
+        chosen.unwrap_or_else(|| path.clone())
     }
 
     /// Whether it may have a second path: the new name of a rename.

@@ -17,6 +17,7 @@ use crate::proto::path::VirtualPath;
 use crate::proto::pattern::Pattern;
 use crate::proto::reply::{Code, Reply};
 use crate::proto::verb::Verb;
+use crate::rules::action::{CHOSEN_NAME_DIGITS, CHOSEN_NAME_START};
 
 /// The furthest restart marker in text, in octets.
 const TEXT_OFFSET_MAX: u64 = 64 << 20;
@@ -286,7 +287,7 @@ fn is_upload(verb: Verb) -> bool {
 /// A name for a file that nobody named: different each time, in any session.
 fn unique_name(session: &str, world: World<'_>) -> String {
     let hash = blake3::hash(format!("{session} {}", world.now).as_bytes()).to_hex();
-    format!("upload-{}", hash.get(..16).unwrap_or_default())
+    format!("{CHOSEN_NAME_START}{}", hash.get(..CHOSEN_NAME_DIGITS).unwrap_or_default())
 }
 
 /// A path as it was typed, and its last name.

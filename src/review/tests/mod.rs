@@ -93,6 +93,56 @@ fn an_exception_is_a_change_for_its_clients_until_it_ends() {
     assert_eq!(change.gains, ["read"]);
 }
 
+/// Whether alice may do something, what decides, and what it would take.
+fn judged(lines: &str, action: &str, at: Option<&str>) -> (bool, String, Option<String>) {
+    let policy = alice(lines);
+    let (action, path) = (Action::parse(action).unwrap(), at.map(path));
+    let account = policy.users.values().next().unwrap();
+    let from = Some("192.0.2.7".parse().unwrap());
+    let found = explain(&policy, &Question { account, from, at: now(), action, path, renamed_to: None });
+    (found.allowed, found.decided_by.what, found.needed)
+}
+
+#[test]
+fn stou_is_judged_by_the_name_that_the_server_chooses() {
+    let rule = "[[user.alice.rule]]\npath = \"/in/**\"\nallow = [\"create\"]\n";
+    assert!(judged(rule, "STOU", Some("/in")).0);
+    assert!(!judged(rule, "STOU", Some("/")).0);
+    let csv = format!("{rule}names-allowed = [\"*.csv\"]\n");
+    assert_eq!(judged(&csv, "STOU", Some("/in/a.csv")).1, "names of rule /in/** of user alice");
+    assert!(judged(&csv, "STOR", Some("/in/a.csv")).0);
+}
+
+#[test]
+fn who_has_to_change_the_password_comes_in_for_that_alone() {
+    let temporary = "permissions = \"full\"\npassword-temporary = true\n";
+    assert!(judged(temporary, "login", None).0);
+    let (allowed, by, needed) = judged(temporary, "RETR", Some("/a"));
+    assert_eq!((allowed, &*by), (false, "password"));
+    assert!(needed.unwrap().contains("SITE PSWD"));
+    let fixed = format!("{temporary}password-change = false\n");
+    let (allowed, _, needed) = judged(&fixed, "login", None);
+    assert!(!allowed && !needed.unwrap().contains("SITE PSWD"));
+}
+
+#[test]
+fn a_factor_that_the_account_cannot_show_keeps_the_user_out() {
+    let certificates = "certificates = [\"email:alice@example.org\"]\n";
+    for (factor, besides, allowed) in [
+        ("totp", "", false),
+        ("totp", certificates, false),
+        ("certificate", "", false),
+        ("certificate", certificates, true),
+        ("any", certificates, true),
+        ("any", "", false),
+    ] {
+        let lines = format!("permissions = \"full\"\nsecond-factor = \"{factor}\"\n{besides}");
+        let (found, by, needed) = judged(&lines, "login", None);
+        assert_eq!((found, needed.is_none()), (allowed, allowed), "{lines}");
+        assert_eq!(by == "second factor", !allowed, "{lines}");
+    }
+}
+
 #[test]
 fn without_an_address_lists_of_networks_are_left_out() {
     let policy = alice("permissions = \"full\"\nallow-from = [\"192.0.2.0/24\"]\n");

@@ -202,11 +202,11 @@ fn some_path() -> impl Strategy<Value = VirtualPath> {
 /// A request of a client.
 pub(crate) fn request() -> impl Strategy<Value = Request> {
     use Verb::{
-        Appe, Cwd, Dele, Hash, List, Mdtm, Mfmt, Mkd, Mlsd, Mlst, Nlst, Retr, Rmd, Rnfr, Size, Stat, Stor, Xcrc,
+        Appe, Cwd, Dele, Hash, List, Mdtm, Mfmt, Mkd, Mlsd, Mlst, Nlst, Retr, Rmd, Rnfr, Size, Stat, Stor, Stou, Xcrc,
     };
     let verbs = [
         Appe, Cwd, Dele, Hash, List, Mdtm, Mfmt, Mkd, Mlsd, Mlst, Nlst, Retr, Rmd, Rnfr, Rnfr, Size, Stat, Stor, Stor,
-        Xcrc,
+        Stou, Stou, Xcrc,
     ];
     let actions: Vec<Action> =
         verbs.into_iter().map(Action::Verb).chain([Action::SiteChmod, Action::SiteUtime]).collect();
