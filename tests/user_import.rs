@@ -186,7 +186,9 @@ fn after_a_reload_that_brings_old_hashes_time_still_tells_nothing_of_who_exists(
     let server = lenient().set("login.delay-first-ms", "0").start();
     let before = time_of_failure(&server, "nobody");
     let dear = bcrypt::hash(PASSWORD, 11).unwrap();
-    let line = format!("bob:{dear}:1:1::{}:\n", server.home("bob").display());
+    // Within reach of the sandbox of the start.
+    let home = server.home("alice").join("bob");
+    let line = format!("bob:{dear}:1:1::{}:\n", home.display());
     assert!(import(&server, &line, &["--format", "passwd"]).status.success());
     done(server.command().arg("reload"), "");
     let (known, unknown) = (time_of_failure(&server, "bob"), time_of_failure(&server, "nobody"));
