@@ -1,6 +1,8 @@
 //! A password that has ended, or that is for once only, lets its user in to change it and for
 //! nothing else; and no former password comes back.
 
+use std::process::Stdio;
+
 use crate::clients::{lftp, run};
 use crate::support::server::{Builder, done};
 use crate::support::wire::Reply;
@@ -133,6 +135,22 @@ fn the_last_passwords_come_back_neither_by_the_user_nor_by_the_administrator() {
     wire.ask(&format!("SITE PSWD {} {}", PASSWORDS[2], PASSWORDS[0]), 550);
     // The first is the third before this one by now.
     wire.ask(&format!("SITE PSWD {} {PASSWORD}", PASSWORDS[2]), 200);
+}
+
+#[test]
+fn passwords_set_at_the_same_time_are_all_former_ones_but_the_last() {
+    let server = lenient().prepare();
+    let set = || {
+        let mut command = server.command();
+        command.args(["user", "passwd", "alice", "--generate"]).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let all: Vec<_> = (0..4).map(|_| set()).collect();
+    for one in all {
+        assert!(one.wait_with_output().unwrap().status.success());
+    }
+    let users: toml_edit::DocumentMut =
+        std::fs::read_to_string(server.policy().join("users.toml")).unwrap().parse().unwrap();
+    assert_eq!(users["user"]["alice"]["password-history"].as_array().unwrap().len(), 4);
 }
 
 #[test]

@@ -191,6 +191,27 @@ fn enrolment_asks_for_a_code_before_it_changes_anything() {
 }
 
 #[test]
+fn whoever_enrols_a_user_second_does_not_take_the_first_ones_secret_away() {
+    let server = lenient().prepare();
+    let mut command: Command = server.command();
+    command
+        .args(["user", "totp", "enable", "alice"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut slow = command.spawn().unwrap();
+    let mut lines = BufReader::new(slow.stdout.take().unwrap()).lines();
+    let uri = lines.find(|line| line.as_ref().unwrap().starts_with("otpauth://")).unwrap().unwrap();
+    enrol(&server, "alice");
+    let before = std::fs::read_to_string(server.policy().join("users.toml")).unwrap();
+    writeln!(slow.stdin.take().unwrap(), "{}", code(&secret_in(&uri), 0)).unwrap();
+    lines.for_each(|line| drop(line.unwrap()));
+    let output = slow.wait_with_output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("enrolled already"), "{output:?}");
+    assert_eq!(std::fs::read_to_string(server.policy().join("users.toml")).unwrap(), before);
+}
+
+#[test]
 fn support_verifies_a_code_and_takes_enrolment_back() {
     let mut server = lenient().prepare();
     let secret = enrol(&server, "alice");

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use crate::support::server::{Builder, done};
 use crate::support::{Server, Wire};
@@ -146,10 +147,63 @@ fn a_policy_that_would_not_hold_is_not_written_and_its_homes_go_again() {
     let server = lenient().prepare();
     let before = users(&server);
     let line = format!("bob:{SHA512}:1:1::{}:\n", server.home("bob").display());
-    let output = import(&server, &line, &["--format", "passwd", "--group", "nobody"]);
-    assert!(
-        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no group `nobody`"),
-        "{output:?}"
-    );
+    let arguments = ["--format", "passwd", "--group", "nobody"];
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let output = import(&server, &line, &[&arguments, dry_run].concat());
+        assert!(
+            !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no group `nobody`"),
+            "{output:?}"
+        );
+    }
     assert!(users(&server) == before && !server.home("bob").exists());
+}
+
+#[test]
+fn with_a_base_for_the_homes_those_of_the_file_do_not_count() {
+    let server = lenient().prepare();
+    let text = format!("bob:{SHA512}:1:1::/:\ncarol:{SHA512}:1:1::relative/../home:\n");
+    assert!(!import(&server, &text, &["--format", "passwd"]).status.success());
+    let base = server.home("");
+    let output = import(&server, &text, &["--format", "passwd", "--home-base", base.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(server.home("bob").is_dir() && server.home("carol").is_dir());
+}
+
+/// The time of a login that fails, the shortest of a few.
+fn time_of_failure(server: &Server, user: &str) -> Duration {
+    let once = || {
+        let mut wire = Wire::secure(server);
+        wire.ask(&format!("USER {user}"), 331);
+        let begun = Instant::now();
+        wire.ask("PASS wrong", 530);
+        begun.elapsed()
+    };
+    (0..3).map(|_| once()).min().unwrap()
+}
+
+#[test]
+fn after_a_reload_that_brings_old_hashes_time_still_tells_nothing_of_who_exists() {
+    let server = lenient().set("login.delay-first-ms", "0").start();
+    let before = time_of_failure(&server, "nobody");
+    let dear = bcrypt::hash(PASSWORD, 11).unwrap();
+    // Within reach of the sandbox of the start.
+    let home = server.home("alice").join("bob");
+    let line = format!("bob:{dear}:1:1::{}:\n", home.display());
+    assert!(import(&server, &line, &["--format", "passwd"]).status.success());
+    done(server.command().arg("reload"), "");
+    let (known, unknown) = (time_of_failure(&server, "bob"), time_of_failure(&server, "nobody"));
+    assert!(known > before * 2, "the hash is dear enough to tell: {known:?}, {before:?}");
+    assert!(unknown * 2 > known, "{unknown:?}, {known:?}");
+}
+
+#[test]
+fn a_password_whose_end_bcrypt_does_not_tell_is_not_hashed_anew() {
+    let mut server = lenient().prepare();
+    let long = "Lantern-Quarry-Walnut-".repeat(4);
+    let line = format!("bob:{}:1:1::{}:\n", bcrypt::hash(&long, 4).unwrap(), server.home("bob").display());
+    assert!(import(&server, &line, &["--format", "passwd"]).status.success());
+    server.start();
+    log_in(&server, "bob", &format!("{long}mistyped"), 230);
+    log_in(&server, "bob", &long, 230);
+    assert!(server.records_of("auth.password_rehashed").is_empty());
 }

@@ -81,6 +81,11 @@ impl Kind {
         }
     }
 
+    /// Whether a secret that matches must be the one that was hashed, so that it may be hashed anew.
+    pub fn tells_all_of(self, secret: &Secret) -> bool {
+        !matches!(self, Self::Crypt(kind) if !kind.tells_all_of(secret))
+    }
+
     /// Whether a new hash of the same password would be a better one.
     pub fn is_below(self, wanted: Argon2Cost) -> bool {
         match self {

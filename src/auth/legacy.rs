@@ -17,6 +17,8 @@ const SHA_ROUNDS: u32 = 5_000;
 const SHA_ROUNDS_MIN: u32 = 1_000;
 /// Longest password that SHA-crypt looks at, in bytes: its work grows with the length.
 const SHA_PASSWORD_BYTES_MAX: usize = 256;
+/// As much of a password as bcrypt looks at, in bytes; what comes behind makes no difference to it.
+const BCRYPT_PASSWORD_BYTES_MAX: usize = 72;
 /// What work for nothing is done with.
 const NOBODYS: [u8; 16] = *b"no salt at all..";
 
@@ -39,6 +41,11 @@ impl Crypt {
             Self::Sha256(_) => "SHA-256-crypt",
             Self::Sha512(_) => "SHA-512-crypt",
         }
+    }
+
+    /// Whether a secret that matches must be the one that was hashed, to its last byte.
+    pub fn tells_all_of(self, secret: &Secret) -> bool {
+        !matches!(self, Self::Bcrypt(_)) || secret.expose().len() < BCRYPT_PASSWORD_BYTES_MAX
     }
 }
 
@@ -199,6 +206,15 @@ mod tests {
             assert!(!matches(text, &secret("Hello world?")));
         }
         assert_eq!(read(BCRYPT), Ok(Crypt::Bcrypt(4)));
+    }
+
+    #[test]
+    fn bcrypt_does_not_tell_the_end_of_a_long_password() {
+        let long = |end: &str| secret(&format!("{}{end}", "x".repeat(BCRYPT_PASSWORD_BYTES_MAX)));
+        let made = bcrypt::hash_with_salt(long("right").expose(), 4, NOBODYS).unwrap().to_string();
+        assert!(matches(&made, &long("right")) && matches(&made, &long("wrong")), "as where it was made");
+        assert!(!Crypt::Bcrypt(4).tells_all_of(&long("wrong")) && Crypt::Bcrypt(4).tells_all_of(&secret("short")));
+        assert!(Crypt::Sha512(5000).tells_all_of(&long("right")));
     }
 
     #[test]

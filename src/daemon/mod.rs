@@ -48,7 +48,7 @@ use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
 use crate::audit::sink::{AuditLog, AuditWriter, OpenedLog};
 use crate::auth::changes::Changes;
-use crate::auth::hash;
+use crate::auth::hash::{self, HashError};
 use crate::auth::legacy::Dearest;
 use crate::auth::verifier::Verifier;
 use crate::net::listener;
@@ -152,9 +152,7 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
     roots::open(&homes, &config, None);
     let socket_file = socket.as_ref().map(ControlSocket::file);
     let result = runtime.block_on(async {
-        let verifier =
-            step("preparing password checks", Verifier::new(cost(&config), config.passwords.checks_parallel))?;
-        let verifier = verifier.with_others(Dearest::of(hashes(&config)));
+        let verifier = step("preparing password checks", verifier(&config))?;
         let in_force = InForce::new(config, tls, verifier);
         let shared = Arc::new(Shared::new(in_force, homes, audit.clone(), changes));
         let (stop, told) = watch::channel(Stop::No);
@@ -200,6 +198,16 @@ fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
 /// The hash of every user.
 fn hashes(config: &Config) -> impl Iterator<Item = &str> {
     config.policy.users.values().map(|account| account.password.as_str())
+}
+
+/// What checks the passwords of this policy.
+fn verifier(config: &Config) -> Result<Verifier, HashError> {
+    Verifier::new(cost(config), config.passwords.checks_parallel).map(|made| made.with_others(others(config)))
+}
+
+/// What hashes of other kinds cost.
+fn others(config: &Config) -> Dearest {
+    Dearest::of(hashes(config))
 }
 
 /// What checking the password of an unknown user costs: as much as that of the most expensive

@@ -59,7 +59,8 @@ impl Shared {
     /// where a better one can be stored.
     pub(super) fn kept_for_rehash(&self, account: &Account, secret: &Secret, codes: Codes) -> Option<Kept> {
         let kind = hash::kind(&account.password).ok()?;
-        let wanted = kind.is_below(self.config().passwords.argon2) && codes == Codes::Asked && self.changes.is_some();
+        let better = kind.is_below(self.config().passwords.argon2) && kind.tells_all_of(secret);
+        let wanted = better && codes == Codes::Asked && self.changes.is_some();
         let secret = || Secret::new(secret.expose().to_vec());
         wanted.then(|| Kept { secret: secret(), before: account.password.clone(), kind })
     }

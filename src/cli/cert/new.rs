@@ -109,7 +109,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
          valid until  {last}\n\
          signed by    {of_ca}\n\
          \n\
-         Next, name both in server.toml, and restart the server; later ones in their place count within seconds:\n\
+         Next, name both in server.toml, and reload or restart the server; later ones in their place count within seconds:\n\
          \n\
          [tls]\n\
          identities = [\n  {line}\n]\n\

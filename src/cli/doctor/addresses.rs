@@ -196,7 +196,8 @@ fn answers(examined: &Examined<'_>, report: &mut Report) -> Vec<CertificateDer<'
                 report.add(check, Severity::Note, format!("{address} does not let this machine in: {error}"), help);
             }
             Answer::Unreachable(error) => {
-                let help = "the server runs and does not listen there: restart it, and check the local firewall";
+                let help =
+                    "the server runs and does not listen there: reload or restart it, and check the local firewall";
                 report.add(check, Severity::Warning, format!("{address} cannot be reached: {error}"), help);
             }
         }

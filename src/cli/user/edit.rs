@@ -31,21 +31,39 @@ pub(super) fn edit(policy: &Path, change: impl FnOnce(&mut DocumentMut) -> Resul
     let directory = File::open(policy).map_err(|error| Failure::io(policy.display(), &error))?;
     directory.lock().map_err(io)?;
     clear_abandoned(policy).map_err(io)?;
+    let after = changed(policy, Reach::Disk, change)?;
+    let metadata = after.metadata.as_ref().map(|[_, users]| users);
+    let metadata = metadata.ok_or_else(|| Failure::Failed(format!("{USERS_FILE} was not read from a file")))?;
+    replace(policy, metadata, &after.users).map_err(io)
+}
+
+/// Tells what [`edit`] would, as far as the texts say it, and writes nothing.
+pub(super) fn rehearse(
+    policy: &Path,
+    change: impl FnOnce(&mut DocumentMut) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    changed(policy, Reach::Text, change).map(drop)
+}
+
+/// The texts behind a change, which adds no error.
+fn changed(
+    policy: &Path,
+    reach: Reach,
+    change: impl FnOnce(&mut DocumentMut) -> Result<(), Failure>,
+) -> Result<Texts, Failure> {
     let before = load::read_texts(policy)?;
-    let known = load::judge(policy, &before, &[], Reach::Disk).problems;
+    let known = load::judge(policy, &before, &[], reach).problems;
     let mut document: DocumentMut = before.users.parse().map_err(|_| Failure::Policy(Problems::new(known.clone())))?;
     change(&mut document)?;
     let after = Texts { users: with_line_ends_of(&before.users, &document.to_string()), ..before };
-    let problems = load::judge(policy, &after, &[], Reach::Disk).problems;
+    let problems = load::judge(policy, &after, &[], reach).problems;
     let (errors, warnings): (Vec<Problem>, Vec<Problem>) =
         added(problems, &known).into_iter().partition(|problem| problem.severity == Severity::Error);
     if !errors.is_empty() {
         return Err(Problems::new(errors).into());
     }
     warn(&warnings);
-    let metadata = after.metadata.as_ref().map(|[_, users]| users);
-    let metadata = metadata.ok_or_else(|| Failure::Failed(format!("{USERS_FILE} was not read from a file")))?;
-    replace(policy, metadata, &after.users).map_err(io)
+    Ok(after)
 }
 
 /// Removes what commands left here that were killed while they wrote. The lock is ours, so nobody

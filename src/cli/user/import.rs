@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     /// Leave lines out that cannot be taken.
     #[arg(long)]
     skip_refused: bool,
-    /// Tell what would be done, and do nothing.
+    /// Tell what would be done, and do nothing. Whether the homes will do is seen when they are there.
     #[arg(long)]
     dry_run: bool,
 }
@@ -86,7 +86,9 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         say(format!("{}: {}, a hash of {}", user.name, home.display(), user.kind.name()))?;
     }
     if arguments.dry_run {
-        return say(format!("{} users would be added. Nothing was changed.", taken.len()));
+        let homes = taken.iter().map(|(_, (_, home))| home.as_path());
+        edit::rehearse(policy, |document| insert(&taken, homes, arguments, document))?;
+        return say(format!("{} would be added. Nothing was changed.", users(taken.len())));
     }
     let mut homes = Vec::new();
     let added = taken
@@ -96,19 +98,32 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
             Ok(())
         })
         .and_then(|()| {
-            edit::edit(policy, |document| {
-                for ((_, (user, _)), home) in taken.iter().zip(&homes) {
-                    let table = table(user, &home.path, arguments, document)?;
-                    edit::insert(document, &user.name, table)?;
-                }
-                Ok(())
-            })
+            let homes = homes.iter().map(|home| home.path.as_path());
+            edit::edit(policy, |document| insert(&taken, homes, arguments, document))
         });
     if let Err(failure) = added {
         homes.into_iter().for_each(Home::undo);
         return Err(failure);
     }
-    say(format!("Added {} users. {TAKES_EFFECT}", taken.len()))
+    say(format!("Added {}. {TAKES_EFFECT}", users(taken.len())))
+}
+
+/// Puts the users behind those that are there.
+fn insert<'a>(
+    taken: &Taken,
+    homes: impl Iterator<Item = &'a Path>,
+    arguments: &Arguments,
+    document: &mut DocumentMut,
+) -> Result<(), Failure> {
+    for ((_, (user, _)), home) in taken.iter().zip(homes) {
+        let table = table(user, home, arguments, document)?;
+        edit::insert(document, &user.name, table)?;
+    }
+    Ok(())
+}
+
+fn users(count: usize) -> String {
+    if count == 1 { "1 user".to_owned() } else { format!("{count} users") }
 }
 
 fn text(file: &Path) -> Result<String, Failure> {
@@ -157,8 +172,9 @@ fn read(text: &str, arguments: &Arguments, document: &DocumentMut) -> (Taken, Re
 fn home(user: &Imported, arguments: &Arguments) -> Result<PathBuf, String> {
     match (&arguments.home_base, &user.home) {
         (Some(base), _) => Ok(base.join(user.name.as_str())),
-        (None, Some(home)) => Ok(PathBuf::from(home)),
-        (None, None) => Err("the line names no home; --home-base DIR gives one".to_owned()),
+        (None, Ok(Some(home))) => Ok(PathBuf::from(home)),
+        (None, Ok(None)) => Err("the line names no home; --home-base DIR gives one".to_owned()),
+        (None, Err(why)) => Err(why.clone()),
     }
 }
 

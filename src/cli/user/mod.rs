@@ -78,7 +78,7 @@ fn username(text: &str) -> Result<Username, String> {
 }
 
 /// When a change of users.toml counts.
-const TAKES_EFFECT: &str = "A running server knows of it once its policy is read again: portcullis reload.";
+const TAKES_EFFECT: &str = "A running server knows of it once its policy is read again: portcullis reload, or SIGHUP.";
 
 /// Why a user cannot change the own password, and what to do about it.
 const CANNOT_CHANGE: &str = "the user cannot change the password; [passwords] changes and password-change permit it";

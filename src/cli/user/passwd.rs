@@ -38,6 +38,9 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     }
     let new = arguments.origin.obtain(name, &judged.passwords, &former.hashes)?;
     edit::edit(policy, |document| {
+        // Others may have set one while this one was asked for: theirs is a former one, too.
+        let (judged, mut present) = edit::look(policy)?;
+        let kept = Former::of(&judged, &mut present, name)?.kept(judged.passwords.history);
         let user = edit::user(document, name)?;
         edit::set(user, "password", new.hash.as_str().into());
         edit::set(user, "password-set", toml_date(today())?);
@@ -46,7 +49,6 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         } else {
             edit::unset(user, "password-temporary");
         }
-        let kept = former.kept(judged.passwords.history);
         if kept.is_empty() {
             edit::unset(user, "password-history");
         } else {

@@ -35,7 +35,7 @@ pub(super) struct Remove {
 
 /// What a change that takes something away has to say.
 const STILL_SERVED: &str =
-    "A server that is running lets the user in until its policy is read again: portcullis reload.";
+    "A server that is running lets the user in until its policy is read again: portcullis reload, or SIGHUP.";
 
 /// Enables the user.
 pub(super) fn enable(arguments: &Enable, policy: &Path) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use data_encoding::BASE32_NOPAD;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
+use toml_edit::Table;
 use zeroize::Zeroizing;
 
 use super::super::{Failure, say};
@@ -95,11 +96,7 @@ fn enable(arguments: &Enable, policy: &Path) -> Result<(), Failure> {
     let name = &arguments.name;
     let (judged, mut document) = edit::look(policy)?;
     let user = edit::user(&mut document, name)?;
-    if user.contains_key("totp-secret") && !arguments.replace {
-        let message =
-            format!("{name} is enrolled already; --replace makes another secret, and the old one counts no more");
-        return Err(Failure::Failed(message));
-    }
+    not_enrolled(user, arguments)?;
     let config = judged.config.as_ref();
     let account = config.and_then(|config| config.policy.users.get(name));
     let stated = match account {
@@ -118,6 +115,8 @@ fn enable(arguments: &Enable, policy: &Path) -> Result<(), Failure> {
     }
     edit::edit(policy, |document| {
         let user = edit::user(document, name)?;
+        // Somebody else may have enrolled the user while the code was asked for.
+        not_enrolled(user, arguments)?;
         edit::set(user, "totp-secret", text.as_str().into());
         if stated.is_none() {
             edit::set(user, "second-factor", SecondFactor::Totp.word().into());
@@ -132,6 +131,16 @@ fn enable(arguments: &Enable, policy: &Path) -> Result<(), Failure> {
         )),
         SecondFactor::Any | SecondFactor::Totp => Ok(()),
     }
+}
+
+/// Refuses to take a secret away that somebody's app has, unless that is asked for.
+fn not_enrolled(user: &Table, arguments: &Enable) -> Result<(), Failure> {
+    if !user.contains_key("totp-secret") || arguments.replace {
+        return Ok(());
+    }
+    let name = &arguments.name;
+    let message = format!("{name} is enrolled already; --replace makes another secret, and the old one counts no more");
+    Err(Failure::Failed(message))
 }
 
 /// Asks for a code, so that nobody is kept out by a secret that never reached the telephone.

@@ -28,8 +28,8 @@ pub(super) struct Imported {
     pub(super) name: Username,
     pub(super) hash: String,
     pub(super) kind: Kind,
-    /// The home that the line names, if it does.
-    pub(super) home: Option<String>,
+    /// The home that the line names, if it does; or why it will not do.
+    pub(super) home: Result<Option<String>, Refused>,
     pub(super) limits: Limits,
     /// What the line says that has no counterpart here.
     pub(super) dropped: Vec<&'static str>,
@@ -49,7 +49,7 @@ pub(super) struct Limits {
 }
 
 /// Why a line is not taken.
-type Refused = String;
+pub(super) type Refused = String;
 
 /// Whether a line says nothing.
 pub(super) fn is_empty(line: &str) -> bool {
@@ -82,10 +82,11 @@ pub(super) fn read(line: &str, format: Format) -> Result<Imported, Refused> {
     let kind = kind_of(hash)?;
     let (limits, mut dropped) =
         if format == Format::PureFtpd { limits(field)? } else { (Limits::default(), Vec::new()) };
-    let (home, begins_below) = home(field(5))?;
-    if begins_below {
+    let home = home(field(5));
+    if home.as_ref().is_ok_and(|(_, begins_below)| *begins_below) {
         dropped.push("the directory below the home in which sessions began");
     }
+    let home = home.map(|(home, _)| home);
     Ok(Imported { name, hash: hash.to_owned(), kind, home, limits, dropped })
 }
 
@@ -191,7 +192,7 @@ mod tests {
             "alice:{SHA}:1000:1000:Alice:/srv/ftp/alice/./:10240:512:0:0:3:1000:5000000:::192.0.2.0/24,198.51.100.7:203.0.113.9:0800-1800"
         );
         let read = read(&line, Format::PureFtpd).unwrap();
-        assert_eq!(read.home.as_deref(), Some("/srv/ftp/alice"));
+        assert_eq!(read.home, Ok(Some("/srv/ftp/alice".to_owned())));
         let networks = |list: &[&str]| list.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpNet>>();
         assert_eq!(
             read.limits,
@@ -231,11 +232,11 @@ mod tests {
             (pure("/srv/a::::::::::example.org"), Format::PureFtpd, "no address"),
             (pure("/srv/a::::::::::::8-18"), Format::PureFtpd, "hours"),
         ] {
-            let refused = read(&line, format).unwrap_err();
+            let refused = read(&line, format).and_then(|user| user.home).unwrap_err();
             assert!(refused.contains(why) && !refused.contains("hunter2"), "{line}: {refused}");
         }
         let begins_below = read(&pure("/srv/a/./in"), Format::PureFtpd).unwrap();
-        assert_eq!((begins_below.home.as_deref(), begins_below.dropped.len()), (Some("/srv/a"), 1));
+        assert_eq!((begins_below.home, begins_below.dropped.len()), (Ok(Some("/srv/a".to_owned())), 1));
         assert_eq!(read(&pure("/srv/a:::1:5"), Format::PureFtpd).unwrap().dropped, ["ratio"]);
     }
 
