@@ -156,7 +156,10 @@ impl Driver {
         let held = certificate::held(&policy, certificate, claimed);
         let verified = match shared.verifier().verify(hash, secret).await {
             Ok(_) if held == Held::Others => Err(PasswordCheck::OtherCertificate),
-            Ok(Some(verified)) => shared.spend_code(verified.with_certificate(held == Held::Own), code, address).await,
+            Ok(Some(verified)) if codes == Codes::NotAsked => Ok(verified),
+            Ok(Some(verified)) => {
+                shared.admit(&policy, verified.with_certificate(held == Held::Own), code, address).await
+            }
             Ok(None) => Err(PasswordCheck::Wrong { known }),
             Err(_) => Err(PasswordCheck::Busy),
         };
@@ -168,11 +171,6 @@ impl Driver {
                 return wrong;
             }
         };
-        if codes == Codes::Asked && account.is_some_and(|known| !known.second_factor().is_met_by(verified.shown())) {
-            // The policy will refuse: nothing of a right login is to be gained.
-            pending.wrong();
-            return PasswordCheck::Right(verified);
-        }
         if let Err(scope) = pending.right() {
             return PasswordCheck::Limited { scope: scope.word() };
         }
@@ -193,8 +191,10 @@ impl Driver {
             Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
             Attempt::Busy => return PasswordCheck::Busy,
         };
-        let certificate = self.tls.as_ref().and_then(|tls| tls.client());
-        match certificate.and_then(|certificate| certificate::vouch(&shared.policy(), certificate, claimed)) {
+        let (policy, certificate) = (shared.policy(), self.tls.as_ref().and_then(|tls| tls.client()));
+        let vouched = certificate.and_then(|certificate| certificate::vouch(&policy, certificate, claimed));
+        // Who has to show more may still guess it: what was counted is not forgiven for this much.
+        match vouched.filter(|verified| policy.enter(verified, address, jiff::Timestamp::now()).is_ok()) {
             Some(verified) => match pending.right() {
                 Ok(()) => PasswordCheck::Right(verified),
                 Err(scope) => PasswordCheck::Limited { scope: scope.word() },
@@ -202,6 +202,7 @@ impl Driver {
             None => PasswordCheck::Wrong { known: true },
         }
     }
+
     /// What a data connection of this session must show, and how long it may take.
     pub(super) fn link_needs(&self) -> Option<LinkNeeds> {
         let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);
