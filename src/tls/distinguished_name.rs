@@ -29,10 +29,11 @@ const SHORT: [(&str, &str); 20] = [
     ("2.5.4.97", "organizationIdentifier"),
 ];
 
-/// The whole name: the last part first, as `CN=alice,O=Example,C=DE`.
+/// The whole name: the last part first, as `CN=alice,O=Example,C=DE`; so are the attributes of a part
+/// that has several, as OpenSSL has it.
 pub(crate) fn text(name: &X509Name<'_>) -> String {
     let parts: Vec<_> = name.iter_rdn().collect();
-    let part = |attributes: Vec<String>| attributes.join("+");
+    let part = |attributes: Vec<String>| attributes.into_iter().rev().collect::<Vec<_>>().join("+");
     let all = parts.iter().rev().map(|rdn| part(rdn.iter().map(attribute).collect()));
     all.collect::<Vec<_>>().join(",")
 }
@@ -99,6 +100,13 @@ mod tests {
         assert_eq!(subject(&[(DnType::CommonName, " #a+b ")]), "CN=\\ #a\\+b\\ ");
         assert_eq!(subject(&[(DnType::CommonName, "a,O=b")]), "CN=a\\,O=b");
         assert_eq!(subject(&[(DnType::CommonName, "a\nb")]), "CN=a\\0ab");
+        let several = [
+            &[0x30, 0x16, 0x31, 0x14][..],
+            &[0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, 0x01, b'a'],
+            &[0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x05, 0x0c, 0x01, b'b'],
+        ]
+        .concat();
+        assert_eq!(text(&X509Name::from_der(&several).unwrap().1), "serialNumber=b+CN=a");
         let number = DnType::CustomDnType(vec![2, 5, 4, 5]);
         assert_eq!(subject(&[(number, "7"), (DnType::CommonName, "alice")]), "CN=alice,serialNumber=7");
     }
