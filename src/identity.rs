@@ -175,6 +175,12 @@ impl Verified {
         self
     }
 
+    /// The same, with a code of the moment behind the password, or not.
+    pub(crate) fn with_code(mut self, code: bool) -> Self {
+        self.shown.code |= code;
+        self
+    }
+
     /// What was shown.
     pub fn shown(&self) -> Shown {
         self.shown

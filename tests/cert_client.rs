@@ -94,6 +94,29 @@ fn a_certificate_is_revoked_by_name_by_file_and_by_number_and_the_list_is_number
 }
 
 #[test]
+fn without_the_list_nothing_is_signed_since_what_was_revoked_would_count_again() {
+    let home = Home::new();
+    home.client(&["issue", "alice", "--out", "out"]).done();
+    home.client(&["revoke", "alice"]).done();
+    fs::rename(home.path("ca/crl.pem"), home.path("crl.pem")).unwrap();
+    assert!(home.client(&["issue", "bob", "--out", "out"]).err.contains("the revoked ones would count again"));
+    assert!(home.client(&["revoke"]).err.contains("Bring it back"));
+    assert!(!home.path("out/bob.key").exists() && !home.path("ca/crl.pem").exists());
+    fs::rename(home.path("crl.pem"), home.path("ca/crl.pem")).unwrap();
+    home.client(&["issue", "bob", "--out", "out"]).done();
+}
+
+#[test]
+fn the_account_that_serves_reads_the_list_whatever_the_umask() {
+    let home = Home::new();
+    let mut issue = Command::new("sh");
+    issue.current_dir(home.0.path()).args(["-c", "umask 077 && exec \"$0\" \"$@\""]).arg(portcullis().get_program());
+    run(issue.args(["cert", "client", "issue", "alice", "--out", "out", "--ca", "ca"])).done();
+    let mode = |name: &str| home.path(name).metadata().unwrap().mode() & 0o777;
+    assert_eq!([mode("ca"), mode("ca/crl.pem"), mode("ca/ca.pem"), mode("ca/ca.key")], [0o755, 0o644, 0o644, 0o600]);
+}
+
+#[test]
 fn what_cannot_be_meant_is_told() {
     let home = Home::new();
     assert!(home.client(&["revoke", "alice"]).err.contains("no directory of a CA"));

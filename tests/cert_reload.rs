@@ -270,6 +270,13 @@ fn an_ocsp_response_is_shown_with_its_certificate_and_dropped_with_its_successor
         fs::copy(certs.join("first.der"), certs.join("ocsp.der")).unwrap();
     });
     assert!(stapled(&server));
+    let record = next(&server, "certificate.rejected", || fs::write(certs.join("ocsp.der"), "damaged").unwrap());
+    assert_eq!(record.detail(), "no_staple");
+    assert!(!stapled(&server), "it is left out, as the log says");
+    next(&server, "certificate.loaded", || {
+        fs::copy(certs.join("first.der"), certs.join("ocsp.der")).unwrap();
+    });
+    assert!(stapled(&server));
     let record = next(&server, "certificate.rejected", || second.write(&certs));
     assert_eq!(record.detail(), "no_staple");
     assert!(shows(&server, &second) && !stapled(&server));

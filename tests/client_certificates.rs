@@ -42,7 +42,7 @@ impl Site {
         self
     }
 
-    fn issue(&self, name: &str, user: Option<&str>, more: &[&str]) {
+    pub(crate) fn issue(&self, name: &str, user: Option<&str>, more: &[&str]) {
         let mut issue = self.server.command();
         issue.args(["cert", "client", "issue", name, "--out"]).arg(self.server.scratch()).args(more);
         if let Some(user) = user {

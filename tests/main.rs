@@ -27,6 +27,7 @@ mod control;
 mod doctor;
 mod documents;
 mod durability;
+mod factors;
 mod farewells;
 mod files;
 mod firewall;

@@ -14,8 +14,7 @@ use super::link::{Link, LinkNeeds};
 use super::mover::{Job, Sight, Start, What, blocking, lines, link_fault, store_fault};
 use super::places::TransferPlace;
 use super::stopping::Stop;
-use crate::auth::certificate::{self, Held};
-use crate::identity::{Secret, Username, is_anonymous};
+use crate::identity::Username;
 use crate::net::passive::ReserveFault;
 use crate::policy::Principal;
 use crate::policy::binding::DataBinding;
@@ -134,74 +133,6 @@ impl Driver {
         }
     }
 
-    pub(super) async fn check_password(&mut self, claimed: &str, secret: Secret, codes: Codes) -> PasswordCheck {
-        use crate::auth::throttle::Attempt;
-        let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
-        let throttle = shared.throttle();
-        self.pause(throttle.not_before(address, claimed)).await;
-        let pending = match throttle.attempt(address, claimed).await {
-            Attempt::Check(pending) => pending,
-            Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
-            Attempt::Busy => return PasswordCheck::Busy,
-        };
-        let policy = shared.policy();
-        let name = Username::parse(claimed).ok().filter(|_| !is_anonymous(claimed));
-        let account = name.as_ref().and_then(|name| policy.users.get(name));
-        let known = account.is_some();
-        let hash = account.map(|account| (&account.name, account.password.as_str()));
-        // The code is looked at first, so that neither says anything about the other.
-        let (secret, code) = codes.taken_from(account, secret);
-        let kept = account.and_then(|account| shared.kept_for_rehash(account, &secret, codes));
-        let certificate = self.tls.as_ref().and_then(|tls| tls.client());
-        let held = certificate::held(&policy, certificate, claimed);
-        let verified = match shared.verifier().verify(hash, secret).await {
-            Ok(_) if held == Held::Others => Err(PasswordCheck::OtherCertificate),
-            Ok(Some(verified)) => shared.spend_code(verified.with_certificate(held == Held::Own), code, address).await,
-            Ok(None) => Err(PasswordCheck::Wrong { known }),
-            Err(_) => Err(PasswordCheck::Busy),
-        };
-        let verified = match verified {
-            Ok(verified) => verified,
-            Err(PasswordCheck::Busy) => return PasswordCheck::Busy,
-            Err(wrong) => {
-                pending.wrong();
-                return wrong;
-            }
-        };
-        if codes == Codes::Asked && account.is_some_and(|known| !known.second_factor().is_met_by(verified.shown())) {
-            // The policy will refuse: nothing of a right login is to be gained.
-            pending.wrong();
-            return PasswordCheck::Right(verified);
-        }
-        if let Err(scope) = pending.right() {
-            return PasswordCheck::Limited { scope: scope.word() };
-        }
-        if let Some(kept) = kept {
-            self.rehash(verified.name(), kept).await;
-        }
-        PasswordCheck::Right(verified)
-    }
-
-    /// Vouches for a user by the certificate of the connection. Where the source has used up its
-    /// attempts, that is said once the password is there.
-    async fn check_certificate(&mut self, claimed: &str) -> PasswordCheck {
-        use crate::auth::throttle::Attempt;
-        let (shared, address) = (Arc::clone(&self.shared), self.client.ip());
-        let throttle = shared.throttle();
-        let pending = match throttle.attempt(address, claimed).await {
-            Attempt::Check(pending) => pending,
-            Attempt::Limited { scope, .. } => return PasswordCheck::Limited { scope: scope.word() },
-            Attempt::Busy => return PasswordCheck::Busy,
-        };
-        let certificate = self.tls.as_ref().and_then(|tls| tls.client());
-        match certificate.and_then(|certificate| certificate::vouch(&shared.policy(), certificate, claimed)) {
-            Some(verified) => match pending.right() {
-                Ok(()) => PasswordCheck::Right(verified),
-                Err(scope) => PasswordCheck::Limited { scope: scope.word() },
-            },
-            None => PasswordCheck::Wrong { known: true },
-        }
-    }
     /// What a data connection of this session must show, and how long it may take.
     pub(super) fn link_needs(&self) -> Option<LinkNeeds> {
         let (tls, principal) = (self.tls.as_ref()?, self.principal.as_ref()?);

@@ -9,7 +9,8 @@ use tracing::error;
 use super::server::Shared;
 use crate::auth::codes::Spent;
 use crate::auth::totp;
-use crate::identity::{Secret, Shown, Verified};
+use crate::identity::{Secret, Username, Verified};
+use crate::policy::Policy;
 use crate::policy::account::Account;
 use crate::session::effect::PasswordCheck;
 
@@ -49,25 +50,36 @@ impl Codes {
 }
 
 impl Shared {
-    /// Uses the code of somebody whose password was right.
-    pub(super) async fn spend_code(
+    /// Lets somebody in whose password was right, and uses up the code. Nothing is used up where the
+    /// policy refuses: the time that takes would tell that all else was right.
+    pub(super) async fn admit(
         self: &Arc<Self>,
+        policy: &Policy,
         verified: Verified,
         brought: Brought,
         address: IpAddr,
     ) -> Result<Verified, PasswordCheck> {
         let step = match brought {
-            Brought::Nothing => return Ok(verified),
+            Brought::Nothing => None,
             Brought::Wrong => return Err(PasswordCheck::WrongCode { replayed: false }),
-            Brought::Step(step) => step,
+            Brought::Step(step) => Some(step),
         };
-        let (shared, name, shown) = (Arc::clone(self), verified.name().clone(), verified.shown());
+        let verified = verified.with_code(step.is_some());
+        policy.enter(&verified, address, Timestamp::now()).map_err(PasswordCheck::Refused)?;
+        if let Some(step) = step {
+            self.spend_code(verified.name().clone(), step, address).await?;
+        }
+        Ok(verified)
+    }
+
+    async fn spend_code(self: &Arc<Self>, name: Username, step: u64, address: IpAddr) -> Result<(), PasswordCheck> {
+        let shared = Arc::clone(self);
         let spending = tokio::task::spawn_blocking(move || {
             let reuse = shared.config().login.code_reuse;
             (shared.codes.spend(&name, step, address.to_canonical(), Timestamp::now(), reuse), name)
         });
         match spending.await {
-            Ok((Ok(Spent::Now), name)) => Ok(Verified::assertion(name, Shown { code: true, ..shown })),
+            Ok((Ok(Spent::Now), _)) => Ok(()),
             Ok((Ok(Spent::Before), _)) => Err(PasswordCheck::WrongCode { replayed: true }),
             Ok((Err(failure), user)) => {
                 error!(%failure, %user, "a code cannot be remembered as used, so it lets nobody in");

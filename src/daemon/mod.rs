@@ -26,6 +26,7 @@ mod passwords;
 mod places;
 mod plan;
 mod prepare;
+mod proofs;
 mod reload;
 mod roots;
 pub mod sandbox;

@@ -94,7 +94,7 @@ impl Driver {
         match self.check_password(user.as_str(), old, Codes::NotAsked).await {
             PasswordCheck::Right(_) => {}
             PasswordCheck::OtherCertificate => return Err(PasswordFault::Wrong("certificate_of_another_user")),
-            PasswordCheck::Wrong { .. } | PasswordCheck::WrongCode { .. } => {
+            PasswordCheck::Wrong { .. } | PasswordCheck::WrongCode { .. } | PasswordCheck::Refused(_) => {
                 return Err(PasswordFault::Wrong("bad_password"));
             }
             PasswordCheck::Limited { scope: "address" } => return Err(PasswordFault::Wrong("address_limit")),

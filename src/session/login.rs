@@ -154,6 +154,7 @@ impl Session {
             PasswordCheck::OtherCertificate => Failure::new("certificate_of_another_user"),
             PasswordCheck::WrongCode { replayed: true } => Failure::new("code_replayed"),
             PasswordCheck::WrongCode { replayed: false } => Failure::new("bad_code"),
+            PasswordCheck::Refused(denial) => denial.into(),
             PasswordCheck::Right(verified) => match world.policy.enter(&verified, self.facts.client.ip(), world.now) {
                 Ok(entered) => return self.open_home(entered, verified.shown(), world, step),
                 Err(denial) => denial.into(),

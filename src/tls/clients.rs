@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
-use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
+use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate, X509Error};
 
 use super::load::{self, Guard, LoadError, Problem, Secrecy};
 use super::{client_certificate, facts, pem};
@@ -104,18 +104,24 @@ fn lists_of(bytes: &[u8], authorities: &[CertificateDer<'static>]) -> Result<Vec
         let next = {
             let damaged = |_| Problem::NoList("the list in it is damaged".to_owned());
             let (_, parsed) = CertificateRevocationList::from_der(&list).map_err(damaged)?;
-            for der in authorities {
-                let Ok((_, authority)) = X509Certificate::from_der(der) else { continue };
-                let is_its = authority.subject().as_raw() == parsed.issuer().as_raw();
-                if is_its && parsed.verify_signature(authority.public_key()).is_err() {
-                    return Err(Problem::ForeignList(parsed.issuer().to_string()));
-                }
+            // An authority that has changed its key is there twice by one name: one of both signed.
+            let named = authorities.iter().filter_map(|der| X509Certificate::from_der(der).ok());
+            let named = named.filter(|(_, authority)| authority.subject().as_raw() == parsed.issuer().as_raw());
+            let signed: Vec<bool> = named.map(|(_, authority)| is_signed_by(&parsed, &authority)).collect();
+            if !signed.is_empty() && !signed.contains(&true) {
+                return Err(Problem::ForeignList(parsed.issuer().to_string()));
             }
             parsed.next_update().map(|time| Timestamp::from_second(time.timestamp()).unwrap_or(Timestamp::MAX))
         };
         found.push((list, next));
     }
     Ok(found)
+}
+
+/// Whether an authority signed a list, as far as can be told here: kinds of signatures that are not
+/// known here are left to the TLS library.
+fn is_signed_by(list: &CertificateRevocationList<'_>, authority: &X509Certificate<'_>) -> bool {
+    !matches!(list.verify_signature(authority.public_key()), Err(X509Error::SignatureVerificationError))
 }
 
 /// When the next list of each in a file should be there; for those who only look.
@@ -187,5 +193,37 @@ impl ClientCertVerifier for Bounded {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, IsCa, Issuer, KeyIdMethod, KeyPair,
+    };
+
+    use super::*;
+
+    #[test]
+    fn of_an_authority_with_two_keys_either_may_sign_the_list_and_nobody_else() {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let keys: Vec<KeyPair> = (0..3).map(|_| KeyPair::generate().unwrap()).collect();
+        let made: Vec<CertificateDer<'static>> =
+            keys.iter().map(|key| params.self_signed(key).unwrap().der().clone()).collect();
+        let list = |key: &KeyPair| {
+            let list = CertificateRevocationListParams {
+                this_update: rcgen::date_time_ymd(2026, 1, 1),
+                next_update: rcgen::date_time_ymd(2027, 1, 1),
+                crl_number: rcgen::SerialNumber::from(1),
+                issuing_distribution_point: None,
+                revoked_certs: Vec::new(),
+                key_identifier_method: KeyIdMethod::Sha256,
+            };
+            list.signed_by(&Issuer::from_params(&params, key)).unwrap().pem().unwrap()
+        };
+        let (known, [old, new, foreign]) = (&made[..2], keys.as_slice()) else { panic!() };
+        assert!(lists_of(list(old).as_bytes(), known).is_ok() && lists_of(list(new).as_bytes(), known).is_ok());
+        assert!(matches!(lists_of(list(foreign).as_bytes(), known), Err(Problem::ForeignList(_))));
     }
 }

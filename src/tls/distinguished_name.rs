@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use x509_parser::prelude::{AttributeTypeAndValue, X509Name};
 
-/// The attributes that have a short name (RFC 4514 §3), and the one of electronic mail, which
-/// OpenSSL calls so.
-const SHORT: [(&str, &str); 10] = [
+/// The attributes that have a short name (RFC 4514 §3), and others by the names that OpenSSL has for
+/// them.
+const SHORT: [(&str, &str); 20] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.7", "L"),
     ("2.5.4.8", "ST"),
@@ -17,12 +17,23 @@ const SHORT: [(&str, &str); 10] = [
     ("0.9.2342.19200300.100.1.25", "DC"),
     ("0.9.2342.19200300.100.1.1", "UID"),
     ("1.2.840.113549.1.9.1", "emailAddress"),
+    ("2.5.4.4", "SN"),
+    ("2.5.4.5", "serialNumber"),
+    ("2.5.4.12", "title"),
+    ("2.5.4.13", "description"),
+    ("2.5.4.17", "postalCode"),
+    ("2.5.4.42", "GN"),
+    ("2.5.4.43", "initials"),
+    ("2.5.4.46", "dnQualifier"),
+    ("2.5.4.65", "pseudonym"),
+    ("2.5.4.97", "organizationIdentifier"),
 ];
 
-/// The whole name: the last part first, as `CN=alice,O=Example,C=DE`.
+/// The whole name: the last part first, as `CN=alice,O=Example,C=DE`; so are the attributes of a part
+/// that has several, as OpenSSL has it.
 pub(crate) fn text(name: &X509Name<'_>) -> String {
     let parts: Vec<_> = name.iter_rdn().collect();
-    let part = |attributes: Vec<String>| attributes.join("+");
+    let part = |attributes: Vec<String>| attributes.into_iter().rev().collect::<Vec<_>>().join("+");
     let all = parts.iter().rev().map(|rdn| part(rdn.iter().map(attribute).collect()));
     all.collect::<Vec<_>>().join(",")
 }
@@ -89,5 +100,14 @@ mod tests {
         assert_eq!(subject(&[(DnType::CommonName, " #a+b ")]), "CN=\\ #a\\+b\\ ");
         assert_eq!(subject(&[(DnType::CommonName, "a,O=b")]), "CN=a\\,O=b");
         assert_eq!(subject(&[(DnType::CommonName, "a\nb")]), "CN=a\\0ab");
+        let several = [
+            &[0x30, 0x16, 0x31, 0x14][..],
+            &[0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, 0x01, b'a'],
+            &[0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x05, 0x0c, 0x01, b'b'],
+        ]
+        .concat();
+        assert_eq!(text(&X509Name::from_der(&several).unwrap().1), "serialNumber=b+CN=a");
+        let number = DnType::CustomDnType(vec![2, 5, 4, 5]);
+        assert_eq!(subject(&[(number, "7"), (DnType::CommonName, "alice")]), "CN=alice,serialNumber=7");
     }
 }

@@ -206,10 +206,14 @@ impl ServerTls {
     ) {
         let material = self.material();
         let Some(known) = material.identities.all().get(place) else { return };
-        let result = known.with_staple(settings, guard, now).and_then(|identity| {
-            let ends = identity.staple.as_ref().and_then(|staple| staple.ends);
-            self.put(place, identity).map(|()| ends)
-        });
+        let result = match known.with_staple(settings, guard, now) {
+            Ok(identity) => {
+                let ends = identity.staple.as_ref().and_then(|staple| staple.ends);
+                self.put(place, identity).map(|()| ends)
+            }
+            // The one before may say that the certificate is good, and this one that it is revoked.
+            Err(fault) => self.put(place, known.without_staple()).and(Err(fault)),
+        };
         changes.push(of_staple(settings, result));
     }
 

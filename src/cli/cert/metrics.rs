@@ -1,6 +1,7 @@
 //! What `cert check` found, as text that Prometheus reads (exposition format 0.0.4): for the
 //! textfile collector of its node exporter.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -22,11 +23,16 @@ pub(super) fn text(samples: &[Sample<'_>], worst: Severity, now: Timestamp) -> S
     let mut out = String::new();
     let mut metric = |name: &str, help: &str, value: &dyn Fn(Timestamp) -> i64| {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+        // Two identities can share a file; a series that comes twice makes the whole text unreadable.
+        let mut told = BTreeSet::new();
         for sample in samples {
             let Some(ends) = sample.ends else { continue };
             let labels = [("kind", sample.kind), ("name", &sample.name), ("file", &sample.file)];
             let labels: Vec<String> = labels.iter().map(|(key, text)| format!("{key}=\"{}\"", escaped(text))).collect();
-            let _ = writeln!(out, "{name}{{{}}} {}", labels.join(","), value(ends));
+            let labels = labels.join(",");
+            if told.insert(labels.clone()) {
+                let _ = writeln!(out, "{name}{{{labels}}} {}", value(ends));
+            }
         }
     };
     metric(
@@ -60,14 +66,15 @@ mod tests {
     fn each_sample_has_its_labels_and_no_name_breaks_a_line() {
         let now = Timestamp::from_second(0).unwrap();
         let ends = Some(Timestamp::from_second(86_400 * 3).unwrap());
-        let sample = Sample { kind: "server", name: "a\"b\n".into(), file: "c\\d".into(), ends };
+        let sample = || Sample { kind: "server", name: "a\"b\n".into(), file: "c\\d".into(), ends };
         let text = text(
-            &[sample, Sample { kind: "ocsp", name: String::new(), file: "x".into(), ends: None }],
+            &[sample(), sample(), Sample { kind: "ocsp", name: String::new(), file: "x".into(), ends: None }],
             Severity::Note,
             now,
         );
         let labels = "{kind=\"server\",name=\"a\\\"b\\n\",file=\"c\\\\d\"}";
-        assert!(text.contains(&format!("\nportcullis_certificate_days_left{labels} 3\n")), "{text}");
+        let line = format!("\nportcullis_certificate_days_left{labels} 3\n");
+        assert_eq!(text.matches(&line).count(), 1, "{text}");
         assert!(text.contains(&format!("\nportcullis_certificate_not_after_timestamp_seconds{labels} 259200\n")));
         assert!(text.ends_with("portcullis_certificate_check_timestamp_seconds 0"));
         assert!(text.contains("\nportcullis_certificate_check_severity 1\n") && !text.contains("ocsp\""));

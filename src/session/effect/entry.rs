@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::identity::Verified;
+use crate::policy::LoginDenial;
 
 /// Why TLS did not come up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ pub enum PasswordCheck {
         /// Whether the code was right and had been used before.
         replayed: bool,
     },
+    /// It is, with whatever came beside it, and the policy does not let its user in; no code was used
+    /// up, and nothing that was counted is forgiven.
+    Refused(LoginDenial),
     /// The source has used up its attempts; nothing was checked.
     Limited {
         /// Whose budget is used up: `address` or `user_network`.

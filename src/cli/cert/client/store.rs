@@ -1,9 +1,9 @@
 //! The directory of a CA for clients: `ca.pem`, `ca.key`, the list of revoked certificates
 //! (`crl.pem`), and a copy of each certificate in `issued`.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -157,7 +157,11 @@ impl Store {
         let (text, der, key) = build().map_err(|error: rcgen::Error| make::failed(&error))?;
         let damaged = || Failure::Failed("the certificate that was made cannot be read".to_owned());
         let serial = client_certificate::read(&der).ok_or_else(damaged)?.serial;
-        write_all(&[(self.issued().join(format!("{serial}.pem")), text.as_str(), 0o644)])?;
+        // Whole or not at all: half a copy would hinder every command that looks for one.
+        let (directory, copy) = (self.issued(), self.issued().join(format!("{serial}.pem")));
+        crate::config::directory::make_passable(&directory)
+            .and_then(|()| replace(&copy, &text))
+            .map_err(|error| Failure::io(copy.display(), &error))?;
         Ok(ForKey { text, key })
     }
 
@@ -206,6 +210,14 @@ impl Store {
     pub(super) fn list(&self) -> Result<List, Failure> {
         let file = self.list_file();
         if file.symlink_metadata().is_err() {
+            if self.issued().symlink_metadata().is_ok() {
+                return Err(Failure::Failed(format!(
+                    "{} is not there, and certificates were issued: with a new list, the revoked ones would count again. \
+                     Bring it back; to do without it, move {} away",
+                    file.display(),
+                    self.issued().display()
+                )));
+            }
             return Ok(List::default());
         }
         let failed = |why: String| Failure::Failed(format!("{}: {why}", file.display()));
@@ -261,7 +273,9 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&beside)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    // Whatever the umask: the server's account reads the list.
+    file.set_permissions(Permissions::from_mode(0o644))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
