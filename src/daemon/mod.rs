@@ -152,9 +152,7 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
     roots::open(&homes, &config, None);
     let socket_file = socket.as_ref().map(ControlSocket::file);
     let result = runtime.block_on(async {
-        let verifier =
-            step("preparing password checks", Verifier::new(cost(&config), config.passwords.checks_parallel))?;
-        let verifier = verifier.with_others(Dearest::of(hashes(&config)));
+        let verifier = step("preparing password checks", verifier(&config))?;
         let in_force = InForce::new(config, tls, verifier);
         let shared = Arc::new(Shared::new(in_force, homes, audit.clone(), changes));
         let (stop, told) = watch::channel(Stop::No);
@@ -202,17 +200,24 @@ fn hashes(config: &Config) -> impl Iterator<Item = &str> {
     config.policy.users.values().map(|account| account.password.as_str())
 }
 
-/// What checking the password of an unknown user costs: as much as that of the most expensive
-/// known one, so that the time tells nothing.
-fn cost(config: &Config) -> Argon2Cost {
+/// What checks the passwords of these settings.
+fn verifier(config: &Config) -> Result<Verifier, hash::HashError> {
+    let (cost, others) = expense(config);
+    Ok(Verifier::new(cost, config.passwords.checks_parallel)?.with_others(others))
+}
+
+/// What checking any password costs, also that of an unknown user: as much as that of the dearest
+/// hash of each kind, so that the time tells nothing.
+fn expense(config: &Config) -> (Argon2Cost, Dearest) {
     let known = hashes(config).filter_map(|hash| match hash::kind(hash) {
         Ok(hash::Kind::Argon2id(cost) | hash::Kind::Argon2i(cost)) => Some(cost),
         _ => None,
     });
-    known.fold(config.passwords.argon2, |most, one| {
+    let dearest = known.fold(config.passwords.argon2, |most, one| {
         let work = |cost: Argon2Cost| u64::from(cost.memory_kib).saturating_mul(u64::from(cost.iterations));
         if work(one) > work(most) { one } else { most }
-    })
+    });
+    (dearest, Dearest::of(hashes(config)))
 }
 
 async fn record_start(

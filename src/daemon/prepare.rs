@@ -66,11 +66,11 @@ pub(super) fn prepare(shared: &Shared, confinement: &Confinement, listeners: &Li
     let tls = if keeps { Ok(Arc::clone(&in_force.tls)) } else { in_force.tls.successor(&config.tls).map(Arc::new) };
     let tls = tls.map_err(|error| refuse(error.to_string(), "the server goes on with the certificates that it has"));
     let verifier = if before.passwords.checks_parallel == config.passwords.checks_parallel
-        && super::cost(&before) == super::cost(&config)
+        && super::expense(&before) == super::expense(&config)
     {
         Ok(Arc::clone(&in_force.verifier))
     } else {
-        let made = Verifier::new(super::cost(&config), config.passwords.checks_parallel).map(Arc::new);
+        let made = super::verifier(&config).map(Arc::new);
         made.map_err(|error| refuse(format!("password checks cannot be prepared: {error}"), "see [passwords]"))
     };
     let bound = listeners.bind_missing(&config.listen, |address| confinement.forbids(address)).map_err(|faults| {

@@ -324,14 +324,14 @@ fn summary(problem: &Problem) -> String {
 /// Writes into the operational log what came of it.
 fn tell(outcome: &Outcome, by: Asker) {
     match outcome {
-        Outcome::Loaded { before, now, warnings, .. } => {
+        Outcome::Loaded { before, now, warnings, tests } => {
             for warning in warnings {
                 warn!("{}", summary(warning));
             }
             if before == now {
-                info!(%by, policy = %now, "the policy was read again; its files have not changed");
+                info!(%by, policy = %now, tests_passed = tests, "the policy was read again; its files have not changed");
             } else {
-                info!(%by, policy = %now, %before, "another policy is in force");
+                info!(%by, policy = %now, %before, tests_passed = tests, "another policy is in force");
             }
         }
         Outcome::Rejected(problems) => {
