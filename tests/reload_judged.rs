@@ -146,7 +146,13 @@ fn a_storm_of_hangups_is_served_and_ends() {
             reloaded(&server);
         }
     });
-    server.change_user("user.alice.permissions", "[\"list\"]");
+    // In one step, since some hangups may still be to be served.
+    let (file, next) = (server.policy().join("users.toml"), server.policy().join("users.toml.new"));
+    let mut users: toml_edit::DocumentMut = fs::read_to_string(&file).unwrap().parse().unwrap();
+    users["user"]["alice"]["permissions"] = value(toml_edit::Array::from_iter(["list"]));
+    fs::write(&next, users.to_string()).unwrap();
+    fs::set_permissions(&next, file.metadata().unwrap().permissions()).unwrap();
+    fs::rename(next, file).unwrap();
     reloaded(&server);
     wire.ask("MKD d", 550);
 }
