@@ -55,6 +55,38 @@ fn status_tells_how_things_are() {
 }
 
 #[test]
+fn metrics_tell_how_things_are_and_whether_there_is_a_server() {
+    let mut server = Server::builder().user("alice", &["--quota-bytes", "1000"]).start();
+    let mut wire = Wire::login(&server, "alice");
+    wire.store("STOR f", &[0; 960]);
+    let metrics = || server.command().args(["status", "--format", "prometheus"]).output().unwrap();
+    let home = format!("what=\"user alice\",directory=\"{}\"", server.home("alice").display());
+    let output = metrics();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "portcullis_up 1".to_owned(),
+        "portcullis_sessions 1".to_owned(),
+        "portcullis_audit_healthy 1".to_owned(),
+        format!("portcullis_space_limit_bytes{{{home}}} 1000"),
+        format!("portcullis_space_used_bytes{{{home}}} 960"),
+        format!("portcullis_space_warning{{{home}}} 1"),
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line}: {text}");
+    }
+    let loaded = server.records_of("policy.loaded").remove(0);
+    assert!(text.contains(&format!("policy=\"{}\"}} 1", loaded.text("/unmapped/policy").unwrap())), "{text}");
+    for name in text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next()) {
+        assert_eq!(text.matches(&format!("# HELP {name} ")).count(), 1, "{name}");
+        assert_eq!(text.matches(&format!("# TYPE {name} gauge\n")).count(), 1, "{name}");
+    }
+    server.stop();
+    let output = server.command().args(["status", "--format", "prometheus"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("gauge\nportcullis_up 0\n"), "{output:?}");
+}
+
+#[test]
 fn every_call_is_recorded_with_who_called() {
     let server = Server::running();
     let mut stream = connect(&server);

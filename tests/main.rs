@@ -57,6 +57,7 @@ mod quickstart;
 mod quota;
 mod refusals;
 mod reload;
+mod reload_judged;
 mod reload_load;
 mod resumption;
 mod schema;

@@ -56,7 +56,7 @@ fn show(reloaded: &Reloaded) -> Result<(), Failure> {
     let Reloaded { policy, before, .. } = reloaded;
     let tests = match reloaded.tests_passed {
         0 => String::new(),
-        passed => format!(" {passed} tests of the policy passed."),
+        passed => format!(" Tests of the policy passed: {passed}."),
     };
     match reloaded.outcome {
         ReloadOutcome::Loaded => say(format!("Loaded: policy {policy} is in force, in place of {before}.{tests}")),

@@ -1,5 +1,7 @@
 //! `portcullis status`.
 
+mod metrics;
+
 use std::path::Path;
 
 use super::control::{Socket, ask};
@@ -13,24 +15,42 @@ use crate::daemon::calls::{Answer, Call, SpaceLine, Status};
 #[command(after_help = "\
 Examples:
   portcullis status
-  portcullis status --json")]
+  portcullis status --json
+  portcullis status --format prometheus >portcullis.prom")]
 pub(super) struct Arguments {
     /// Report as one JSON object.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// How to report: `prometheus` prints metrics for a file of the node exporter's textfile collector.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
     #[command(flatten)]
     socket: Socket,
 }
 
+/// How it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    Prometheus,
+}
+
 /// Asks for it and shows it.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
-    let Answer::Status(status) = ask(&Call::Status {}, &arguments.socket, policy)? else {
+    let format = if arguments.json { Format::Json } else { arguments.format };
+    let answer = ask(&Call::Status {}, &arguments.socket, policy);
+    if answer.is_err() && format == Format::Prometheus {
+        say(metrics::text(None))?;
+    }
+    let Answer::Status(status) = answer? else {
         return Err(Failure::Failed("the server answered something else".to_owned()));
     };
-    if arguments.json {
-        return say(serde_json::to_string(&status).map_err(|error| Failure::Failed(error.to_string()))?);
+    match format {
+        Format::Text => say(table(&status)),
+        Format::Json => say(serde_json::to_string(&status).map_err(|error| Failure::Failed(error.to_string()))?),
+        Format::Prometheus => say(metrics::text(Some(&status))),
     }
-    say(table(&status))
 }
 
 /// One fact a line, with its name in front of the first of a kind.

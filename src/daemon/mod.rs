@@ -49,7 +49,7 @@ use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
 use crate::audit::sink::{AuditLog, AuditWriter, OpenedLog};
 use crate::auth::changes::Changes;
-use crate::auth::hash::{self, HashError};
+use crate::auth::hash;
 use crate::auth::legacy::Dearest;
 use crate::auth::verifier::Verifier;
 use crate::net::listener;
@@ -201,27 +201,24 @@ fn hashes(config: &Config) -> impl Iterator<Item = &str> {
     config.policy.users.values().map(|account| account.password.as_str())
 }
 
-/// What checks the passwords of this policy.
-fn verifier(config: &Config) -> Result<Verifier, HashError> {
-    Verifier::new(cost(config), config.passwords.checks_parallel).map(|made| made.with_others(others(config)))
+/// What checks the passwords of these settings.
+fn verifier(config: &Config) -> Result<Verifier, hash::HashError> {
+    let (cost, others) = expense(config);
+    Ok(Verifier::new(cost, config.passwords.checks_parallel)?.with_others(others))
 }
 
-/// What hashes of other kinds cost.
-fn others(config: &Config) -> Dearest {
-    Dearest::of(hashes(config))
-}
-
-/// What checking the password of an unknown user costs: as much as that of the most expensive
-/// known one, so that the time tells nothing.
-fn cost(config: &Config) -> Argon2Cost {
+/// What checking any password costs, also that of an unknown user: as much as that of the dearest
+/// hash of each kind, so that the time tells nothing.
+fn expense(config: &Config) -> (Argon2Cost, Dearest) {
     let known = hashes(config).filter_map(|hash| match hash::kind(hash) {
         Ok(hash::Kind::Argon2id(cost) | hash::Kind::Argon2i(cost)) => Some(cost),
         _ => None,
     });
-    known.fold(config.passwords.argon2, |most, one| {
+    let dearest = known.fold(config.passwords.argon2, |most, one| {
         let work = |cost: Argon2Cost| u64::from(cost.memory_kib).saturating_mul(u64::from(cost.iterations));
         if work(one) > work(most) { one } else { most }
-    })
+    });
+    (dearest, Dearest::of(hashes(config)))
 }
 
 async fn record_start(

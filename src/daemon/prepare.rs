@@ -66,8 +66,7 @@ pub(super) fn prepare(shared: &Shared, confinement: &Confinement, listeners: &Li
     let tls = if keeps { Ok(Arc::clone(&in_force.tls)) } else { in_force.tls.successor(&config.tls).map(Arc::new) };
     let tls = tls.map_err(|error| refuse(error.to_string(), "the server goes on with the certificates that it has"));
     let verifier = if before.passwords.checks_parallel == config.passwords.checks_parallel
-        && super::cost(&before) == super::cost(&config)
-        && super::others(&before) == super::others(&config)
+        && super::expense(&before) == super::expense(&config)
     {
         Ok(Arc::clone(&in_force.verifier))
     } else {

@@ -26,7 +26,8 @@ use crate::config::{self, Problem, Problems, Rejected};
 use crate::net::advertised::Advertised;
 use crate::net::names::Names;
 
-/// How often everything is read anew because users changed their passwords meanwhile.
+/// How often everything is read anew because somebody wrote the files, or users changed their
+/// passwords, meanwhile.
 const ATTEMPTS_MAX: u32 = 5;
 /// How long names may be looked up the first time before `PASV` does without.
 const LOOKUP_TIME: Duration = Duration::from_secs(2);
@@ -128,7 +129,8 @@ impl Reloader {
     /// Reads the policy again, tells the operator, and records it.
     pub(super) async fn reload(self: &Arc<Self>, by: Asker) -> Outcome {
         let mut listeners = Arc::clone(&self.listeners).lock_owned().await;
-        let mut outcome = Outcome::Failed("users change their passwords all the time; try again".to_owned());
+        let mut outcome =
+            Outcome::Failed("the files or the passwords of users change all the time; try again".to_owned());
         for _ in 0..ATTEMPTS_MAX {
             let (given_back, attempt) = self.attempt(listeners, by).await;
             match (given_back, attempt) {
@@ -149,12 +151,17 @@ impl Reloader {
         let prepared = tokio::task::spawn_blocking(move || {
             let Some(open) = listeners.as_ref() else {
                 let stopping = Outcome::Failed("the server is stopping".to_owned());
-                return (listeners, Err(stopping));
+                return (listeners, Err(Some(stopping)));
             };
-            let signature = Signature::of(&this.shared.config().directory);
-            *this.seen.lock().unwrap_or_else(PoisonError::into_inner) = signature;
+            let directory = &this.shared.config().directory;
+            let signature = Signature::of(directory);
+            *this.seen.lock().unwrap_or_else(PoisonError::into_inner) = signature.clone();
             let prepared = prepare::prepare(&this.shared, &this.confinement, open);
-            let prepared = prepared.map_err(|refused| this.refused(refused, by));
+            // A file that somebody is about to write is empty for a moment, which names no user.
+            if Signature::of(directory) != signature {
+                return (listeners, Err(None));
+            }
+            let prepared = prepared.map_err(|refused| Some(this.refused(refused, by)));
             (listeners, prepared)
         });
         let Ok((listeners, prepared)) = prepared.await else {
@@ -162,7 +169,7 @@ impl Reloader {
         };
         let prepared = match prepared {
             Ok(prepared) => prepared,
-            Err(outcome) => return (Some(listeners), Some(outcome)),
+            Err(outcome) => return (Some(listeners), outcome),
         };
         if prepared.advertised.lacks_addresses() {
             let names = self.names.asking(&prepared.config.passive.resolvers);
@@ -324,14 +331,14 @@ fn summary(problem: &Problem) -> String {
 /// Writes into the operational log what came of it.
 fn tell(outcome: &Outcome, by: Asker) {
     match outcome {
-        Outcome::Loaded { before, now, warnings, .. } => {
+        Outcome::Loaded { before, now, warnings, tests } => {
             for warning in warnings {
                 warn!("{}", summary(warning));
             }
             if before == now {
-                info!(%by, policy = %now, "the policy was read again; its files have not changed");
+                info!(%by, policy = %now, tests_passed = tests, "the policy was read again; its files have not changed");
             } else {
-                info!(%by, policy = %now, %before, "another policy is in force");
+                info!(%by, policy = %now, %before, tests_passed = tests, "another policy is in force");
             }
         }
         Outcome::Rejected(problems) => {

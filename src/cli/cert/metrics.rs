@@ -1,12 +1,9 @@
-//! What `cert check` found, as text that Prometheus reads (exposition format 0.0.4): for the
-//! textfile collector of its node exporter.
-
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+//! What `cert check` found, as metrics.
 
 use jiff::Timestamp;
 
 use crate::cli::doctor::report::Severity;
+use crate::cli::metrics::Metrics;
 
 /// One certificate, or what goes with certificates.
 pub(super) struct Sample<'a> {
@@ -20,27 +17,20 @@ pub(super) struct Sample<'a> {
 
 /// The metrics.
 pub(super) fn text(samples: &[Sample<'_>], worst: Severity, now: Timestamp) -> String {
-    let mut out = String::new();
-    let mut metric = |name: &str, help: &str, value: &dyn Fn(Timestamp) -> i64| {
-        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
-        // Two identities can share a file; a series that comes twice makes the whole text unreadable.
-        let mut told = BTreeSet::new();
-        for sample in samples {
-            let Some(ends) = sample.ends else { continue };
-            let labels = [("kind", sample.kind), ("name", &sample.name), ("file", &sample.file)];
-            let labels: Vec<String> = labels.iter().map(|(key, text)| format!("{key}=\"{}\"", escaped(text))).collect();
-            let labels = labels.join(",");
-            if told.insert(labels.clone()) {
-                let _ = writeln!(out, "{name}{{{labels}}} {}", value(ends));
-            }
-        }
+    let mut metrics = Metrics::default();
+    let mut dated = |name: &str, help: &str, value: &dyn Fn(Timestamp) -> i64| {
+        let samples = samples.iter().filter_map(|sample| {
+            let labels = vec![("kind", sample.kind), ("name", sample.name.as_str()), ("file", sample.file.as_str())];
+            Some((labels, value(sample.ends?)))
+        });
+        metrics.gauge(name, help, samples);
     };
-    metric(
+    dated(
         "portcullis_certificate_not_after_timestamp_seconds",
         "When the certificate, the list of revoked certificates or the OCSP response ends.",
         &|ends| ends.as_second(),
     );
-    metric("portcullis_certificate_days_left", "Whole days until then; negative where it is past.", &|ends| {
+    dated("portcullis_certificate_days_left", "Whole days until then; negative where it is past.", &|ends| {
         crate::tls::facts::days_left(ends, now)
     });
     let plain = [
@@ -48,14 +38,9 @@ pub(super) fn text(samples: &[Sample<'_>], worst: Severity, now: Timestamp) -> S
         ("portcullis_certificate_check_timestamp_seconds", "When the certificates were checked.", now.as_second()),
     ];
     for (name, help, value) in plain {
-        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+        metrics.plain(name, help, value);
     }
-    out.trim_end().to_owned()
-}
-
-/// The value of a label.
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    metrics.text()
 }
 
 #[cfg(test)]
