@@ -121,6 +121,29 @@ fn names_decide_however_a_file_gets_them() {
     wire.store("STOR /f.exe", b"");
 }
 
+#[test]
+fn nothing_gets_around_the_rules_by_a_rename() {
+    let rules = "path = \"/in/**\"\nfile-bytes-max = 10\nnames-forbidden = [\"*.exe\"]";
+    let server = under(rules);
+    server.put("d/f.exe", b"");
+    server.put("large", b"more than ten bytes");
+    server.put("small", b"small");
+    fs::create_dir(server.home("alice").join("in/d")).unwrap();
+    let mut wire = Wire::login(&server, "alice");
+    for (from, to, code) in [
+        ("/d", "/in/e", 550),
+        ("/large", "/in/large", 552),
+        ("/small", "/in/small", 250),
+        ("/in/d", "/in/e", 250),
+        ("/in/e", "/e", 250),
+    ] {
+        wire.ask(&format!("RNFR {from}"), 350);
+        wire.ask(&format!("RNTO {to}"), code);
+    }
+    assert_eq!(server.wait_for_failure("file.change_failed", "file_too_large").path(), "/large");
+    assert!(server.home("alice").join("d/f.exe").is_file());
+}
+
 /// Carol may store new files in `/in`, and nothing else.
 fn dropbox() -> Server {
     let mut server = Server::builder()

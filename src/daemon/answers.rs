@@ -177,14 +177,15 @@ impl Driver {
     }
 
     /// Who uploads to a path, and how much the home or folder may hold for that in which it lies.
-    fn uploader(&self, principal: &Principal, grant: &Grant) -> Uploader {
+    fn uploader(&self, principal: &Principal, grant: &Grant) -> Result<Uploader, StoreFault> {
         let policy = self.shared.policy();
-        let terms = policy.users.get(principal.name()).map(|account| &account.terms);
+        // Gone since the path was judged: no account is not one without a quota.
+        let terms = &policy.users.get(principal.name()).ok_or(StoreFault::Denied)?.terms;
         let (quota_bytes, quota_files) = match grant.folder() {
             Some(folder) => (folder.quota_bytes, folder.quota_files),
-            None => (terms.and_then(|terms| terms.quota_bytes), terms.and_then(|terms| terms.quota_files)),
+            None => (terms.quota_bytes, terms.quota_files),
         };
-        Uploader { name: principal.name().clone(), quota_bytes, quota_files }
+        Ok(Uploader { name: principal.name().clone(), quota_bytes, quota_files })
     }
 
     async fn store(&mut self, request: StoreRequest) -> Result<StoreAnswer, StoreFault> {
@@ -207,7 +208,7 @@ impl Driver {
             }
             request => request,
         };
-        let uploader = self.uploader(&principal, request.grant());
+        let uploader = self.uploader(&principal, request.grant())?;
         blocking(move || {
             let done = match request {
                 StoreRequest::RemoveFile(grant) => root.remove_file(&grant, &user),
@@ -265,7 +266,7 @@ impl Driver {
             }
             Payload::Store { grant, placement, announced_bytes } => {
                 let root = self.root_of(&grant).await?;
-                let uploader = self.uploader(&principal, &grant);
+                let uploader = self.uploader(&principal, &grant)?;
                 let at = Arc::clone(&root);
                 let mode = mode(placement, order.representation);
                 let claim = blocking(move || at.claim_upload(grant, &uploader, mode, announced_bytes))

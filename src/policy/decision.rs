@@ -12,7 +12,7 @@ use super::folder::Mount;
 use super::grant::{Denial, DenialReason, Grant, Judgement, Place, RuleSource};
 use super::path_pattern::Specificity;
 use super::permission::{Permission, PermissionSet};
-use super::rule::PathRule;
+use super::rule::{PathRule, UploadTerms};
 use super::{Policy, Principal, date_of};
 use crate::proto::path::VirtualPath;
 
@@ -130,6 +130,7 @@ impl Policy {
         }
         let grant = Grant::new(path.clone(), place(account, path), granted)
             .of_files_up_to(file_bytes_max(account, path).map(|(bytes, _)| bytes))
+            .asking_below(asked_below(account, path))
             .for_whole_tree(is_uniform_below(account, path));
         Judgement::Allow(grant)
     }
@@ -279,6 +280,12 @@ pub(super) fn file_bytes_max<'a>(account: &'a Account, path: &VirtualPath) -> Op
     let stating = matching.filter_map(|rule| Some((rule, rule.upload.file_bytes_max?)));
     let deciding = stating.max_by_key(|(rule, bytes)| (rule.pattern.specificity(), std::cmp::Reverse(*bytes)));
     deciding.map(|(rule, bytes)| (bytes, &rule.source))
+}
+
+/// The rules that ask something of files below a path.
+fn asked_below(account: &Account, path: &VirtualPath) -> Vec<RuleSource> {
+    let rules = account.terms.rules.iter().filter(|rule| rule.upload != UploadTerms::default());
+    rules.filter(|rule| rule.pattern.reaches_below(path)).map(|rule| rule.source.clone()).collect()
 }
 
 /// Whether whatever speaks of something below a path speaks of all below it.

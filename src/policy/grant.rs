@@ -32,6 +32,7 @@ pub struct Grant {
     place: Place,
     permissions: PermissionSet,
     file_bytes_max: Option<u64>,
+    asked_below: Vec<RuleSource>,
     whole_tree: bool,
 }
 
@@ -46,12 +47,18 @@ pub struct Place {
 
 impl Grant {
     pub(super) fn new(path: VirtualPath, place: Place, permissions: PermissionSet) -> Self {
-        Self { path, place, permissions, file_bytes_max: None, whole_tree: true }
+        Self { path, place, permissions, file_bytes_max: None, asked_below: Vec::new(), whole_tree: true }
     }
 
     /// The same, for files of so many bytes at most.
     pub(super) fn of_files_up_to(mut self, bytes: Option<u64>) -> Self {
         self.file_bytes_max = bytes;
+        self
+    }
+
+    /// The same, where these rules ask something of the files that are uploaded below the path.
+    pub(super) fn asking_below(mut self, rules: Vec<RuleSource>) -> Self {
+        self.asked_below = rules;
         self
     }
 
@@ -86,6 +93,12 @@ impl Grant {
         self.file_bytes_max
     }
 
+    /// Whether what lies below a directory may go below the path of another grant: where rules ask
+    /// something of the files there, the same have asked it of them here.
+    pub fn fits_below(&self, to: &Self) -> bool {
+        to.asked_below.is_empty() || to.asked_below == self.asked_below
+    }
+
     /// Whether no other rules hold for anything below the path, so that a directory may be given
     /// another name without taking what is below it out of their reach.
     pub fn is_for_whole_tree(&self) -> bool {
@@ -103,6 +116,12 @@ impl Grant {
     #[cfg(test)]
     pub(crate) fn for_test_of_files_up_to(path: &str, bytes: u64) -> Self {
         Self::for_test(path, PermissionSet::ALL).of_files_up_to(Some(bytes))
+    }
+
+    /// The same for everything, where a rule asks something of the files below.
+    #[cfg(test)]
+    pub(crate) fn for_test_asking_below(path: &str, line: u32) -> Self {
+        Self::for_test(path, PermissionSet::ALL).asking_below(vec![RuleSource { file: "users.toml".into(), line }])
     }
 
     /// The same for everything, but where other rules hold for something below the path.

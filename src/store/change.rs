@@ -120,10 +120,11 @@ impl Root {
     }
 
     /// Gives a file or directory another name in the same home. A directory needs grants for the
-    /// whole tree below either name.
+    /// whole tree below either name, of which the new one asks nothing else of files.
     ///
     /// # Errors
-    /// [`Fault::OtherRules`] where they are not;
+    /// [`Fault::OtherRules`] where they are not; [`Fault::TooLarge`] where a file has more bytes than
+    /// the grant `to` lets it and `from` asked something else;
     /// [`Fault::Exists`] where a directory has the new name, or a file that the grant `to` does not
     /// let be overwritten; [`Fault::IntoItself`]; [`Fault::Busy`] while either name is uploaded to,
     /// or an interrupted upload of the user's stands under the old one; [`Fault::Denied`] for the
@@ -142,7 +143,8 @@ impl Root {
         if from.stored() == to.stored() {
             return Ok(());
         }
-        if kind == EntryKind::Directory && !(from.is_for_whole_tree() && to.is_for_whole_tree()) {
+        let whole_trees = from.is_for_whole_tree() && to.is_for_whole_tree();
+        if kind == EntryKind::Directory && !(whole_trees && from.fits_below(to)) {
             return Err(Fault::OtherRules);
         }
         if to.stored().is_within(from.stored()) {
@@ -152,6 +154,12 @@ impl Root {
         // The target first: it may be an ancestor of the source, and then a name held below it is ours.
         let _to_held = self.held.hold(to.stored())?;
         let _from_held = self.held.hold(from.stored())?;
+        // Until now, something else could take the old name, for which other rules hold.
+        let source = Status::at(&from_parent, from_name)?;
+        if source.kind()? != kind {
+            return Err(Fault::Busy);
+        }
+        too_large(from, to, &source)?;
         if self.partials.find(user, from.stored()).is_some() {
             return Err(Fault::Busy);
         }
@@ -193,6 +201,16 @@ impl Root {
             return Ok(());
         }
         self.ensure_counted()
+    }
+}
+
+/// Refuses to take a file where files of its size are not taken, from where they are.
+fn too_large(from: &Grant, to: &Grant, source: &Status) -> Result<(), Fault> {
+    match to.file_bytes_max() {
+        Some(bytes_max) if to.file_bytes_max() != from.file_bytes_max() && source.amount().bytes > bytes_max => {
+            Err(Fault::TooLarge(bytes_max))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -154,3 +154,28 @@ fn a_directory_keeps_its_name_while_other_rules_hold_below_the_old_or_the_new_on
     assert_eq!(rename(Grant::for_test_of_itself("/f"), Grant::for_test_of_itself("/g")), Ok(()), "a file may go");
     assert_eq!(rename(all("/d"), all("/e")), Ok(()));
 }
+
+#[test]
+fn a_directory_is_not_renamed_below_rules_that_ask_something_else_of_files() {
+    let home = Home::new();
+    fs::create_dir(home.path("d")).unwrap();
+    let rename = |from, to| home.root.rename(&from, &to, &name("alice"));
+    let (asked, otherwise) =
+        (|path| Grant::for_test_asking_below(path, 1), |path| Grant::for_test_asking_below(path, 2));
+    assert_eq!(rename(all("/d"), asked("/e")), Err(Fault::OtherRules));
+    assert_eq!(rename(otherwise("/d"), asked("/e")), Err(Fault::OtherRules));
+    assert_eq!(rename(asked("/d"), asked("/e")), Ok(()));
+    assert_eq!(rename(asked("/e"), all("/f")), Ok(()), "nothing is asked there");
+}
+
+#[test]
+fn a_file_is_not_renamed_to_where_it_is_too_large() {
+    let home = Home::new();
+    home.store("/f", b"more than ten").unwrap();
+    let rename = |from, to| home.root.rename(&from, &to, &name("alice"));
+    let (ten, less) = (|path| Grant::for_test_of_files_up_to(path, 10), |path| Grant::for_test_of_files_up_to(path, 5));
+    assert_eq!(rename(all("/f"), ten("/in")), Err(Fault::TooLarge(10)));
+    assert_eq!(rename(ten("/f"), less("/in")), Err(Fault::TooLarge(5)));
+    assert_eq!(rename(ten("/f"), ten("/g")), Ok(()), "it was there before");
+    assert_eq!(rename(ten("/g"), all("/h")), Ok(()));
+}

@@ -48,7 +48,8 @@ fn on_a_small_disk() {
                         number => (format!("/{number}"), UploadMode::Replace),
                     };
                     let mut upload = begin(&path, mode).unwrap();
-                    // Nobody finds the disk full already.
+                    upload.write(&vec![1; CHUNK]).unwrap();
+                    // Nobody finds the disk full already, and each has written something.
                     all_begun.wait();
                     loop {
                         if let Err(fault) = upload.write(&vec![1; CHUNK]) {
