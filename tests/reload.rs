@@ -74,7 +74,7 @@ fn changed_files_are_noticed_where_that_is_wanted() {
     let stopped = server.records_of("policy.rejected").len();
     server.change("server.toml", |toml| toml["limits"]["sessions"] = value(7));
     eventually("the second rejection", || (server.records_of("policy.rejected").len() > stopped).then_some(()));
-    std::fs::write(server.policy().join("users.toml"), "").unwrap();
+    std::fs::write(server.policy().join("users.toml"), "# nobody\n").unwrap();
     let record =
         server.wait_for_record("policy.loaded", |record| record.text("/unmapped/asked_by") == Some("file change"));
     assert_eq!(record.number("/unmapped/users"), Some(0));
@@ -101,6 +101,11 @@ fn a_bad_file_changes_nothing_and_every_problem_is_told() {
     assert!(record.text("/unmapped/first_problem").unwrap().contains("server.toml:"), "{record:?}");
     assert!(server.log_text().contains("unknown key `sesions`"));
     assert_eq!(server.records_of("policy.loaded").len(), 1);
+    // As it is for a moment while somebody writes it.
+    std::fs::write(server.policy().join("users.toml"), "").unwrap();
+    let (text, code) = reload(&server);
+    assert!(code == 78 && text.contains("this file is empty, and there are users"), "{text}");
+    wire.ask("MKD f", 257);
 }
 
 #[test]

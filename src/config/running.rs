@@ -85,6 +85,16 @@ impl Config {
         let overrides: Vec<Override> = self.overrides.iter().filter_map(|text| text.parse().ok()).collect();
         let texts = load::read_texts(&self.directory).map_err(|problems| Rejected { fingerprint: None, problems })?;
         let fingerprint = load::fingerprint(&texts, &overrides);
+        if texts.users.trim().is_empty() && !self.policy.users.is_empty() {
+            // A file that is being written is empty at first, and would end every session.
+            let mut findings = Findings::default();
+            let place = findings.source(&self.directory.join(USERS_FILE).display().to_string(), &texts.users);
+            let help =
+                "put the new file in its place in one step (mv); where no users are meant, write a line of comment";
+            findings.error(place, "this file is empty, and there are users", help);
+            let problems = Problems::new(findings.into_problems());
+            return Err(Rejected { fingerprint: Some(fingerprint), problems });
+        }
         let now = Timestamp::now();
         let judged = load::judge_for(Some(self), &self.directory, &texts, &overrides, Reach::Disk, now);
         match judged.config {

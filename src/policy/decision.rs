@@ -259,12 +259,12 @@ pub(super) fn holds_mount(account: &Account, path: &VirtualPath) -> bool {
 /// Whether files of the path's name are taken there; else the rule against it.
 pub(super) fn name_is_taken(account: &Account, path: &VirtualPath) -> Result<(), RuleSource> {
     let Some(name) = path.name() else { return Ok(()) };
-    let rules = || account.terms.rules.iter().filter(|rule| rule.pattern.matches(path));
+    let rules = || account.terms.rules.iter();
     let forbids = |rule: &&PathRule| rule.upload.names_forbidden.iter().any(|pattern| pattern.matches(name));
-    if let Some(rule) = rules().find(forbids) {
+    if let Some(rule) = rules().filter(forbids).find(|rule| rule.pattern.matches(path)) {
         return Err(rule.source.clone());
     }
-    let stating = || rules().filter(|rule| !rule.upload.names_allowed.is_empty());
+    let stating = || rules().filter(|rule| !rule.upload.names_allowed.is_empty() && rule.pattern.matches(path));
     let Some(deciding) = stating().map(|rule| rule.pattern.specificity()).max() else { return Ok(()) };
     let lacks = |rule: &&PathRule| !rule.upload.names_allowed.iter().any(|pattern| pattern.matches(name));
     match stating().filter(|rule| rule.pattern.specificity() == deciding).find(lacks) {
