@@ -530,7 +530,7 @@ fn users_who_cannot_come_from_anywhere_are_a_warning() {
     let (found, _) = found_after(&Server::builder().prepare(), &[], |server| {
         server.change_user("user.alice.allow-from", "[\"192.0.2.0/24\"]");
     });
-    assert_eq!(found, ["policy.text warning", "users.addresses warning"]);
+    assert_eq!(found.last().unwrap(), "users.addresses warning", "besides what is odd about the text: {found:?}");
 }
 
 #[test]
