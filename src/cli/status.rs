@@ -61,7 +61,7 @@ fn table(status: &Status) -> String {
         ("server", format!("{state}, version {}, pid {}", status.version, status.pid)),
         ("since", status.since.clone()),
         ("policy", policy.fingerprint.clone()),
-        ("", format!("{} users, from {}", policy.users, policy.directory)),
+        ("", format!("users: {}, read from {}", policy.users, policy.directory)),
         ("", format!("loaded {} by {}", policy.loaded, policy.loaded_by)),
     ];
     let group = |name: &'static str, texts: Vec<String>| {
