@@ -1,7 +1,7 @@
 //! Codes of the moment behind the password (TOTP, RFC 6238): enrolment, login, and no replay.
 
-use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Lines, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use jiff::Timestamp;
 use portcullis::auth::totp::{code_of, step_at};
@@ -162,21 +162,23 @@ fn without_a_place_to_remember_them_codes_of_before_the_start_are_refused() {
     server.wait_for_failure("auth.failure", "code_replayed");
 }
 
+/// An enrolment of alice that has told its URI and waits for a code.
+fn enrolling(server: &Server) -> (Child, Lines<BufReader<ChildStdout>>, String) {
+    let mut command: Command = server.command();
+    command.args(["user", "totp", "enable", "alice"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let uri = lines.find(|line| line.as_ref().unwrap().starts_with("otpauth://")).unwrap().unwrap();
+    (child, lines, uri)
+}
+
 #[test]
 fn enrolment_asks_for_a_code_before_it_changes_anything() {
     let server = lenient().prepare();
     let users = || std::fs::read_to_string(server.policy().join("users.toml")).unwrap();
     let before = users();
     let enable = |answer: &dyn Fn(&TotpSecret) -> String| {
-        let mut command: Command = server.command();
-        command
-            .args(["user", "totp", "enable", "alice"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let uri = lines.find(|line| line.as_ref().unwrap().starts_with("otpauth://")).unwrap().unwrap();
+        let (mut child, lines, uri) = enrolling(&server);
         child.stdin.take().unwrap().write_all(answer(&secret_in(&uri)).as_bytes()).unwrap();
         lines.for_each(|line| drop(line.unwrap()));
         child.wait().unwrap().code()
@@ -193,15 +195,7 @@ fn enrolment_asks_for_a_code_before_it_changes_anything() {
 #[test]
 fn whoever_enrols_a_user_second_does_not_take_the_first_ones_secret_away() {
     let server = lenient().prepare();
-    let mut command: Command = server.command();
-    command
-        .args(["user", "totp", "enable", "alice"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut slow = command.spawn().unwrap();
-    let mut lines = BufReader::new(slow.stdout.take().unwrap()).lines();
-    let uri = lines.find(|line| line.as_ref().unwrap().starts_with("otpauth://")).unwrap().unwrap();
+    let (mut slow, lines, uri) = enrolling(&server);
     enrol(&server, "alice");
     let before = std::fs::read_to_string(server.policy().join("users.toml")).unwrap();
     writeln!(slow.stdin.take().unwrap(), "{}", code(&secret_in(&uri), 0)).unwrap();

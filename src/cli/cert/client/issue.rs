@@ -22,7 +22,7 @@ const DAYS: u32 = 365;
 #[command(after_help = "\
 Examples:
   portcullis cert client issue alice --user alice --out ./alice
-  portcullis cert client issue scanner --days 90 --ca /root/client-ca")]
+  portcullis cert client issue scanner --days 90 --ca ./client-ca")]
 pub(in crate::cli::cert) struct Arguments {
     /// For whom it is: the name that it carries.
     #[arg(value_name = "NAME", value_parser = user_name)]
