@@ -9,7 +9,8 @@
 //! | [`policy`] | who may do what, from where, on which path |
 //! | [`rules`] | the table of verbs |
 //! | [`settings`] | what the policy files come to, as domain types |
-//! | [`audit`] | typed records and the one writer |
+//! | [`audit`] | typed records, their chain, and the one writer |
+//! | [`trail`] | the audit log as it is read |
 //! | [`session`] | the server-PI: a state machine without I/O |
 //! | [`auth`] | password hashes, strength, throttling |
 //! | [`tls`] | TLS on both kinds of connections, and what binds them together |
@@ -43,3 +44,4 @@ pub mod session;
 pub mod settings;
 pub mod store;
 pub mod tls;
+pub mod trail;

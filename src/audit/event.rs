@@ -47,6 +47,8 @@ pub enum Event {
     SessionClosed,
     /// The policy no longer admits the user of a session, which ends.
     SessionEndedByPolicy,
+    /// An administrator ended a session.
+    SessionKicked,
     /// The policy refused an action.
     AccessDenied,
     /// A file arrived whole.
@@ -93,6 +95,22 @@ pub enum Event {
     AuditGap,
     /// The log could not be written for a time, and can be again.
     AuditDegraded,
+    /// The log begins: its id and the public key of its checkpoints.
+    AuditBegun,
+    /// The log so far, signed.
+    AuditCheckpoint,
+    /// The log goes on in a new file.
+    AuditRotated,
+    /// Checkpoints are signed with another key from here on.
+    AuditKeyChanged,
+    /// A closed file of the log is about to be removed, as the policy says.
+    AuditPruned,
+    /// A closed file of the log does not verify, and is kept as it is.
+    AuditUnverified,
+    /// What the log is copied to cannot be reached.
+    AuditSinkFailed,
+    /// What the log is copied to can be reached again.
+    AuditSinkRecovered,
 }
 
 /// How much an event matters (OCSF `severity_id`).
@@ -140,7 +158,7 @@ pub struct Description {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 54] = [
         Self::ServiceStart,
         Self::ServiceStop,
         Self::PolicyLoaded,
@@ -163,6 +181,7 @@ impl Event {
         Self::PasswordRehashed,
         Self::SessionClosed,
         Self::SessionEndedByPolicy,
+        Self::SessionKicked,
         Self::AccessDenied,
         Self::FileUpload,
         Self::FileUploadIncomplete,
@@ -186,6 +205,14 @@ impl Event {
         Self::CertificateRejected,
         Self::AuditGap,
         Self::AuditDegraded,
+        Self::AuditBegun,
+        Self::AuditCheckpoint,
+        Self::AuditRotated,
+        Self::AuditKeyChanged,
+        Self::AuditPruned,
+        Self::AuditUnverified,
+        Self::AuditSinkFailed,
+        Self::AuditSinkRecovered,
     ];
 
     /// The event's row in the table of OCSF names and numbers.
@@ -216,6 +243,7 @@ impl Event {
             Self::PasswordRehashed       => row("auth.password_rehashed",   Account,        99, Informational),
             Self::SessionClosed          => row("session.closed",           Network,        2,  Informational),
             Self::SessionEndedByPolicy   => row("session.ended_by_policy",  Authentication, 2,  Medium),
+            Self::SessionKicked          => row("session.kicked",          Authentication, 2,  Medium),
             Self::AccessDenied           => row("authz.denied",             Ftp,            99, Medium),
             Self::FileUpload             => row("file.upload",              Ftp,            1,  Informational),
             Self::FileUploadIncomplete   => row("file.upload_incomplete",   Ftp,            1,  Low),
@@ -239,6 +267,14 @@ impl Event {
             Self::CertificateRejected    => row("certificate.rejected",     Lifecycle,      99, Medium),
             Self::AuditGap               => row("audit.gap",                Lifecycle,      99, High),
             Self::AuditDegraded          => row("audit.degraded",           Lifecycle,      99, Critical),
+            Self::AuditBegun             => row("audit.begun",             Lifecycle,      99, Informational),
+            Self::AuditCheckpoint        => row("audit.checkpoint",        Lifecycle,      99, Informational),
+            Self::AuditRotated           => row("audit.rotated",           Lifecycle,      99, Informational),
+            Self::AuditKeyChanged        => row("audit.key_changed",       Lifecycle,      99, Medium),
+            Self::AuditPruned            => row("audit.pruned",            Lifecycle,      99, Informational),
+            Self::AuditUnverified        => row("audit.unverified",        Lifecycle,      99, Critical),
+            Self::AuditSinkFailed        => row("audit.sink_failed",       Lifecycle,      99, Medium),
+            Self::AuditSinkRecovered     => row("audit.sink_recovered",    Lifecycle,      99, Informational),
         }
     }
 }
@@ -284,7 +320,7 @@ mod tests {
         for (index, event) in Event::ALL.into_iter().enumerate() {
             assert_eq!(event as usize, index, "{event:?}");
         }
-        assert_eq!(Event::AuditDegraded as usize + 1, Event::ALL.len());
+        assert_eq!(Event::AuditSinkRecovered as usize + 1, Event::ALL.len());
         let codes: HashSet<_> = Event::ALL.into_iter().map(|event| event.description().code).collect();
         assert_eq!(codes.len(), Event::ALL.len());
     }

@@ -10,6 +10,7 @@ use std::{error, fmt};
 use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock, open};
 use serde::Deserialize;
 
+use super::chain::{ChainHash, Sealed};
 use super::growing::{DiskFile, LogFile};
 use crate::settings::RunAs;
 
@@ -82,6 +83,8 @@ pub(super) struct Found {
     pub(super) file: LogFile<DiskFile>,
     /// The number of its last record; 0 where it has none.
     pub(super) last_seq: u64,
+    /// The hash of that record.
+    pub(super) last_hash: ChainHash,
     /// What stood behind the last record and was moved to [`TORN_NAME`].
     pub(super) torn: Option<Torn>,
     /// The directory, if it was made just now.
@@ -121,6 +124,7 @@ impl Found {
         Ok(Self {
             file: LogFile::new(DiskFile::new(file, path, opened), tail.whole_bytes),
             last_seq: tail.last_seq,
+            last_hash: tail.last_hash,
             torn,
             directory_made,
         })
@@ -173,6 +177,7 @@ fn open_append(path: &Path) -> io::Result<File> {
 /// What stands at the end of the file.
 struct Tail {
     last_seq: u64,
+    last_hash: ChainHash,
     /// The length up to the end of the last whole record.
     whole_bytes: u64,
     torn: Vec<u8>,
@@ -202,13 +207,14 @@ impl Tail {
                 let whole = newline.saturating_add(1);
                 return Ok(Some(Self {
                     last_seq: seq,
+                    last_hash: Sealed::parse(line).map_or(ChainHash::NONE, |sealed| sealed.hash),
                     whole_bytes: start.saturating_add(u64::try_from(whole).unwrap_or(u64::MAX)),
                     torn: window.get(whole..).unwrap_or_default().to_vec(),
                 }));
             }
             rest = before;
         }
-        Ok((start == 0).then_some(Self { last_seq: 0, whole_bytes: 0, torn: window }))
+        Ok((start == 0).then_some(Self { last_seq: 0, last_hash: ChainHash::NONE, whole_bytes: 0, torn: window }))
     }
 }
 

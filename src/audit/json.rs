@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
+use super::chain::{self, ChainHash};
 use super::record::Record;
 use super::text;
 use wire::Line;
@@ -25,12 +26,13 @@ pub struct Stamp<'a> {
     pub late: bool,
 }
 
-/// Appends the record to `buffer` as one line, ending with a newline. Text fields are bounded
+/// Appends the record to `buffer` as one line behind the record with the hash `prev`, ending with a
+/// newline, and gives its hash. Text fields are bounded
 /// ([`TEXT_BYTES_MAX`](text::TEXT_BYTES_MAX), [`USER_BYTES_MAX`](text::USER_BYTES_MAX)); one that was cut is listed under `unmapped.truncated`.
 ///
 /// # Errors
 /// Writing into memory is not expected to fail; if it does, `buffer` is as it was.
-pub fn append_line(buffer: &mut Vec<u8>, stamp: &Stamp<'_>, record: &Record) -> io::Result<()> {
+pub fn append_line(buffer: &mut Vec<u8>, stamp: &Stamp<'_>, record: &Record, prev: ChainHash) -> io::Result<ChainHash> {
     let start = buffer.len();
     let mut cuts = Vec::new();
     let mut line = Line::new(stamp, record, &mut cuts);
@@ -40,8 +42,9 @@ pub fn append_line(buffer: &mut Vec<u8>, stamp: &Stamp<'_>, record: &Record) -> 
         buffer.truncate(start);
         return Err(error.into());
     }
+    let hash = chain::seal(buffer, start, prev);
     buffer.push(b'\n');
-    Ok(())
+    Ok(hash)
 }
 
 /// JSON without spaces in which no harmful character stands as itself. `serde_json` escapes what

@@ -9,6 +9,7 @@ use std::{error, fmt};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use super::chain::ChainHash;
 use super::event::Event;
 use super::file::Found;
 pub use super::file::OpenError;
@@ -188,7 +189,7 @@ impl OpenedLog {
                 .with("torn_bytes", Detail::Number(torn.bytes))
                 .with("torn_blake3", Detail::Text(torn.blake3))
         });
-        start(self.found.file, self.sync, self.found.last_seq, gap)
+        start(self.found.file, self.sync, (self.found.last_seq, self.found.last_hash), gap)
     }
 }
 
@@ -196,14 +197,14 @@ impl OpenedLog {
 pub(super) fn start<F: RawFile>(
     file: LogFile<F>,
     sync: AuditSync,
-    last_seq: u64,
+    last: (u64, ChainHash),
     first: Option<Record>,
 ) -> io::Result<(AuditLog, AuditWriter)> {
     let (queue, entries) = mpsc::channel();
     let room = Arc::new(Semaphore::new(QUEUE_RECORDS_MAX));
     let sync_each = AtomicBool::new(sync == AuditSync::Each);
     let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true), sync_each });
-    let writer = Writer::new(file, last_seq, entries, Arc::clone(&gate));
+    let writer = Writer::new(file, last, entries, Arc::clone(&gate));
     let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(first))?;
     let log = AuditLog { queue: queue.clone(), gate };
     Ok((log, AuditWriter { queue, thread }))

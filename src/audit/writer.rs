@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
+use super::chain::ChainHash;
 use super::event::Event;
 use super::growing::{LogFile, RawFile, Tampering};
 use super::json::{self, Stamp};
@@ -34,6 +35,8 @@ pub(super) struct Writer<F> {
     queue: Receiver<Message>,
     gate: Arc<Gate>,
     next_seq: u64,
+    /// The hash of the last record.
+    head: ChainHash,
     uids: ulid::Generator,
     /// The lines of one write; reused.
     lines: Vec<u8>,
@@ -74,12 +77,18 @@ impl Drop for Closing {
 }
 
 impl<F: RawFile> Writer<F> {
-    pub(super) fn new(file: LogFile<F>, last_seq: u64, queue: Receiver<Message>, gate: Arc<Gate>) -> Self {
+    pub(super) fn new(
+        file: LogFile<F>,
+        (last_seq, head): (u64, ChainHash),
+        queue: Receiver<Message>,
+        gate: Arc<Gate>,
+    ) -> Self {
         Self {
             file,
             queue,
             gate,
             next_seq: last_seq.saturating_add(1),
+            head,
             uids: ulid::Generator::new(),
             lines: Vec::new(),
             unsynced: None,
@@ -164,13 +173,13 @@ impl<F: RawFile> Writer<F> {
         }
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
-        let mut seq = self.next_seq;
+        let (mut seq, mut head) = (self.next_seq, self.head);
         let time = now();
         let mut put = |time: Timestamp, record: &Record, late: bool| {
             let uid = self.uids.generate().unwrap_or_else(ulid::Overflow::commit_overflow_increment);
             let mut text = [0; ulid::ULID_LEN];
             let stamp = Stamp { seq, time, uid: uid.array_to_str(&mut text), late };
-            json::append_line(&mut lines, &stamp, record)?;
+            head = json::append_line(&mut lines, &stamp, record, head)?;
             seq = seq.saturating_add(1);
             Ok::<(), io::Error>(())
         };
@@ -188,7 +197,7 @@ impl<F: RawFile> Writer<F> {
         lines.shrink_to(LINES_BYTES_KEPT);
         self.lines = lines;
         written?;
-        self.next_seq = seq;
+        (self.next_seq, self.head) = (seq, head);
         self.gap = None;
         self.unsynced = if sync { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
         Ok(())

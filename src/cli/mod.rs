@@ -4,6 +4,7 @@
 //! passwords; `metrics` writes what Prometheus reads. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
 //! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
 
+mod audit;
 mod cert;
 mod control;
 mod deployment;
@@ -56,6 +57,7 @@ Examples:
   portcullis reload
   portcullis status
   portcullis firewall nftables
+  portcullis audit files
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
 cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings.";
@@ -73,6 +75,7 @@ enum Command {
     Cert(cert::Arguments),
     Doctor(doctor::Arguments),
     Firewall(firewall::Arguments),
+    Audit(audit::Arguments),
 }
 
 /// Why a command ends without success.
@@ -128,6 +131,7 @@ pub fn main() -> ExitCode {
         Command::Cert(arguments) => cert::run(arguments, &policy),
         Command::Doctor(arguments) => doctor::run(&arguments, &policy),
         Command::Firewall(arguments) => firewall::run(&arguments, &policy),
+        Command::Audit(arguments) => audit::run(&arguments, &policy),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -257,6 +261,8 @@ mod tests {
             "cert check --days-warning 20 --days-error 3 --json",
             "firewall nftables --table filter --json",
             "firewall iptables --set passive.ports=50000",
+            "audit files --json",
+            "audit files --log /backup/audit",
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",

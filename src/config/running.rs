@@ -51,18 +51,38 @@ pub(super) fn control(section: &Section<'_>, directory: &Path, findings: &mut Fi
 /// # Errors
 /// What keeps the file from being understood that far.
 pub(crate) fn control_socket(directory: &Path) -> Result<Option<PathBuf>, Problems> {
+    let found = alone(directory, "control", control)?;
+    Ok(found.map(|control| control.socket))
+}
+
+/// The directory of the audit log that `server.toml` names, whatever else is wrong with the files.
+///
+/// # Errors
+/// What keeps the file from being understood that far.
+pub(crate) fn audit_directory(directory: &Path) -> Result<PathBuf, Problems> {
+    let found = alone(directory, "audit", server::audit)?;
+    // Without one there is a problem, which is told.
+    Ok(found.map(|audit| audit.directory).unwrap_or_default())
+}
+
+/// Reads one table of `server.toml`.
+fn alone<T>(
+    directory: &Path,
+    table: &str,
+    read: impl FnOnce(&Section<'_>, &Path, &mut Findings) -> Option<T>,
+) -> Result<Option<T>, Problems> {
     let texts = load::read_texts(directory)?;
     let mut findings = Findings::default();
     let file = findings.source(&directory.join(SERVER_FILE).display().to_string(), &texts.server);
-    let table = tree::parse(&texts.server, file, &mut findings).unwrap_or_default();
+    let root = tree::parse(&texts.server, file, &mut findings).unwrap_or_default();
     let base = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let mut ignored = Findings::default();
-    let section = Section::root(&table, file, "server", &mut ignored).open("control", &mut findings);
-    let found = control(&section, &base, &mut findings);
+    let section = Section::root(&root, file, "server", &mut ignored).open(table, &mut findings);
+    let found = read(&section, &base, &mut findings);
     if findings.has_errors() {
         return Err(Problems::new(findings.into_problems()));
     }
-    Ok(found.map(|control| control.socket))
+    Ok(found)
 }
 
 /// Files that cannot be put in force.

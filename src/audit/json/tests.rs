@@ -15,7 +15,7 @@ fn stamp() -> Stamp<'static> {
 
 fn line(record: &Record) -> String {
     let mut buffer = Vec::new();
-    append_line(&mut buffer, &stamp(), record).unwrap();
+    append_line(&mut buffer, &stamp(), record, ChainHash::NONE).unwrap();
     String::from_utf8(buffer).unwrap()
 }
 
@@ -63,7 +63,7 @@ fn upload() -> Record {
 
 #[test]
 fn an_upload_has_every_fact_under_its_name() {
-    let written: Value = serde_json::from_str(&line(&upload())).unwrap();
+    let mut written: Value = serde_json::from_str(&line(&upload())).unwrap();
     let expected = json!({
         "seq": 1841, "time": 1_795_329_302_123_i64, "time_dt": "2026-11-22T06:35:02.123456Z",
         "class_uid": 4008, "activity_id": 1, "type_uid": 400_801, "category_uid": 4, "severity_id": 1,
@@ -86,6 +86,8 @@ fn an_upload_has_every_fact_under_its_name() {
         "unmapped": {"data_binding": "session", "data_tls": "Resumed", "kx": "X25519MLKEM768", "policy": "cafe",
                      "rest": 0}
     });
+    let chain = written.as_object_mut().unwrap().remove("chain").unwrap();
+    assert_eq!((&chain["prev"], chain["hash"].as_str().map(str::len)), (&json!("A".repeat(43)), Some(43)));
     assert_eq!(written, expected);
 }
 
@@ -180,7 +182,7 @@ proptest! {
         let record = record.with("client", Detail::Text(texts[8].clone()));
 
         let mut buffer = b"before\n".to_vec();
-        append_line(&mut buffer, &Stamp { late, ..stamp() }, &record).unwrap();
+        append_line(&mut buffer, &Stamp { late, ..stamp() }, &record, ChainHash::NONE).unwrap();
         let written = std::str::from_utf8(&buffer).unwrap().strip_prefix("before\n").unwrap();
         let content = written.strip_suffix('\n').unwrap();
         prop_assert!(!content.chars().any(text::is_harmful));

@@ -175,7 +175,7 @@ impl SmallDisk {
     }
 
     fn start(&self, sync: AuditSync) -> (AuditLog, AuditWriter) {
-        start(LogFile::new(self.clone(), 0), sync, 0, None).unwrap()
+        start(LogFile::new(self.clone(), 0), sync, (0, crate::audit::chain::ChainHash::NONE), None).unwrap()
     }
 
     fn records(&self) -> Vec<Value> {
