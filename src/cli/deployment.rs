@@ -18,8 +18,10 @@ use crate::config::{PortRange, RunAs, SERVER_FILE, USERS_FILE};
 
 const SERVER_EXAMPLE: &str = include_str!("../../policy/server.toml");
 const USERS_EXAMPLE: &str = include_str!("../../policy/users.toml");
-/// Where the server writes, as the example names them.
+/// Where the server writes, as the example names them: the audit log, the control socket, its state.
 const OWN_DIRECTORIES: [&str; 3] = ["audit", "run", "state"];
+/// The same in a system (hier(7)).
+const SYSTEM_DIRECTORIES: [&str; 3] = ["/var/log/portcullis", "/run/portcullis", "/var/lib/portcullis"];
 /// The line of the example that names no account yet.
 const USER_LINE: &str = "# user = \"portcullis\"";
 
@@ -42,6 +44,8 @@ pub(super) struct Settings {
     pub(super) allow: Vec<IpNet>,
     /// `[process] user`.
     pub(super) run_as: Option<RunAs>,
+    /// Whether the server writes where programs of a system do, instead of beside its policy.
+    pub(super) system: bool,
 }
 
 /// The directories and files of a deployment.
@@ -116,8 +120,8 @@ impl Deployment {
         for path in [&self.root, &certs, &policy] {
             directory::make_passable(path).map_err(|error| Failure::io(path.display(), &error))?;
         }
-        for name in OWN_DIRECTORIES {
-            let own = self.root.join(name);
+        for own in if settings.system { SYSTEM_DIRECTORIES } else { OWN_DIRECTORIES } {
+            let own = self.root.join(own);
             let failed = |error: io::Error| Failure::io(own.display(), &error);
             if directory::look(&own).map_err(failed)? != Found::Directory {
                 directory::make(&own, settings.run_as.as_ref()).map_err(failed)?;
@@ -180,6 +184,12 @@ fn server_file(settings: &Settings) -> Result<String, Failure> {
     fill("passive", "ports", format!("{}-{}", settings.passive.first, settings.passive.last).into());
     fill("passive", "advertise", settings.advertise.iter().map(announced).collect::<Array>().into());
     fill("tls", "identities", identity(&settings.names));
+    if settings.system {
+        let [audit, run, state] = SYSTEM_DIRECTORIES;
+        fill("audit", "directory", audit.into());
+        fill("control", "socket", format!("{run}/control.sock").into());
+        fill("passwords", "changes", state.into());
+    }
     fill("networks", "allow", texts(&settings.allow));
     let everywhere = IpNet::aggregate(&settings.allow).iter().any(|network| network.prefix_len() == 0);
     fill("networks", "allow-any", everywhere.into());
@@ -222,6 +232,7 @@ mod tests {
             advertise: vec![Announced { clients: None, address: "203.0.113.7".parse().unwrap() }],
             allow: vec!["10.0.0.0/8".parse().unwrap()],
             run_as: None,
+            system: false,
         }
     }
 
@@ -286,6 +297,18 @@ mod tests {
         std::fs::remove_file(deployment.policy().join(USERS_FILE)).unwrap();
         let said = deployment.exists().unwrap_err().to_string();
         assert!(said.contains("half-made") && said.contains("users.toml") && !said.contains("server.toml"), "{said}");
+    }
+
+    #[test]
+    fn a_system_has_its_own_places_for_what_is_written() {
+        let text = server_file(&Settings { system: true, ..settings() }).unwrap();
+        for line in [
+            "directory = \"/var/log/portcullis\"",
+            "socket = \"/run/portcullis/control.sock\"",
+            "changes = \"/var/lib/portcullis\"",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::config::{PortRange, RunAs, disk, passive, system_accounts};
 /// Write certificates and commented policy files for a deployment.
 ///
 /// Writes DIR/certs/{ca.pem,server.pem,server.key}, DIR/policy/{server,users}.toml, DIR/audit,
-/// DIR/run and DIR/state, and never overwrites: where one of the files is there, nothing is written.
+/// DIR/run and DIR/state (but see --system), and never overwrites: where one of the files is there, nothing is written.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -51,6 +51,10 @@ pub(super) struct Arguments {
     /// runs this and there is such an account.
     #[arg(long, value_name = "NAME", value_parser = account)]
     user: Option<RunAs>,
+    /// Write the audit log to /var/log/portcullis, passwords that users change to /var/lib/portcullis,
+    /// and have the control socket in /run/portcullis, as the unit for systemd expects it.
+    #[arg(long)]
+    system: bool,
 }
 
 /// Writes the files and says what comes next.
@@ -79,6 +83,7 @@ fn settings(arguments: &Arguments) -> Settings {
         advertise,
         allow: if arguments.allow_from.is_empty() { loopback() } else { arguments.allow_from.clone() },
         run_as: arguments.user.clone().or_else(|| usual_account(rustix::process::geteuid().is_root())),
+        system: arguments.system,
     }
 }
 
@@ -196,6 +201,7 @@ mod tests {
             advertise: vec![],
             allow_from: vec![],
             user: None,
+            system: false,
         };
         let settings = settings(&arguments);
         assert_eq!(settings.allow.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.0/8", "::1/128"]);

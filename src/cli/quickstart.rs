@@ -84,6 +84,7 @@ fn settings(listen: SocketAddr) -> Settings {
         advertise: Vec::new(),
         allow,
         run_as: None,
+        system: false,
     }
 }
 

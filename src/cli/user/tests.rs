@@ -30,6 +30,7 @@ impl Site {
             advertise: vec![],
             allow: init::loopback(),
             run_as: None,
+            system: false,
         };
         Deployment::at(directory.path()).create(&settings).unwrap();
         let site = Self(directory);
