@@ -395,6 +395,30 @@ pub struct Audit {
     pub directory: PathBuf,
     /// When records reach the disk.
     pub sync: AuditSync,
+    /// PEM file with the key that signs the log; none for one that the server makes in the directory.
+    pub signing_key: Option<PathBuf>,
+    /// When the log is signed.
+    pub checkpoints: Checkpoints,
+    /// When a new file is begun.
+    pub rotation: Rotation,
+}
+
+/// When the log is signed, besides at each start, rotation and stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// After so many records.
+    pub records: u64,
+    /// After so much time, where there is something new.
+    pub time: Duration,
+}
+
+/// When the log goes on in a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Once it has so many bytes; none for never.
+    pub bytes: Option<u64>,
+    /// Once it is so old and something is written; none for never.
+    pub age: Option<Duration>,
 }
 
 /// When audit records reach the disk.

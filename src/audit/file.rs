@@ -3,23 +3,23 @@
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::{error, fmt};
 
-use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock, open};
-use serde::Deserialize;
-
-use super::chain::{ChainHash, Sealed};
 use super::growing::{DiskFile, LogFile};
+use super::head_file::HeadFile;
+use super::record::{Detail, Record};
+use super::rotation::{COMPRESSED, Kind, closed_name};
+use super::tail::{Ends, Mark, TailError};
 use crate::settings::RunAs;
+use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock, open};
 
 /// The log's name in its directory.
 pub const FILE_NAME: &str = "audit.jsonl";
 /// Where the remains of a torn line go, in the same directory.
 pub const TORN_NAME: &str = "audit.jsonl.torn";
-/// How far from the end the last whole record is looked for, in bytes; more than a record can have.
-const TAIL_BYTES_MAX: u64 = 1 << 20;
 
 /// Why the log cannot be opened.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub enum OpenError {
     NotAFile(PathBuf),
     /// Its end holds no record far and wide.
     Damaged(PathBuf),
+    /// It was begun without a chain, by an older version, or does not say which log it is.
+    Unchained(PathBuf),
 }
 
 impl fmt::Display for OpenError {
@@ -54,6 +56,12 @@ impl fmt::Display for OpenError {
                 "the end of {} holds no audit record; move the file away to keep it for examination, and start again",
                 path.display()
             ),
+            Self::Unchained(path) => write!(
+                f,
+                "{} is no log that can be gone on with: it was begun by a version that did not tie records together, or \
+                 does not say which log it is; move it away to keep it, and start again: a new log is begun",
+                path.display()
+            ),
         }
     }
 }
@@ -62,7 +70,7 @@ impl error::Error for OpenError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Io(_, error) => Some(error),
-            Self::InUse(_) | Self::NotAFile(_) | Self::Damaged(_) => None,
+            Self::InUse(_) | Self::NotAFile(_) | Self::Damaged(_) | Self::Unchained(_) => None,
         }
     }
 }
@@ -76,19 +84,59 @@ pub(super) struct Torn {
     pub(super) blake3: String,
 }
 
-/// The file as it was found.
+/// The log as it was found.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The file, locked, at its end.
+    /// The file that the next record goes to, locked, at its end.
     pub(super) file: LogFile<DiskFile>,
-    /// The number of its last record; 0 where it has none.
-    pub(super) last_seq: u64,
-    /// The hash of that record.
-    pub(super) last_hash: ChainHash,
-    /// What stood behind the last record and was moved to [`TORN_NAME`].
-    pub(super) torn: Option<Torn>,
+    /// The newest signed head, as it lies beside the log.
+    pub(super) head_file: HeadFile,
+    /// What the log has.
+    pub(super) past: Past,
+    /// The file under the log's name, where `file` is a closed one that is not signed to its end.
+    spare: Option<File>,
     /// The directory, if it was made just now.
     directory_made: Option<File>,
+}
+
+/// What the files of the log tell of it.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// The first record of the file that ends with the last one.
+    pub(super) first: Option<Mark>,
+    /// The last record of the log.
+    pub(super) last: Option<Mark>,
+    /// The newest checkpoint, if it is near the end.
+    pub(super) checkpoint: Option<Mark>,
+    /// The id of the newest key that is named near the end.
+    pub(super) key: Option<String>,
+    /// What stood behind the last record and was moved to [`TORN_NAME`].
+    pub(super) torn: Option<Torn>,
+    /// The closed file that ends with the last record, where the open one has none.
+    pub(super) closed: Option<Closed>,
+}
+
+/// A closed file that is the end of the log: somebody died between two files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Closed {
+    /// Its name, without that of a compression.
+    pub(super) name: String,
+    /// Whether it can and must still be signed to its end.
+    pub(super) unsigned: bool,
+}
+
+impl Past {
+    fn of(ends: Ends, torn: Option<Torn>) -> Self {
+        let Ends { first, last, checkpoint, key, .. } = ends;
+        Self { first, last, checkpoint, key, torn, closed: None }
+    }
+}
+
+impl Torn {
+    /// The record that tells of it.
+    pub(super) fn on(&self, record: Record) -> Record {
+        record.with("torn_bytes", Detail::Number(self.bytes)).with("torn_blake3", Detail::Text(self.blake3.clone()))
+    }
 }
 
 impl Found {
@@ -105,41 +153,97 @@ impl Found {
         let opened = File::open(directory).map_err(at(directory))?;
         let path = directory.join(FILE_NAME);
         let file = open_alone(&path)?;
-        // The length again: another server may have written until the lock was ours.
-        let length = file.metadata().map_err(at(&path))?.len();
-        let tail = Tail::read(&file, length).map_err(at(&path))?.ok_or_else(|| OpenError::Damaged(path.clone()))?;
-        let torn = if tail.torn.is_empty() {
-            None
-        } else {
-            let torn_path = directory.join(TORN_NAME);
-            let mut torn_file = open_append(&torn_path).map_err(at(&torn_path))?;
-            torn_file.write_all(&tail.torn).and_then(|()| torn_file.sync_all()).map_err(at(&torn_path))?;
-            file.set_len(tail.whole_bytes).and_then(|()| file.sync_all()).map_err(at(&path))?;
-            let bytes = length.saturating_sub(tail.whole_bytes);
-            Some(Torn { bytes, blake3: blake3::hash(&tail.torn).to_hex().to_string() })
-        };
-        // So that the file's name survives a power cut as its content does.
+        let (ends, torn) = ends_of(&file, &path, directory)?;
+        let (mut file, mut whole_bytes, mut spare) = (file, ends.whole_bytes, None);
+        let mut past = Past::of(ends, torn);
+        if past.last.is_none()
+            && let Some((first_seq, closed, ends, torn)) = newest_closed(directory)?
+        {
+            let unsigned = closed.is_some() && !ends.last.as_ref().is_some_and(Mark::is_checkpoint);
+            if let Some(closed) = closed.filter(|_| unsigned) {
+                whole_bytes = ends.whole_bytes;
+                spare = Some(std::mem::replace(&mut file, closed));
+            }
+            past = Past::of(ends, past.torn.or(torn));
+            past.closed = Some(Closed { name: closed_name(first_seq), unsigned });
+        }
+        let head_file = HeadFile::open(directory).map_err(|(path, error)| OpenError::Io(path, error))?;
+        // So that the files' names survive a power cut as their content does.
         opened.sync_all().map_err(at(directory))?;
         let directory_made = if missing { Some(opened.try_clone().map_err(at(directory))?) } else { None };
-        Ok(Self {
-            file: LogFile::new(DiskFile::new(file, path, opened), tail.whole_bytes),
-            last_seq: tail.last_seq,
-            last_hash: tail.last_hash,
-            torn,
-            directory_made,
-        })
+        let file = LogFile::new(DiskFile::new(file, path, opened), whole_bytes);
+        Ok(Self { file, head_file, past, spare, directory_made })
     }
 
-    /// Hands the file, and the directory if it was made here, to the account the server runs as.
+    /// Hands the files, and the directory if it was made here, to the account the server runs as.
     pub(super) fn give_to(&self, account: &RunAs) -> io::Result<()> {
         let owner = || (Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)));
-        let (uid, gid) = owner();
-        fchown(self.file.raw(), uid, gid)?;
-        if let Some(directory) = &self.directory_made {
+        let give = |file: BorrowedFd<'_>| {
             let (uid, gid) = owner();
-            fchown(directory, uid, gid)?;
+            fchown(file, uid, gid)
+        };
+        give(self.file.raw().as_fd())?;
+        give(self.head_file.file().as_fd())?;
+        for file in self.spare.iter().chain(&self.directory_made) {
+            give(file.as_fd())?;
         }
         Ok(())
+    }
+}
+
+/// A closed file: the number of its first record, the file, locked, unless it is compressed, and both
+/// its ends.
+type ClosedFile = (u64, Option<File>, Ends, Option<Torn>);
+
+/// The closed file with the newest records.
+fn newest_closed(directory: &Path) -> Result<Option<ClosedFile>, OpenError> {
+    let failed = |error| OpenError::Io(directory.to_owned(), error);
+    let mut newest: Option<(u64, bool)> = None;
+    for entry in directory.read_dir().map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if let Some(Kind::Closed { first_seq, compressed }) = name.to_str().and_then(Kind::of) {
+            // Of a file that is there twice, it is the one that is not compressed.
+            newest = newest.max(Some((first_seq, !compressed)));
+        }
+    }
+    let Some((first_seq, plain)) = newest else { return Ok(None) };
+    let path = directory.join(closed_name(first_seq) + if plain { "" } else { COMPRESSED });
+    if plain {
+        let file = open_alone(&path)?;
+        let (ends, torn) = ends_of(&file, &path, directory)?;
+        return Ok(Some((first_seq, Some(file), ends, torn)));
+    }
+    let file = open_file(&path, OFlags::RDONLY).map_err(|error| OpenError::Io(path.clone(), error))?;
+    let ends = Ends::read_compressed(&file).map_err(|error| told(error, &path))?;
+    Ok(Some((first_seq, None, ends, None)))
+}
+
+/// Both ends of a file, after what is torn was moved away.
+fn ends_of(file: &File, path: &Path, directory: &Path) -> Result<(Ends, Option<Torn>), OpenError> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error: io::Error| OpenError::Io(path, error)
+    };
+    // The length again: another server may have written until the lock was ours.
+    let length = file.metadata().map_err(at(path))?.len();
+    let ends = Ends::read(file, length).map_err(|error| told(error, path))?;
+    if ends.torn.is_empty() {
+        return Ok((ends, None));
+    }
+    let torn_path = directory.join(TORN_NAME);
+    let mut torn_file = open_append(&torn_path).map_err(at(&torn_path))?;
+    torn_file.write_all(&ends.torn).and_then(|()| torn_file.sync_all()).map_err(at(&torn_path))?;
+    file.set_len(ends.whole_bytes).and_then(|()| file.sync_all()).map_err(at(path))?;
+    let bytes = length.saturating_sub(ends.whole_bytes);
+    let torn = Torn { bytes, blake3: blake3::hash(&ends.torn).to_hex().to_string() };
+    Ok((ends, Some(torn)))
+}
+
+fn told(error: TailError, path: &Path) -> OpenError {
+    match error {
+        TailError::Io(error) => OpenError::Io(path.to_owned(), error),
+        TailError::Damaged => OpenError::Damaged(path.to_owned()),
+        TailError::Unchained => OpenError::Unchained(path.to_owned()),
     }
 }
 
@@ -164,58 +268,13 @@ pub(super) fn open_alone(path: &Path) -> Result<File, OpenError> {
 }
 
 fn open_append(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDWR
-        | OFlags::APPEND
-        | OFlags::CREATE
-        | OFlags::CLOEXEC
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY;
+    open_file(path, OFlags::RDWR | OFlags::APPEND | OFlags::CREATE)
+}
+
+/// Opens a file, and no link; a FIFO in its place is not waited for.
+fn open_file(path: &Path, how: OFlags) -> io::Result<File> {
+    let flags = how | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     Ok(File::from(open(path, flags, Mode::from_raw_mode(0o640))?))
-}
-
-/// What stands at the end of the file.
-struct Tail {
-    last_seq: u64,
-    last_hash: ChainHash,
-    /// The length up to the end of the last whole record.
-    whole_bytes: u64,
-    torn: Vec<u8>,
-}
-
-/// As much of a record as is needed to go on behind it.
-#[derive(Deserialize)]
-struct Numbered {
-    seq: u64,
-}
-
-impl Tail {
-    /// None where the end of a long file holds no record.
-    fn read(file: &File, length: u64) -> io::Result<Option<Self>> {
-        let start = length.saturating_sub(TAIL_BYTES_MAX);
-        let mut window = vec![0; usize::try_from(length.saturating_sub(start)).map_err(io::Error::other)?];
-        file.read_exact_at(&mut window, start)?;
-        let mut rest = window.as_slice();
-        while let Some(newline) = rest.iter().rposition(|&byte| byte == b'\n') {
-            let (before, _) = rest.split_at(newline);
-            let line = match before.iter().rposition(|&byte| byte == b'\n') {
-                Some(previous) => before.get(previous.saturating_add(1)..).unwrap_or_default(),
-                None if start == 0 => before,
-                None => return Ok(None),
-            };
-            if let Ok(Numbered { seq }) = serde_json::from_slice(line) {
-                let whole = newline.saturating_add(1);
-                return Ok(Some(Self {
-                    last_seq: seq,
-                    last_hash: Sealed::parse(line).map_or(ChainHash::NONE, |sealed| sealed.hash),
-                    whole_bytes: start.saturating_add(u64::try_from(whole).unwrap_or(u64::MAX)),
-                    torn: window.get(whole..).unwrap_or_default().to_vec(),
-                }));
-            }
-            rest = before;
-        }
-        Ok((start == 0).then_some(Self { last_seq: 0, last_hash: ChainHash::NONE, whole_bytes: 0, torn: window }))
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::file::open_alone;
@@ -24,6 +24,8 @@ pub(super) trait RawFile: Send + 'static {
     fn ends_a_line(&self) -> io::Result<bool>;
     /// Whether the log's name still stands for it.
     fn is_in_place(&self) -> io::Result<bool>;
+    /// Whether this name in the same directory stands for it.
+    fn is_named(&self, name: &str) -> io::Result<bool>;
     /// Opens or makes what the log's name stands for now, and goes on there.
     fn begin_anew(&mut self) -> io::Result<()>;
 }
@@ -40,6 +42,15 @@ impl DiskFile {
     /// An open log, its path, and the directory that it lies in.
     pub(super) fn new(file: File, path: PathBuf, directory: File) -> Self {
         Self { file, path, directory }
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        let own = self.file.metadata()?;
+        match path.symlink_metadata() {
+            Ok(named) => Ok((named.dev(), named.ino()) == (own.dev(), own.ino())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -74,10 +85,7 @@ impl RawFile for DiskFile {
     }
 
     fn is_in_place(&self) -> io::Result<bool> {
-        let own = self.file.metadata()?;
-        match self.path.symlink_metadata() {
-            Ok(named) => Ok((named.dev(), named.ino()) == (own.dev(), own.ino())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        match self.is_at(&self.path) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 // The file is open and is written all the same; only nobody can look after its name.
                 static TOLD: AtomicBool = AtomicBool::new(false);
@@ -87,8 +95,12 @@ impl RawFile for DiskFile {
                 }
                 Ok(true)
             }
-            Err(error) => Err(error),
+            found => found,
         }
+    }
+
+    fn is_named(&self, name: &str) -> io::Result<bool> {
+        self.is_at(&self.path.with_file_name(name))
     }
 
     fn begin_anew(&mut self) -> io::Result<()> {
@@ -96,6 +108,17 @@ impl RawFile for DiskFile {
         // So that the new name survives a power cut as its content does.
         self.directory.sync_all()
     }
+}
+
+/// What became of the log since it was written last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is where and as it was left.
+    InPlace,
+    /// It has the name that it was to get.
+    Renamed,
+    /// Somebody did something else to it.
+    Tampered(Tampering),
 }
 
 /// What somebody else did to the log while the server runs.
@@ -129,24 +152,39 @@ impl<F: RawFile> LogFile<F> {
         &self.raw
     }
 
-    /// Looks whether the file is still the log, and as long as it was left. Where it is not, the
-    /// next append goes to the end of what is there.
-    pub(super) fn inspect(&mut self) -> io::Result<Option<Tampering>> {
-        if !self.raw.is_in_place()? {
+    /// Looks whether the file is still the log, or has the name that it was to get, and is as long as
+    /// it was left. Where somebody replaced or cut it, the next append goes to the end of what is there.
+    pub(super) fn inspect(&mut self, awaited: Option<&str>) -> io::Result<Found> {
+        let in_place = self.raw.is_in_place()?;
+        let renamed = match awaited.filter(|_| !in_place) {
+            Some(name) => self.raw.is_named(name)?,
+            None => false,
+        };
+        if !in_place && !renamed {
             // Wherever it is now, what it has was confirmed to somebody.
             if let Err(error) = self.raw.sync() {
                 tracing::error!(%error, "the end of the audit log that was renamed or removed may be lost");
             }
-            self.raw.begin_anew()?;
-            self.go_on_at_end()?;
-            return Ok(Some(Tampering::Replaced));
+            self.begin_anew()?;
+            return Ok(Found::Tampered(Tampering::Replaced));
         }
         let (left, found) = (self.length, self.raw.length()?);
-        if found >= left {
-            return Ok(None);
+        if found < left {
+            self.go_on_at_end()?;
+            return Ok(Found::Tampered(Tampering::Cut(left, found)));
         }
-        self.go_on_at_end()?;
-        Ok(Some(Tampering::Cut(left, found)))
+        Ok(if renamed { Found::Renamed } else { Found::InPlace })
+    }
+
+    /// Goes on in the file that the log's name stands for now.
+    pub(super) fn begin_anew(&mut self) -> io::Result<()> {
+        self.raw.begin_anew()?;
+        self.go_on_at_end()
+    }
+
+    /// Its length in bytes, as far as it is whole.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     fn go_on_at_end(&mut self) -> io::Result<()> {

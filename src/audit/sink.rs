@@ -2,21 +2,24 @@
 //! One thread (`writer`) takes them out and owns the file.
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::{error, fmt};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::chain::ChainHash;
-use super::event::Event;
-use super::file::Found;
 pub use super::file::OpenError;
+use super::file::{FILE_NAME, Found};
 use super::growing::{LogFile, RawFile};
-use super::record::{Detail, Record};
-use super::writer::Writer;
-use crate::settings::{Audit, AuditSync, RunAs};
+use super::head_file::HeadFile;
+use super::keys::Keys;
+use super::record::Record;
+use super::resume::Beginning;
+use super::rotation::Renamer;
+use super::writer::{Writer, now};
+use crate::settings::{Audit, AuditSync, Checkpoints, Rotation, RunAs};
 
 /// Records that wait for the disk at most; who brings another one waits for room.
 pub const QUEUE_RECORDS_MAX: usize = 1024;
@@ -53,8 +56,21 @@ pub struct AuditLog {
 pub(super) struct Gate {
     room: Arc<Semaphore>,
     healthy: AtomicBool,
-    /// Whether each record is synced before it is confirmed.
-    sync_each: AtomicBool,
+    pace: Mutex<Pace>,
+}
+
+/// When records are synced and signed, and files closed. It can change while the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    pub(super) sync: AuditSync,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) rotation: Rotation,
+}
+
+impl Pace {
+    fn of(settings: &Audit) -> Self {
+        Self { sync: settings.sync, checkpoints: settings.checkpoints, rotation: settings.rotation }
+    }
 }
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are the large one; a box would cost an allocation each")]
@@ -91,9 +107,9 @@ impl Gate {
         self.healthy.store(healthy, Ordering::Release);
     }
 
-    /// When records reach the disk.
-    pub(super) fn sync(&self) -> AuditSync {
-        if self.sync_each.load(Ordering::Acquire) { AuditSync::Each } else { AuditSync::Group }
+    /// When what is done.
+    pub(super) fn pace(&self) -> Pace {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing is written from here on: whoever waits for room is sent away.
@@ -103,11 +119,21 @@ impl Gate {
     }
 }
 
-/// The log, opened, locked and whole; it is written once it is started.
+/// The log, opened, locked and whole; it is written once it has its key and is started.
+#[derive(Debug)]
+pub struct FoundLog {
+    path: PathBuf,
+    found: Found,
+    pace: Pace,
+}
+
+/// The log with its key; it is written once it is started.
 #[derive(Debug)]
 pub struct OpenedLog {
-    found: Found,
-    sync: AuditSync,
+    file: LogFile<super::growing::DiskFile>,
+    head_file: HeadFile,
+    beginning: Beginning,
+    pace: Pace,
 }
 
 /// The thread that writes; finishing it is the end of the log.
@@ -125,8 +151,9 @@ impl AuditLog {
     ///
     /// # Errors
     /// [`OpenError`] says what is in the way.
-    pub fn open(settings: &Audit) -> Result<OpenedLog, OpenError> {
-        Ok(OpenedLog { found: Found::open(&settings.directory)?, sync: settings.sync })
+    pub fn open(settings: &Audit) -> Result<FoundLog, OpenError> {
+        let path = settings.directory.join(FILE_NAME);
+        Ok(FoundLog { path, found: Found::open(&settings.directory)?, pace: Pace::of(settings) })
     }
 
     /// Returns when the record is in the log, and on the disk where the policy says so
@@ -153,9 +180,10 @@ impl AuditLog {
         heard.recv().unwrap_or(Err(AuditFault::Closed))
     }
 
-    /// Says when records reach the disk from here on.
-    pub fn set_sync(&self, sync: AuditSync) {
-        self.gate.sync_each.store(sync == AuditSync::Each, Ordering::Release);
+    /// Says when records reach the disk, and when they are signed and files closed from here on. The
+    /// directory and the key stay.
+    pub fn change(&self, settings: &Audit) {
+        *self.gate.pace.lock().unwrap_or_else(PoisonError::into_inner) = Pace::of(settings);
     }
 
     /// Whether records can be written, as far as the last attempt told.
@@ -168,8 +196,8 @@ impl AuditLog {
     }
 }
 
-impl OpenedLog {
-    /// Hands the file, and its directory if it was made just now, to the account that the server
+impl FoundLog {
+    /// Hands the files, and their directory if it was made just now, to the account that the server
     /// is about to run as.
     ///
     /// # Errors
@@ -178,34 +206,42 @@ impl OpenedLog {
         self.found.give_to(account)
     }
 
-    /// Starts the thread that writes. Where a torn line was found, the first record says so.
+    /// Goes on with the log under this key.
     ///
     /// # Errors
-    /// Where the system gives no thread.
-    pub fn start(self) -> io::Result<(AuditLog, AuditWriter)> {
-        let gap = self.found.torn.map(|torn| {
-            Record::new(Event::AuditGap)
-                .failed("torn_line")
-                .with("torn_bytes", Detail::Number(torn.bytes))
-                .with("torn_blake3", Detail::Text(torn.blake3))
-        });
-        start(self.found.file, self.sync, (self.found.last_seq, self.found.last_hash), gap)
+    /// Where nothing in the log says which one it is.
+    pub fn sign_with(self, keys: Keys) -> Result<OpenedLog, OpenError> {
+        let Found { file, head_file, past, .. } = self.found;
+        let beginning = Beginning::of(past, head_file.read(), keys, now());
+        let beginning = beginning.map_err(|_| OpenError::Unchained(self.path))?;
+        Ok(OpenedLog { file, head_file, beginning, pace: self.pace })
     }
 }
 
-/// Starts the thread over any kind of file, with `first` as the first record.
+impl OpenedLog {
+    /// Starts the thread that writes. The first records say what was found. Without somebody who
+    /// renames files, the log goes on in the same one for ever.
+    ///
+    /// # Errors
+    /// Where the system gives no thread.
+    pub fn start(self, renamer: Option<Box<dyn Renamer>>) -> io::Result<(AuditLog, AuditWriter)> {
+        let Self { file, head_file, beginning, pace } = self;
+        start(file, pace, beginning, (Some(head_file), renamer))
+    }
+}
+
+/// Starts the thread over any kind of file.
 pub(super) fn start<F: RawFile>(
     file: LogFile<F>,
-    sync: AuditSync,
-    last: (u64, ChainHash),
-    first: Option<Record>,
+    pace: Pace,
+    beginning: Beginning,
+    others: (Option<HeadFile>, Option<Box<dyn Renamer>>),
 ) -> io::Result<(AuditLog, AuditWriter)> {
     let (queue, entries) = mpsc::channel();
     let room = Arc::new(Semaphore::new(QUEUE_RECORDS_MAX));
-    let sync_each = AtomicBool::new(sync == AuditSync::Each);
-    let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true), sync_each });
-    let writer = Writer::new(file, last, entries, Arc::clone(&gate));
-    let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(first))?;
+    let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true), pace: Mutex::new(pace) });
+    let writer = Writer::new(file, beginning, others, entries, Arc::clone(&gate));
+    let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
     let log = AuditLog { queue: queue.clone(), gate };
     Ok((log, AuditWriter { queue, thread }))
 }

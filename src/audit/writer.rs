@@ -9,11 +9,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 
-use super::chain::ChainHash;
+use super::checkpoint::{Own, Reason};
 use super::event::Event;
-use super::growing::{LogFile, RawFile, Tampering};
-use super::json::{self, Stamp};
+use super::growing::{Found, LogFile, RawFile, Tampering};
+use super::head_file::HeadFile;
+use super::pen::Pen;
 use super::record::{Detail, Record};
+use super::resume::Beginning;
+use super::rotation::{Renamer, closed_name};
 use super::sink::{AuditFault, Entry, Gate, Message};
 use crate::settings::AuditSync;
 
@@ -23,8 +26,6 @@ const BATCH_RECORDS_MAX: usize = 512;
 const GROUP_SYNC_TIME: Duration = Duration::from_millis(100);
 /// How long to wait before the log is tried again when it cannot be written.
 const RETRY_TIME: Duration = Duration::from_secs(1);
-/// Memory kept for the lines of the next write.
-const LINES_BYTES_KEPT: usize = 1 << 20;
 /// How often an outage that goes on is said in the operational log.
 const REMINDER_TIME: Duration = Duration::from_mins(1);
 /// Records kept at most while the log cannot be written.
@@ -34,17 +35,31 @@ pub(super) struct Writer<F> {
     file: LogFile<F>,
     queue: Receiver<Message>,
     gate: Arc<Gate>,
-    next_seq: u64,
-    /// The hash of the last record.
-    head: ChainHash,
-    uids: ulid::Generator,
-    /// The lines of one write; reused.
-    lines: Vec<u8>,
+    pen: Pen,
+    head_file: Option<HeadFile>,
+    renamer: Option<Box<dyn Renamer>>,
+    /// What there is to say of the log itself, before anything else.
+    due: Vec<Own>,
+    /// The number of the first record of the file, and when it was written.
+    first: (u64, Timestamp),
+    /// Whether the file has more than what the log says of itself.
+    has_content: bool,
+    rotation: Option<Rotating>,
     /// Since when something written is not synced.
     unsynced: Option<Instant>,
+    /// Since when something written is not signed.
+    unsigned: Option<Instant>,
     outage: Option<Outage>,
-    /// What somebody did to the log, until that is in it.
-    gap: Option<Record>,
+}
+
+/// A file that is about to be closed.
+struct Rotating {
+    /// The name that it is to get.
+    name: String,
+    began: Instant,
+    asked: Instant,
+    /// Whether its last record is written.
+    closed: bool,
 }
 
 /// A time in which the log cannot be written.
@@ -79,43 +94,44 @@ impl Drop for Closing {
 impl<F: RawFile> Writer<F> {
     pub(super) fn new(
         file: LogFile<F>,
-        (last_seq, head): (u64, ChainHash),
+        beginning: Beginning,
+        (head_file, renamer): (Option<HeadFile>, Option<Box<dyn Renamer>>),
         queue: Receiver<Message>,
         gate: Arc<Gate>,
     ) -> Self {
+        let Beginning { signer, place, first_seq, first_time, closed_as, due } = beginning;
+        let at = Instant::now();
         Self {
+            has_content: file.length() > 0,
             file,
             queue,
             gate,
-            next_seq: last_seq.saturating_add(1),
-            head,
-            uids: ulid::Generator::new(),
-            lines: Vec::new(),
+            pen: Pen::new(signer, place),
+            head_file,
+            renamer,
+            due,
+            first: (first_seq, first_time),
+            rotation: closed_as.map(|name| Rotating { name, began: at, asked: at, closed: false }),
             unsynced: None,
+            unsigned: None,
             outage: None,
-            gap: None,
         }
     }
 
     /// Writes until it is told to finish or every handle is gone; says whether all was written.
-    pub(super) fn run(mut self, first: Option<Record>) -> Result<(), AuditFault> {
+    pub(super) fn run(mut self) -> Result<(), AuditFault> {
         let _closing = Closing(Arc::clone(&self.gate));
         let mut batch = Vec::new();
-        if let Some(record) = first {
-            let written = self.append(&[], Some(&record));
-            if let Err(error) = written {
-                self.begin_outage(&error);
-                self.keep(now(), record);
-            }
-        }
+        self.write(&mut batch);
         loop {
             let finishing = match self.next() {
                 Next::Message(message) => self.gather(message, &mut batch),
                 Next::Due => false,
                 Next::Gone => true,
             };
-            if !batch.is_empty() || self.outage.is_some() {
-                self.write(&mut batch);
+            self.write(&mut batch);
+            if self.outage.is_none() {
+                self.look_after_log(finishing);
             }
             if finishing || self.unsynced.is_some_and(|since| since.elapsed() >= GROUP_SYNC_TIME) {
                 self.sync();
@@ -127,15 +143,62 @@ impl<F: RawFile> Writer<F> {
     }
 
     fn next(&self) -> Next {
-        let wait = match (&self.outage, self.unsynced) {
-            (Some(_), _) => RETRY_TIME,
-            (None, Some(since)) => GROUP_SYNC_TIME.saturating_sub(since.elapsed()),
-            (None, None) => return self.queue.recv().map_or(Next::Gone, Next::Message),
+        let pace = self.gate.pace();
+        let waits = [
+            self.unsynced.map(|since| GROUP_SYNC_TIME.saturating_sub(since.elapsed())),
+            self.unsigned.map(|since| pace.checkpoints.time.saturating_sub(since.elapsed())),
+            self.rotation.as_ref().map(Rotating::wait),
+        ];
+        let wait = match &self.outage {
+            Some(_) => RETRY_TIME,
+            None => match waits.into_iter().flatten().min() {
+                Some(wait) => wait,
+                None => return self.queue.recv().map_or(Next::Gone, Next::Message),
+            },
         };
         match self.queue.recv_timeout(wait) {
             Ok(message) => Next::Message(message),
             Err(RecvTimeoutError::Timeout) => Next::Due,
             Err(RecvTimeoutError::Disconnected) => Next::Gone,
+        }
+    }
+
+    /// Signs the log and has its file renamed, where it is time.
+    fn look_after_log(&mut self, finishing: bool) {
+        let due = self.gate.pace().checkpoints;
+        let old = self.unsigned.is_some_and(|since| since.elapsed() >= due.time);
+        let reason = if finishing { Reason::Stop } else { Reason::Interval };
+        if finishing || old || self.pen.unsigned() >= due.records {
+            self.due.retain(|own| matches!(own, Own::Record(_)));
+            self.due.push(Own::Checkpoint(reason));
+            self.write(&mut Vec::new());
+        }
+        if !finishing {
+            self.ask_for_rotation();
+        }
+    }
+
+    fn ask_for_rotation(&mut self) {
+        let Some(renamer) = &self.renamer else { return };
+        if let Some(rotating) = &mut self.rotation {
+            if rotating.asked.elapsed() >= REMINDER_TIME {
+                rotating.asked = Instant::now();
+                let name = &rotating.name;
+                tracing::warn!(name, "the audit log was not renamed yet; it goes on in the same file");
+                renamer.rename_to(name);
+            }
+            return;
+        }
+        let due = self.gate.pace().rotation;
+        let (first_seq, first_time) = self.first;
+        let large = due.bytes.is_some_and(|bytes| self.file.length() >= bytes);
+        let age = Duration::try_from(now().duration_since(first_time)).unwrap_or_default();
+        let old = due.age.is_some_and(|limit| age >= limit);
+        if self.has_content && (large || old) {
+            let name = closed_name(first_seq);
+            renamer.rename_to(&name);
+            let at = Instant::now();
+            self.rotation = Some(Rotating { name, began: at, asked: at, closed: false });
         }
     }
 
@@ -150,7 +213,10 @@ impl<F: RawFile> Writer<F> {
     }
 
     fn write(&mut self, batch: &mut Vec<Entry>) {
-        match self.append(batch, None) {
+        if batch.is_empty() && self.due.is_empty() && self.outage.is_none() && self.rotation.is_none() {
+            return;
+        }
+        match self.append(batch) {
             Ok(()) => {
                 self.end_outage();
                 batch.drain(..).for_each(|entry| entry.ack.tell(Ok(())));
@@ -166,40 +232,81 @@ impl<F: RawFile> Writer<F> {
         }
     }
 
-    /// Appends what there is to say of the log itself, what an outage left, then the batch, then `last`: all of it or nothing.
-    fn append(&mut self, batch: &[Entry], last: Option<&Record>) -> io::Result<()> {
-        if let Some(tampering) = self.file.inspect()? {
-            self.notice(tampering);
+    /// Appends what there is to say of the log itself, what an outage left, then the batch: all of it or nothing.
+    fn append(&mut self, batch: &[Entry]) -> io::Result<()> {
+        match self.file.inspect(self.rotation.as_ref().map(|rotating| rotating.name.as_str()))? {
+            Found::InPlace => {}
+            Found::Renamed => self.go_on_in_new_file()?,
+            Found::Tampered(tampering) => self.notice(tampering),
         }
-        let mut lines = std::mem::take(&mut self.lines);
-        lines.clear();
-        let (mut seq, mut head) = (self.next_seq, self.head);
+        if batch.is_empty() && self.due.is_empty() && self.outage.is_none() {
+            return Ok(());
+        }
         let time = now();
-        let mut put = |time: Timestamp, record: &Record, late: bool| {
-            let uid = self.uids.generate().unwrap_or_else(ulid::Overflow::commit_overflow_increment);
-            let mut text = [0; ulid::ULID_LEN];
-            let stamp = Stamp { seq, time, uid: uid.array_to_str(&mut text), late };
-            head = json::append_line(&mut lines, &stamp, record, head)?;
-            seq = seq.saturating_add(1);
-            Ok::<(), io::Error>(())
-        };
-        let mut put_all = || {
-            self.gap.iter().try_for_each(|gap| put(time, gap, false))?;
-            if let Some(outage) = &self.outage {
-                put(time, &outage.record(), false)?;
-                outage.kept.iter().try_for_each(|(came, record)| put(*came, record, true))?;
+        let pen = &mut self.pen;
+        pen.begin();
+        for own in &self.due {
+            match own {
+                Own::Record(record) => pen.put(time, record, false)?,
+                Own::Checkpoint(reason) => pen.sign(time, *reason)?,
             }
-            batch.iter().map(|entry| &entry.record).chain(last).try_for_each(|record| put(time, record, false))
-        };
+        }
+        if let Some(outage) = &self.outage {
+            pen.put(time, &outage.record(), false)?;
+            outage.kept.iter().try_for_each(|(came, record)| pen.put(*came, record, true))?;
+        }
+        batch.iter().try_for_each(|entry| pen.put(time, &entry.record, false))?;
         // After an outage only a sync shows that the disk takes what is written.
-        let sync = self.gate.sync() == AuditSync::Each || self.outage.is_some() || self.gap.is_some();
-        let written = put_all().and_then(|()| self.file.append(&lines, sync));
-        lines.shrink_to(LINES_BYTES_KEPT);
-        self.lines = lines;
-        written?;
-        (self.next_seq, self.head) = (seq, head);
-        self.gap = None;
-        self.unsynced = if sync { None } else { self.unsynced.or_else(|| Some(Instant::now())) };
+        let sync = self.gate.pace().sync == AuditSync::Each || self.outage.is_some() || !self.due.is_empty();
+        let last = self.due.iter().any(|own| matches!(own, Own::Checkpoint(reason) if *reason != Reason::Interval));
+        self.file.append(pen.lines(), sync)?;
+        self.written(sync, last);
+        self.due.clear();
+        self.has_content |= !batch.is_empty();
+        Ok(())
+    }
+
+    /// What the pen wrote is in the file.
+    fn written(&mut self, synced: bool, sync_head: bool) {
+        let head = self.pen.commit();
+        let at = Instant::now();
+        self.unsynced = if synced { None } else { self.unsynced.or(Some(at)) };
+        self.unsigned = match self.pen.unsigned() {
+            0 => None,
+            _ => self.unsigned.filter(|_| head.is_none()).or(Some(at)),
+        };
+        if let (Some(head), Some(file)) = (head, &mut self.head_file)
+            && let Err(error) = file.publish(&head, sync_head)
+        {
+            tracing::warn!(%error, "the newest head of the audit log cannot be written beside it");
+        }
+    }
+
+    /// Signs the file to its end, which has its other name now, and begins the next one.
+    fn go_on_in_new_file(&mut self) -> io::Result<()> {
+        let Some(rotating) = &mut self.rotation else { return Ok(()) };
+        if !rotating.closed {
+            let time = now();
+            self.pen.begin();
+            for own in &self.due {
+                if let Own::Record(record) = own {
+                    self.pen.put(time, record, false)?;
+                }
+            }
+            self.pen.sign(time, Reason::Rotation)?;
+            self.file.append(self.pen.lines(), true)?;
+            rotating.closed = true;
+            self.due.retain(|own| matches!(own, Own::Checkpoint(_)));
+            self.written(true, true);
+        }
+        self.file.begin_anew()?;
+        let place = self.pen.place();
+        if let Some(rotating) = self.rotation.take() {
+            let rotated = self.pen.signer().rotated(&rotating.name, place.last_seq, place.hash);
+            self.due.insert(0, Own::Record(rotated));
+        }
+        self.first = (place.last_seq.saturating_add(1), now());
+        self.has_content = false;
         Ok(())
     }
 
@@ -213,21 +320,28 @@ impl<F: RawFile> Writer<F> {
 
     /// Tells what somebody else did to the log, and has it recorded before anything else.
     fn notice(&mut self, tampering: Tampering) {
-        let last_seq = self.next_seq.saturating_sub(1);
-        let gap = Record::new(Event::AuditGap);
+        let place = self.pen.place();
+        let last_seq = place.last_seq;
+        let gap = |why| self.pen.signer().gap(why, last_seq, place.hash);
         let gap = match tampering {
             Tampering::Replaced => {
                 tracing::error!(last_seq, "the audit log was renamed or removed; a new one was begun in its place");
-                gap.failed("log_replaced")
+                gap("log_replaced")
             }
             Tampering::Cut(left, found) => {
                 tracing::error!(last_seq, bytes = left, left = found, "somebody cut the audit log");
-                gap.failed("log_truncated")
+                gap("log_truncated")
                     .with("bytes_before", Detail::Number(left))
                     .with("bytes_found", Detail::Number(found))
             }
         };
-        self.gap.get_or_insert(gap.with("last_seq", Detail::Number(last_seq)));
+        if tampering == Tampering::Replaced {
+            self.rotation = None;
+        }
+        if self.file.length() == 0 {
+            self.first = (last_seq.saturating_add(1), now());
+        }
+        self.due.push(Own::Record(gap));
     }
 
     fn begin_outage(&mut self, error: &io::Error) {
@@ -265,6 +379,13 @@ impl<F: RawFile> Writer<F> {
     }
 }
 
+impl Rotating {
+    /// How long to wait before the next look whether the file was renamed: longer and longer.
+    fn wait(&self) -> Duration {
+        self.began.elapsed().clamp(Duration::from_millis(10), Duration::from_secs(5))
+    }
+}
+
 impl Outage {
     /// How long the log could not be written, and what became of the records of that time.
     fn record(&self) -> Record {
@@ -278,7 +399,7 @@ impl Outage {
 }
 
 /// The wall clock; it orders nothing here, so a clock beyond what can be written is no reason to fail.
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 

@@ -99,6 +99,10 @@ pub(super) fn judge(
         ("the control socket", control.map(|(path, _)| path)),
     ]
     .into_iter()
+    .chain(std::iter::once((
+        "the key of the audit log",
+        read.audit.as_ref().and_then(|audit| audit.signing_key.as_deref()),
+    )))
     .chain(identities().map(|(identity, _)| ("the private key", Some(identity.key.as_path()))))
     .filter_map(|(what, path)| Some((what, resolved(path?))))
     .collect();

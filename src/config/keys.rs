@@ -88,6 +88,11 @@ numbers! {
     QUOTA_SCAN_HOURS          = "storage" "quota-scan-hours":        24,         1..=8_760 "hours";
     PARTIAL_UPLOADS_HOURS     = "storage" "partial-uploads-hours":   24,         0..=8_760 "hours";
 
+    CHECKPOINT_RECORDS        = "audit" "checkpoint-records":        1_000,      1..=1_000_000 "records";
+    CHECKPOINT_SECONDS        = "audit" "checkpoint-seconds":        60,         1..=86_400 "seconds";
+    ROTATE_BYTES              = "audit" "rotate-bytes":              104_857_600, 0..=1_099_511_627_776 "bytes";
+    ROTATE_HOURS              = "audit" "rotate-hours":              24,         0..=8_760 "hours";
+
     FILE_BYTES_MAX            = "rule" "file-bytes-max":             NONE,       1..=9_223_372_036_854_775_807 "bytes";
 
     USER_SESSIONS             = "user.NAME" "sessions":              NONE,       1..=100_000 "sessions";
@@ -224,6 +229,7 @@ const TABLES: &[(&str, &[Key])] = &[
         must("directory", Text(Shape::Path)),
         key("sync", Word(&["group", "each"])),
         key("on-failure", Word(&["refuse"])),
+        key("signing-key", Text(Shape::Path)),
     ]),
     ("log", &[
         key("directory", Text(Shape::Path)),

@@ -20,7 +20,7 @@ use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
 use super::{
-    Config, PasswordChanges, Passwords, RunAs, advice, certificate, changes, client_certificates, disk, folders,
+    Config, PasswordChanges, Passwords, RunAs, advice, audit, certificate, changes, client_certificates, disk, folders,
     groups, hours, limits, listen, passive, running, server,
 };
 use crate::policy::Policy;
@@ -204,6 +204,11 @@ pub(super) fn judge_for(
                 client_certificates::judge(clients, places, run_as.as_ref(), now, &mut findings);
             }
         }
+        // The running server has its key, and may not be able to read it again.
+        if let (Some(audit), None) = (&read.audit, running) {
+            let place = server_table.place_at(&["audit", "signing-key"]).unwrap_or(server_file);
+            audit::judge_key(audit, place, run_as.as_ref(), &mut findings);
+        }
         let places = (server_file, users_file);
         running::judge_readable(directory, run_as.as_ref(), read.tls.as_ref(), places, &mut findings);
         if !unparsed {
@@ -292,7 +297,7 @@ fn sections(
     let login = limits::login(&root.open("login", findings), findings);
     let limits = limits::limits(&root.open("limits", findings), findings);
     let storage = server::storage(&root.open("storage", findings), findings);
-    let audit = server::audit(&root.open("audit", findings), directory, findings);
+    let audit = audit::audit(&root.open("audit", findings), directory, findings);
     let log = server::log(&root.open("log", findings), directory, findings);
     let reload = running::reload(&root.open("reload", findings), findings);
     let control = running::control(&root.open("control", findings), directory, findings);

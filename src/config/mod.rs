@@ -2,7 +2,7 @@
 //! and what to do about it.
 //!
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
-//! reads one table by the rules of `keys`, of which `schema` makes what editors understand; `server`, `listen`, `identities`, `passive`, `limits`,
+//! reads one table by the rules of `keys`, of which `schema` makes what editors understand; `server`, `audit`, `listen`, `identities`, `passive`, `limits`,
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
 //! make domain types of them; `running` is about the running server; `changes` reads the passwords that users changed; `assertions` reads
 //! what the policy is expected to decide; `certificate`, `client_certificates`, `disk` and `account`
@@ -13,6 +13,7 @@
 mod account;
 mod advice;
 mod assertions;
+pub(crate) mod audit;
 mod certificate;
 mod changes;
 mod client_certificates;

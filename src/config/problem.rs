@@ -35,6 +35,8 @@ pub enum Subject {
     Certificate,
     /// The directory of the audit log.
     Audit,
+    /// The key that signs the audit log.
+    AuditKey,
     /// The directory of the operational log.
     Log,
     /// A user's home.

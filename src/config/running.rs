@@ -17,7 +17,7 @@ use super::overrides::Override;
 use super::problem::{Problems, Subject};
 use super::section::Section;
 use super::shell::word;
-use super::{Config, Control, Reload, RunAs, server, tree};
+use super::{Audit, Config, Control, Reload, RunAs, server, tree};
 
 /// Longest path of a Unix socket, in bytes (unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
@@ -60,9 +60,16 @@ pub(crate) fn control_socket(directory: &Path) -> Result<Option<PathBuf>, Proble
 /// # Errors
 /// What keeps the file from being understood that far.
 pub(crate) fn audit_directory(directory: &Path) -> Result<PathBuf, Problems> {
-    let found = alone(directory, "audit", server::audit)?;
     // Without one there is a problem, which is told.
-    Ok(found.map(|audit| audit.directory).unwrap_or_default())
+    Ok(audit(directory)?.map(|audit| audit.directory).unwrap_or_default())
+}
+
+/// `[audit]` of `server.toml`, whatever else is wrong with the files.
+///
+/// # Errors
+/// What keeps the file from being understood that far.
+pub(crate) fn audit(directory: &Path) -> Result<Option<Audit>, Problems> {
+    alone(directory, "audit", super::audit::audit)
 }
 
 /// Reads one table of `server.toml`.

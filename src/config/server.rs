@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::findings::{Findings, nearest, shown};
 use super::section::{Section, Text};
-use super::{Audit, AuditSync, DigestKind, Log, Process, RunAs, Storage, keys};
+use super::{DigestKind, Log, Process, RunAs, Storage, keys};
 use crate::proto::hash::{Algorithm, Offered};
 
 /// `[process]`, with the account looked up by `find`.
@@ -91,18 +91,6 @@ pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
         return Err(format!("`{}` has . or .. in it", shown(text)));
     }
     Ok(path.components().collect())
-}
-
-/// `[audit]`: the directory has to be stated, because without a log there is no service.
-pub(super) fn audit(section: &Section<'_>, directory: &Path, findings: &mut Findings) -> Option<Audit> {
-    let sync = [("group", AuditSync::Group), ("each", AuditSync::Each)];
-    let sync = section.word("sync", &sync, AuditSync::Group, findings);
-    section.word("on-failure", &[("refuse", ())], (), findings);
-    if section.get("directory").is_none() {
-        section.missing("directory", "directory = \"../audit\"", findings);
-    }
-    let text = section.text("directory", findings)?;
-    Some(Audit { directory: path(text, directory, findings)?, sync })
 }
 
 /// `[log]`.

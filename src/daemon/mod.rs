@@ -32,6 +32,7 @@ mod roots;
 pub mod sandbox;
 mod server;
 mod sessions;
+mod signing;
 mod socket;
 mod space;
 mod status;
@@ -103,9 +104,11 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     descriptors::raise_limit(config.limits.sessions);
     let tls = step("loading the certificate", ServerTls::load(&config.tls))?;
     let opened = step("opening the audit log", AuditLog::open(&config.audit))?;
+    let keys = step("loading the key of the audit log", signing::load(&config))?;
     if let Some(account) = config.process.run_as.as_ref().filter(|_| rustix::process::geteuid().is_root()) {
         step("giving the audit log to the server's account", opened.give_to(account))?;
     }
+    let opened = step("opening the audit log", opened.sign_with(keys))?;
     let changes = step("opening the changed passwords", passwords::open(&config))?;
     let bound = bind(&config)?;
     let socket = config.control.as_ref().map(|control| ControlSocket::bind(control, config.process.run_as.as_ref()));
@@ -144,7 +147,7 @@ struct Opened {
 /// Everything that happens inside the sandbox.
 fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> Result<(), StartError> {
     let Opened { tls, log, changes, bound, socket, names, confinement, severity } = opened;
-    let (audit, writer) = step("starting the audit log", log.start())?;
+    let (audit, writer) = step("starting the audit log", log.start(None))?;
     let runtime = step(
         "starting the runtime",
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build(),

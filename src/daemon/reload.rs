@@ -265,7 +265,7 @@ impl Reloader {
         shared.admission.change(&config.limits);
         shared.passive.change(config.passive.ports, crate::net::route::Proxies::new(&config.listen.proxies));
         shared.homes.change(roots::settings(&config));
-        shared.audit.set_sync(config.audit.sync);
+        shared.audit.change(&config.audit);
         self.severity.set(config.log.level);
         super::descriptors::raise_limit(config.limits.sessions);
         roots::open(&shared.homes, &config, Some(&former));

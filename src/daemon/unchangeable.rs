@@ -27,6 +27,8 @@ pub(super) fn refusals(before: &Config, after: &Config, confinement: &Confinemen
     let required = before.process.require_sandbox == after.process.require_sandbox;
     fixed(required, confined, "it was confined when it started");
     fixed(before.audit.directory == after.audit.directory, "[audit] directory", "the log is open there");
+    let key = "[audit] signing-key";
+    fixed(before.audit.signing_key == after.audit.signing_key, key, "the key was read when it started");
     fixed(before.log.directory == after.log.directory, "[log] directory", "the log is open there");
     fixed(before.control == after.control, "[control] socket", "it is bound, and no other can be");
     let changes = |config: &Config| config.password_changes.as_ref().map(|changes| changes.directory.clone());

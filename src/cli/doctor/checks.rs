@@ -57,6 +57,7 @@ checks! {
     HomesSpace = "homes.space",
     HomesInodes = "homes.inodes",
     AuditDirectory = "audit.directory",
+    AuditKey = "audit.key",
     AuditMount = "audit.mount",
     AuditSpace = "audit.space",
     AuditRecords = "audit.records",

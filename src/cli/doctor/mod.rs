@@ -149,6 +149,7 @@ fn report_problems<'a>(problems: &'a [Problem], report: &mut Report) -> Vec<&'a 
             Subject::Owners => Check::PolicyOwners,
             Subject::Account => Check::ProcessUser,
             Subject::Audit => Check::AuditDirectory,
+            Subject::AuditKey => Check::AuditKey,
             Subject::Log => Check::LogDirectory,
             Subject::Home => Check::HomesAccess,
             Subject::Certificate => {

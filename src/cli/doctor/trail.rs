@@ -12,6 +12,7 @@ use super::Examined;
 use super::checks::Check;
 use super::report::{Report, Severity};
 use crate::audit::file::FILE_NAME;
+use crate::config::audit::key_path;
 
 /// As much of the end as is read, in bytes: more than a record can have.
 const TAIL_BYTES: u64 = 1 << 20;
@@ -30,6 +31,7 @@ struct Last {
 
 /// Makes the checks.
 pub(super) fn check(examined: &Examined<'_>, report: &mut Report) {
+    check_key(examined, report);
     let check = Check::AuditRecords;
     let path = examined.config.audit.directory.join(FILE_NAME);
     let shown = path.display();
@@ -44,6 +46,19 @@ pub(super) fn check(examined: &Examined<'_>, report: &mut Report) {
             report.not_made(Check::AuditClock, "the audit log cannot be read");
         }
         Ok((bytes, length)) => judge(&bytes, length, examined, &shown.to_string(), report),
+    }
+}
+
+/// Where the key is that signs the log. What is wrong with one that the policy names was told already.
+fn check_key(examined: &Examined<'_>, report: &mut Report) {
+    let check = Check::AuditKey;
+    let path = key_path(&examined.config.audit);
+    if examined.config.audit.signing_key.is_none() {
+        let found = format!("{} lies beside the log that it signs, where it protects less", path.display());
+        let help = "move it to where the server's account cannot write, and name it as [audit] signing-key";
+        report.add(check, Severity::Note, found, help);
+    } else if report.worst_of(check).is_none() {
+        report.ok(check, format!("{} can be used to sign the log", path.display()));
     }
 }
 
@@ -86,7 +101,7 @@ fn judge(bytes: &[u8], length: u64, examined: &Examined<'_>, shown: &str, report
         let help = "the next start of the server sets them aside in audit.jsonl.torn and records that it did";
         report.add(check, Severity::Note, found, help);
     } else if length > LARGE_BYTES {
-        let help = format!("rename it (mv {FILE_NAME} {FILE_NAME}.1): the next record opens a new file");
+        let help = "set [audit] rotate-bytes, so that the log goes on in another file in time";
         report.add(check, Severity::Note, format!("{shown} has {} GiB", length.wrapping_shr(30)), help);
     } else {
         report.ok(check, format!("{shown} ends in record {}", last.seq));
