@@ -88,6 +88,9 @@ numbers! {
     QUOTA_SCAN_HOURS          = "storage" "quota-scan-hours":        24,         1..=8_760 "hours";
     PARTIAL_UPLOADS_HOURS     = "storage" "partial-uploads-hours":   24,         0..=8_760 "hours";
 
+    AUDIT_KEEP_DAYS           = "audit" "keep-days":                 NONE,       1..=36_500 "days";
+    AUDIT_KEEP_BYTES          = "audit" "keep-bytes":                NONE,       1_048_576..=9_223_372_036_854_775_807 "bytes";
+
     FILE_BYTES_MAX            = "rule" "file-bytes-max":             NONE,       1..=9_223_372_036_854_775_807 "bytes";
 
     USER_SESSIONS             = "user.NAME" "sessions":              NONE,       1..=100_000 "sessions";
@@ -224,6 +227,19 @@ const TABLES: &[(&str, &[Key])] = &[
         must("directory", Text(Shape::Path)),
         key("sync", Word(&["group", "each"])),
         key("on-failure", Word(&["refuse"])),
+        key("compress", Flag),
+        key("stdout", Flag),
+        key("journald", Flag),
+        key("syslog", Tables("syslog")),
+    ]),
+    ("syslog", &[
+        must("to", Text(Shape::Any)),
+        key("ca", Text(Shape::Path)),
+        key("server-name", Text(Shape::Any)),
+        key("certificate", Text(Shape::Path)),
+        key("key", Text(Shape::Path)),
+        key("records", Word(&["all", "checkpoints"])),
+        key("facility", Word(&["auth", "authpriv", "daemon", "audit", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"])),
     ]),
     ("log", &[
         key("directory", Text(Shape::Path)),

@@ -16,6 +16,7 @@ mod assertions;
 mod certificate;
 mod changes;
 mod client_certificates;
+mod copies;
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod exceptions;
