@@ -18,6 +18,7 @@
 //! | [`store`] | rooted files: reading, listing, staged uploads, quotas |
 //! | [`config`] | reading the policy files: every problem at once |
 //! | [`review`] | what a policy decides, put into words, put to the test and compared |
+//! | [`keeper`] | the second process: closed files of the audit log, and its copies |
 //! | [`daemon`] | the running server |
 //! | [`cli`] | the commands people type |
 //!
@@ -35,6 +36,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod identity;
+pub mod keeper;
 pub mod net;
 pub mod policy;
 pub mod proto;

@@ -1,6 +1,8 @@
 //! What the policy files come to: domain types, parsed, bounded and cross-checked by
 //! [`crate::config`]. Nothing that grants access has a default.
 
+pub mod keeping;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -50,6 +52,8 @@ pub struct Config {
     pub storage: Storage,
     /// Where and how the audit log is written.
     pub audit: Audit,
+    /// How long the audit log is kept, and where it is copied to.
+    pub keeping: keeping::Keeping,
     /// Where and how much the operational log says.
     pub log: Log,
     /// How changes of the files come into force by themselves.

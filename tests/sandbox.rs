@@ -59,10 +59,14 @@ enum Expect {
     Ports,
     /// Landlock since ABI 4, unless the plan permits connecting.
     Connect,
+    /// The same, unless it permits connecting to any port.
+    ConnectElsewhere,
     /// The filter.
     Filter,
     /// The filter, unless the plan has names to be looked up.
     Datagram,
+    /// The filter, unless the plan has a socket of this machine.
+    Local,
 }
 
 type Trial = (&'static str, Expect, fn(&Stage) -> io::Result<()>);
@@ -126,6 +130,13 @@ const TRIALS: &[Trial] = &[
     ("bind another port", Expect::Ports, |stage| TcpListener::bind(("127.0.0.1", stage.outside)).map(drop)),
     ("bind any port", Expect::Ports, |_| TcpListener::bind(("127.0.0.1", 0)).map(drop)),
     ("connect", Expect::Connect, |stage| TcpStream::connect(("127.0.0.1", stage.target)).map(drop)),
+    ("connect to another port", Expect::ConnectElsewhere, |stage| {
+        // Nobody listens there, which is found out where the attempt is permitted.
+        match TcpStream::connect(("127.0.0.1", stage.outside)) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
+            other => other.map(drop),
+        }
+    }),
     ("a UDP socket", Expect::Datagram, |_| Socket::new(Domain::IPV4, Type::DGRAM, None).map(drop)),
     ("a UDP socket of IPv6", Expect::Datagram, |_| {
         Socket::new(Domain::IPV6, Type::DGRAM, Some(Protocol::UDP)).map(drop)
@@ -133,8 +144,13 @@ const TRIALS: &[Trial] = &[
     ("a datagram socket of UDP-Lite", Expect::Filter, |_| {
         Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::from(136))).map(drop)
     }),
-    ("a Unix stream socket", Expect::Filter, |_| Socket::new(Domain::UNIX, Type::STREAM, None).map(drop)),
-    ("a Unix datagram socket", Expect::Filter, |_| Socket::new(Domain::UNIX, Type::DGRAM, None).map(drop)),
+    ("a Unix stream socket", Expect::Local, |_| Socket::new(Domain::UNIX, Type::STREAM, None).map(drop)),
+    ("a Unix datagram socket", Expect::Local, |_| Socket::new(Domain::UNIX, Type::DGRAM, None).map(drop)),
+    ("a Unix socket of another kind", Expect::Filter, |_| Socket::new(Domain::UNIX, Type::SEQPACKET, None).map(drop)),
+    ("speak to a socket of this machine", Expect::Local, |stage| {
+        let near = std::os::unix::net::UnixDatagram::unbound()?;
+        near.send_to(b"hello", stage.base.join("local")).map(drop)
+    }),
     ("a raw socket", Expect::Filter, |_| Socket::new(Domain::IPV4, Type::from(3), Some(Protocol::from(1))).map(drop)),
     ("a packet socket", Expect::Filter, |_| Socket::new(Domain::from(17), Type::from(3), None).map(drop)),
     ("a kernel socket", Expect::Filter, |_| Socket::new(Domain::from(16), Type::from(3), None).map(drop)),
@@ -192,7 +208,7 @@ type Results = BTreeMap<String, i32>;
 
 fn parent() -> ExitCode {
     let root = rustix::process::geteuid().is_root();
-    let mut modes = vec!["enter", "enter-connect", "enter-look-up"];
+    let mut modes = vec!["enter", "enter-connect", "enter-look-up", "enter-keeper"];
     if root {
         modes.push("enter-as-other");
     } else {
@@ -216,12 +232,14 @@ fn parent() -> ExitCode {
             let (without, within) = (control[*name], results[*name]);
             let (present, refusal) = match expect {
                 Expect::Works => (true, 0),
-                Expect::Connect if mode == "enter-connect" => (true, 0),
+                Expect::Connect if ["enter-connect", "enter-keeper"].contains(&mode) => (true, 0),
+                Expect::ConnectElsewhere if mode == "enter-connect" => (true, 0),
+                Expect::Local if mode == "enter-keeper" => (true, 0),
                 Expect::Datagram if mode == "enter-look-up" => (true, 0),
                 Expect::Files => (abi >= 1, EACCES),
                 Expect::Truncation => (abi >= 3, EACCES),
-                Expect::Ports | Expect::Connect => (abi >= 4, EACCES),
-                Expect::Filter | Expect::Datagram => (results["seccomp"] == 1, EPERM),
+                Expect::Ports | Expect::Connect | Expect::ConnectElsewhere => (abi >= 4, EACCES),
+                Expect::Filter | Expect::Datagram | Expect::Local => (results["seccomp"] == 1, EPERM),
             };
             if !present {
                 eprintln!("NOT PROVEN: {mode}: {name}: the kernel lacks the layer");
@@ -266,6 +284,9 @@ fn run(mode: &str, target: &TcpListener) -> Result<Results, String> {
             chown(base.path().join(path), Some(OTHER_ID), Some(OTHER_ID)).unwrap();
         }
     }
+    let local = base.path().join("local");
+    let _local = std::os::unix::net::UnixDatagram::bind(&local).unwrap();
+    fs::set_permissions(&local, fs::Permissions::from_mode(0o777)).unwrap();
     let free = || TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let (inside, outside) = (free(), free());
     let port = |listener: &TcpListener| listener.local_addr().unwrap().port().to_string();
@@ -298,6 +319,8 @@ fn child(mode: &str) -> ExitCode {
         remove: vec![stage.base.join("run")],
         bind_ports: vec![stage.inside..=stage.inside],
         connect: mode == "enter-connect",
+        connect_ports: if mode == "enter-keeper" { vec![stage.target] } else { Vec::new() },
+        local_sockets: if mode == "enter-keeper" { vec![stage.base.join("local")] } else { Vec::new() },
         look_up: mode == "enter-look-up",
         require: false,
     };

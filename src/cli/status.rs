@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::control::{Socket, ask};
 use super::{Failure, say};
-use crate::daemon::calls::{Answer, Call, SpaceLine, Status};
+use crate::daemon::calls::{Answer, AuditStatus, Call, SinkStatus, SpaceLine, Status};
 
 /// Show how the running server is.
 ///
@@ -78,10 +78,30 @@ fn table(status: &Status) -> String {
     rows.extend(group("certificates", certificates.collect()));
     let health = if audit.healthy { "written" } else { "CANNOT BE WRITTEN; new work is refused" };
     rows.push(("audit", format!("{health}, in {}", audit.directory)));
+    rows.extend(group("", audit_lines(audit)));
     rows.extend(group("sandbox", status.sandbox.clone()));
     rows.extend(group("space", status.space.iter().map(space).collect()));
     let lines = rows.iter().map(|(name, text)| format!("{name:13} {text}").trim_end().to_owned());
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The files of the audit log, who keeps them, and its copies.
+fn audit_lines(audit: &AuditStatus) -> Vec<String> {
+    let oldest = audit.oldest_time.as_deref().unwrap_or("none");
+    let mut lines = vec![format!("files: {}, {} bytes, oldest record {oldest}", audit.files, audit.bytes)];
+    if !audit.keeper {
+        lines.push("the keeper has ENDED: no rotation, no copies; restart the server".to_owned());
+    }
+    lines.extend(audit.unverified.iter().map(|file| format!("{} DOES NOT VERIFY and is kept", file.escape_debug())));
+    lines.extend(audit.sinks.iter().map(|sink| {
+        let how = match (&sink.failing_since, &sink.last_error) {
+            (Some(since), Some(error)) => format!("FAILING since {since}: {}", error.escape_debug()),
+            _ => "well".to_owned(),
+        };
+        let SinkStatus { name, copied_seq, behind_records, .. } = sink;
+        format!("copy to {}: {how}; up to record {copied_seq}, {behind_records} behind", name.escape_debug())
+    }));
+    lines
 }
 
 fn space(line: &SpaceLine) -> String {

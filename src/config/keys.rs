@@ -92,6 +92,8 @@ numbers! {
     CHECKPOINT_SECONDS        = "audit" "checkpoint-seconds":        60,         1..=86_400 "seconds";
     ROTATE_BYTES              = "audit" "rotate-bytes":              104_857_600, 0..=1_099_511_627_776 "bytes";
     ROTATE_HOURS              = "audit" "rotate-hours":              24,         0..=8_760 "hours";
+    AUDIT_KEEP_DAYS           = "audit" "keep-days":                 NONE,       1..=36_500 "days";
+    AUDIT_KEEP_BYTES          = "audit" "keep-bytes":                NONE,       1_048_576..=9_223_372_036_854_775_807 "bytes";
 
     FILE_BYTES_MAX            = "rule" "file-bytes-max":             NONE,       1..=9_223_372_036_854_775_807 "bytes";
 
@@ -230,6 +232,19 @@ const TABLES: &[(&str, &[Key])] = &[
         key("sync", Word(&["group", "each"])),
         key("on-failure", Word(&["refuse"])),
         key("signing-key", Text(Shape::Path)),
+        key("compress", Flag),
+        key("stdout", Flag),
+        key("journald", Flag),
+        key("syslog", Tables("syslog")),
+    ]),
+    ("syslog", &[
+        must("to", Text(Shape::Any)),
+        key("ca", Text(Shape::Path)),
+        key("server-name", Text(Shape::Any)),
+        key("certificate", Text(Shape::Path)),
+        key("key", Text(Shape::Path)),
+        key("records", Word(&["all", "checkpoints"])),
+        key("facility", Word(&["auth", "authpriv", "daemon", "audit", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"])),
     ]),
     ("log", &[
         key("directory", Text(Shape::Path)),

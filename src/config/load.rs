@@ -20,8 +20,8 @@ use super::section::Section;
 use super::tree::{self, Table};
 use super::users::{self, Context};
 use super::{
-    Config, PasswordChanges, Passwords, RunAs, advice, audit, certificate, changes, client_certificates, disk, folders,
-    groups, hours, limits, listen, passive, running, server,
+    Config, PasswordChanges, Passwords, RunAs, advice, audit, certificate, changes, client_certificates, copies, disk,
+    folders, groups, hours, limits, listen, passive, running, server,
 };
 use crate::policy::Policy;
 
@@ -258,6 +258,7 @@ pub(super) struct Sections {
     pub(super) limits: super::Limits,
     pub(super) storage: super::Storage,
     pub(super) audit: Option<super::Audit>,
+    pub(super) keeping: crate::settings::keeping::Keeping,
     pub(super) log: super::Log,
     pub(super) reload: super::Reload,
     pub(super) control: Option<super::Control>,
@@ -297,7 +298,9 @@ fn sections(
     let login = limits::login(&root.open("login", findings), findings);
     let limits = limits::limits(&root.open("limits", findings), findings);
     let storage = server::storage(&root.open("storage", findings), findings);
-    let audit = audit::audit(&root.open("audit", findings), directory, findings);
+    let audit_section = root.open("audit", findings);
+    let audit = audit::audit(&audit_section, directory, findings);
+    let keeping = copies::keeping(&audit_section, directory, findings);
     let log = server::log(&root.open("log", findings), directory, findings);
     let reload = running::reload(&root.open("reload", findings), findings);
     let control = running::control(&root.open("control", findings), directory, findings);
@@ -335,6 +338,7 @@ fn sections(
         limits,
         storage,
         audit,
+        keeping,
         log,
         reload,
         control,
@@ -359,6 +363,7 @@ impl Sections {
             limits: self.limits,
             storage: self.storage,
             audit: self.audit?,
+            keeping: self.keeping,
             log: self.log,
             reload: self.reload,
             control: self.control,

@@ -17,6 +17,7 @@ pub(crate) mod audit;
 mod certificate;
 mod changes;
 mod client_certificates;
+mod copies;
 pub(crate) mod directory;
 pub(crate) mod disk;
 mod exceptions;

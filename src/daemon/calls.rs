@@ -195,4 +195,36 @@ pub(crate) struct AuditStatus {
     pub(crate) directory: String,
     /// Whether it can be written.
     pub(crate) healthy: bool,
+    /// How many files it consists of.
+    pub(crate) files: usize,
+    /// Their size together, as they are on the disk.
+    pub(crate) bytes: u64,
+    /// The number of the oldest record that is there.
+    pub(crate) oldest_seq: Option<u64>,
+    /// When that was written, in UTC.
+    pub(crate) oldest_time: Option<String>,
+    /// Whether the keeper runs. Without it no file is renamed, compressed or removed, and nothing is
+    /// copied, until the server is started again.
+    pub(crate) keeper: bool,
+    /// Closed files that do not verify, and are kept as they are.
+    pub(crate) unverified: Vec<String>,
+    /// Where the log is copied to.
+    pub(crate) sinks: Vec<SinkStatus>,
+}
+
+/// Something that the log is copied to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SinkStatus {
+    /// Which one: `stdout`, `journald`, `tls://logs.example.org:6514`.
+    pub(crate) name: String,
+    /// Whether the last attempt succeeded.
+    pub(crate) healthy: bool,
+    /// The number of the last record that was handed over.
+    pub(crate) copied_seq: u64,
+    /// How many records are still to be handed over.
+    pub(crate) behind_records: u64,
+    /// Since when it fails, in UTC.
+    pub(crate) failing_since: Option<String>,
+    /// What the last failure was; it stays after a recovery.
+    pub(crate) last_error: Option<String>,
 }

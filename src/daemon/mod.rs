@@ -17,6 +17,7 @@ pub(crate) mod descriptors;
 mod driver;
 mod file_change;
 mod hashing;
+mod keeper;
 mod link;
 mod listeners;
 pub mod logging;
@@ -60,6 +61,7 @@ use crate::store::Homes;
 use crate::tls::ServerTls;
 use confinement::Confinement;
 use current::InForce;
+pub(crate) use keeper::confine as confine_keeper;
 use listeners::{Bound, Listeners};
 use logging::{Logging, Severity};
 use reload::Reloader;
@@ -109,6 +111,7 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
         step("giving the audit log to the server's account", opened.give_to(account))?;
     }
     let opened = step("opening the audit log", opened.sign_with(keys))?;
+    let keeper = step("starting the keeper of the audit log", keeper::Started::start(&config))?;
     let changes = step("opening the changed passwords", passwords::open(&config))?;
     let bound = bind(&config)?;
     let socket = config.control.as_ref().map(|control| ControlSocket::bind(control, config.process.run_as.as_ref()));
@@ -125,7 +128,8 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     certificates::tell_of_unreadable(&config.tls);
     let guard = step("opening the log file", logging.start_file())?;
     let confinement = Confinement::new(&plan, report);
-    let opened = Opened { tls, log: opened, changes, bound, socket, names, confinement, severity: logging.severity() };
+    let opened =
+        Opened { tls, log: opened, keeper, changes, bound, socket, names, confinement, severity: logging.severity() };
     let served = confined(config, opened, workers, notice);
     drop(guard);
     served
@@ -135,6 +139,7 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
 struct Opened {
     tls: ServerTls,
     log: OpenedLog,
+    keeper: keeper::Started,
     changes: Option<Changes>,
     bound: Vec<Bound>,
     socket: Option<ControlSocket>,
@@ -146,8 +151,9 @@ struct Opened {
 
 /// Everything that happens inside the sandbox.
 fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> Result<(), StartError> {
-    let Opened { tls, log, changes, bound, socket, names, confinement, severity } = opened;
-    let (audit, writer) = step("starting the audit log", log.start(None))?;
+    let Opened { tls, log, keeper, changes, bound, socket, names, confinement, severity } = opened;
+    let (audit, writer) = step("starting the audit log", log.start(Some(keeper.renamer())))?;
+    let (keeper, end_of_keeper) = step("listening to the keeper", keeper.attend(audit.clone()))?;
     let runtime = step(
         "starting the runtime",
         tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build(),
@@ -158,7 +164,7 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
     let result = runtime.block_on(async {
         let verifier = step("preparing password checks", verifier(&config))?;
         let in_force = InForce::new(config, tls, verifier);
-        let shared = Arc::new(Shared::new(in_force, homes, audit.clone(), changes));
+        let shared = Arc::new(Shared::new(in_force, homes, audit.clone(), changes, keeper));
         let (stop, told) = watch::channel(Stop::No);
         let (alive, ended) = mpsc::channel(1);
         let listeners = Listeners::new(&shared, told.clone(), alive);
@@ -180,6 +186,7 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
     if result.is_ok() {
         stopped(&audit, writer);
     }
+    end_of_keeper.finish();
     result.map(drop)
 }
 

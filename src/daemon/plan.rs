@@ -26,6 +26,8 @@ pub(super) fn plan(config: &Config) -> Plan {
         remove: control.collect(),
         bind_ports: std::iter::once(passive).chain(listened).chain(later).collect(),
         connect: config.active,
+        connect_ports: Vec::new(),
+        local_sockets: Vec::new(),
         look_up: has_names(config),
         require: config.process.require_sandbox,
     }

@@ -266,6 +266,7 @@ impl Reloader {
         shared.passive.change(config.passive.ports, crate::net::route::Proxies::new(&config.listen.proxies));
         shared.homes.change(roots::settings(&config));
         shared.audit.change(&config.audit);
+        shared.keeper.keep(config.keeping.retention);
         self.severity.set(config.log.level);
         super::descriptors::raise_limit(config.limits.sessions);
         roots::open(&shared.homes, &config, Some(&former));

@@ -18,6 +18,7 @@ use super::buffers::Buffers;
 use super::certificates;
 use super::current::{Current, InForce};
 use super::driver::Driver;
+use super::keeper::Keeper;
 use super::minutes;
 use super::places::Places;
 use super::reload::{Asker, Reloader};
@@ -64,6 +65,8 @@ pub(super) struct Shared {
     pub(super) space: Warned,
     pub(super) passive: Arc<PassivePorts>,
     pub(super) audit: AuditLog,
+    /// The process that works on closed files of the log, and copies it.
+    pub(super) keeper: Arc<Keeper>,
     pub(super) buffers: Arc<Buffers>,
     pub(super) admission: Arc<Admission>,
     pub(super) sessions: Arc<Sessions>,
@@ -80,7 +83,13 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(in_force: InForce, homes: Homes, audit: AuditLog, changes: Option<Changes>) -> Self {
+    pub(super) fn new(
+        in_force: InForce,
+        homes: Homes,
+        audit: AuditLog,
+        changes: Option<Changes>,
+        keeper: Arc<Keeper>,
+    ) -> Self {
         let config = &in_force.config;
         let state = changes.as_ref().map(|changes| Arc::clone(changes.directory()));
         Self {
@@ -91,6 +100,7 @@ impl Shared {
             space: Warned::default(),
             passive: PassivePorts::new(config.passive.ports, Proxies::new(&config.listen.proxies)),
             audit,
+            keeper,
             buffers: Arc::default(),
             admission: Admission::new(&config.limits),
             sessions: Arc::default(),

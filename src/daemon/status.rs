@@ -1,12 +1,18 @@
 //! How things are, for `portcullis status`.
 
+use std::path::Path;
+
 use jiff::Timestamp;
 
-use super::calls::{AuditStatus, CertificateStatus, ListenerStatus, PolicyStatus, Status};
+use super::calls::{AuditStatus, CertificateStatus, ListenerStatus, PolicyStatus, SinkStatus, Status};
 use super::listeners::named;
 use super::reload::Reloader;
+use super::server::Shared;
 use super::space;
 use crate::tls::facts;
+use crate::trail::entry::Entry;
+use crate::trail::files::{self, LogFile};
+use crate::trail::lines::Lines;
 
 /// Gathers it; for a thread that may block.
 pub(super) fn status(reloader: &Reloader, stopping: bool) -> Status {
@@ -40,12 +46,40 @@ pub(super) fn status(reloader: &Reloader, stopping: bool) -> Status {
         sessions: live.sessions,
         transfers: live.transfers,
         certificates: certificates.collect(),
-        audit: AuditStatus {
-            directory: config.audit.directory.display().to_string(),
-            healthy: shared.audit.is_healthy(),
-        },
+        audit: audit(shared, &config.audit.directory),
         sandbox: reloader.confinement.report().to_string().lines().map(str::to_owned).collect(),
         space: space::report(shared),
+    }
+}
+
+/// The audit log and its copies.
+fn audit(shared: &Shared, directory: &Path) -> AuditStatus {
+    let files = files::find(directory).unwrap_or_default();
+    let size = |file: &LogFile| file.path.metadata().map_or(0, |metadata| metadata.len());
+    let mut lines = Lines::of(&files);
+    let oldest = lines.read_next().ok().flatten();
+    let oldest =
+        oldest.and_then(|line| Entry::parse(line.bytes).ok().map(|entry| (entry.seq, entry.time_dt.to_string())));
+    let (oldest_seq, oldest_time) = oldest.unzip();
+    let state = shared.keeper.state();
+    let sinks = state.sinks.into_iter().map(|sink| SinkStatus {
+        name: sink.sink,
+        healthy: sink.failing_since.is_none(),
+        copied_seq: sink.copied_seq,
+        behind_records: sink.behind_records,
+        failing_since: sink.failing_since,
+        last_error: sink.last_error,
+    });
+    AuditStatus {
+        directory: directory.display().to_string(),
+        healthy: shared.audit.is_healthy(),
+        files: files.len(),
+        bytes: files.iter().map(size).fold(0, u64::saturating_add),
+        oldest_seq,
+        oldest_time,
+        keeper: shared.keeper.is_alive(),
+        unverified: state.unverified,
+        sinks: sinks.collect(),
     }
 }
 

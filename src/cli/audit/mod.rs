@@ -1,6 +1,7 @@
 //! `portcullis audit`.
 
 mod files;
+mod keep;
 
 use std::path::{Path, PathBuf};
 
@@ -24,12 +25,14 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Files(files::Arguments),
+    Keep(keep::Arguments),
 }
 
 /// Runs a command about the audit log.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     match &arguments.command {
         Command::Files(arguments) => files::run(arguments, policy),
+        Command::Keep(arguments) => keep::run(arguments),
     }
 }
 

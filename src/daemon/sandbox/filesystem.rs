@@ -37,6 +37,8 @@ pub struct LandlockReport {
     pub truncation: bool,
     /// Whether connecting is forbidden; it is permitted where the plan needs it.
     pub connect_forbidden: bool,
+    /// The only ports that connections may be made to, where there are any.
+    pub connect_ports: Vec<u16>,
     /// Paths of the plan that do not exist. They stay out of reach until the next start.
     pub absent: Vec<PathBuf>,
 }
@@ -58,8 +60,9 @@ impl FileRules {
         let writers = plan.read_write.iter().map(|path| (path, write));
         let creators = plan.create_write.iter().map(|path| (path, create));
         let removers = plan.remove.iter().map(|path| (path, AccessFs::RemoveFile.into()));
+        let locals = plan.local_sockets.iter().map(|path| (path, AccessFs::ResolveUnix.into()));
         let mut found = Self { rules: Vec::new(), absent: Vec::new() };
-        for (path, access) in readers.chain(writers).chain(creators).chain(removers) {
+        for (path, access) in readers.chain(writers).chain(creators).chain(removers).chain(locals) {
             let failed = |error: rustix::io::Errno| SandboxError::Path(path.clone(), error.into());
             let handle = match open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
                 Ok(handle) => handle,
@@ -90,10 +93,14 @@ pub(super) fn restrict(files: FileRules, plan: &Plan) -> Result<Option<LandlockR
     let paths = files.rules.into_iter().map(|(handle, access)| Ok::<_, RulesetError>(PathBeneath::new(handle, access)));
     let ports = plan.bind_ports.iter().cloned().flatten();
     let ports = ports.map(|port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::BindTcp)));
+    // Where connecting is permitted to all ports, it is not handled, and no rule may name it.
+    let targets = if plan.connect { &[][..] } else { &plan.connect_ports };
+    let targets = targets.iter().map(|&port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp)));
     let status = ruleset
         .create()
         .and_then(|created| created.add_rules(paths))
         .and_then(|created| created.add_rules(ports))
+        .and_then(|created| created.add_rules(targets))
         .and_then(RulesetCreated::restrict_self)
         .map_err(SandboxError::Landlock)?;
     let abi = match (status.ruleset, status.landlock) {
@@ -107,7 +114,8 @@ pub(super) fn restrict(files: FileRules, plan: &Plan) -> Result<Option<LandlockR
         abi,
         ports: abi >= COMPLETE,
         truncation: abi >= 3,
-        connect_forbidden: abi >= COMPLETE && !plan.connect,
+        connect_forbidden: abi >= COMPLETE && !plan.connect && plan.connect_ports.is_empty(),
+        connect_ports: if abi >= COMPLETE && !plan.connect { plan.connect_ports.clone() } else { Vec::new() },
         absent: files.absent,
     }))
 }
@@ -120,11 +128,16 @@ pub(super) fn version(abi: ABI) -> u64 {
 impl fmt::Display for LandlockReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "files and ports: confined by Landlock (ABI {}) to the files of the policy", self.abi)?;
-        f.write_str(match (self.ports, self.connect_forbidden) {
-            (true, true) => " and its ports; no outgoing connections",
-            (true, false) => " and its ports; outgoing connections permitted for active mode",
-            (false, _) => "; TCP ports NOT confined (Linux 6.7 or newer does)",
+        f.write_str(match (self.ports, self.connect_forbidden, self.connect_ports.is_empty()) {
+            (true, true, _) => " and its ports; no outgoing connections",
+            (true, false, true) => " and its ports; outgoing connections permitted for active mode",
+            (true, false, false) => " and its ports; outgoing connections to ports",
+            (false, ..) => "; TCP ports NOT confined (Linux 6.7 or newer does)",
         })?;
+        for (index, port) in self.connect_ports.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma} {port}")?;
+        }
         if !self.truncation {
             f.write_str("; truncation NOT confined (Linux 6.2 or newer does)")?;
         }

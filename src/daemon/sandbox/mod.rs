@@ -40,6 +40,10 @@ pub struct Plan {
     pub bind_ports: Vec<RangeInclusive<u16>>,
     /// Whether the server makes TCP connections itself (active mode).
     pub connect: bool,
+    /// TCP ports that connections are made to, where not to all of them.
+    pub connect_ports: Vec<u16>,
+    /// Sockets of this machine that are written to.
+    pub local_sockets: Vec<PathBuf>,
     /// Whether the server asks name servers, over UDP.
     pub look_up: bool,
     /// Whether a kernel that lacks a layer is an error.
@@ -57,6 +61,8 @@ pub struct Report {
     pub seccomp: bool,
     /// Whether the filter permits sockets of UDP, for name servers.
     pub udp: bool,
+    /// Whether it permits sockets of this machine.
+    pub local: bool,
 }
 
 /// Why the sandbox is not in force.
@@ -90,8 +96,9 @@ pub fn enter(plan: &Plan) -> Result<Report, SandboxError> {
     let rules = FileRules::open(plan)?;
     let privileges = privileges::drop_all(plan.run_as.as_ref())?;
     let landlock = filesystem::restrict(rules, plan)?;
-    let seccomp = syscalls::filter(plan.require, plan.look_up)?;
-    Ok(Report { privileges, landlock, seccomp, udp: plan.look_up })
+    let sockets = syscalls::Sockets { udp: plan.look_up, local: !plan.local_sockets.is_empty() };
+    let seccomp = syscalls::filter(plan.require, sockets)?;
+    Ok(Report { privileges, landlock, seccomp, udp: sockets.udp, local: sockets.local })
 }
 
 impl Report {
@@ -129,16 +136,19 @@ impl fmt::Display for Report {
                  security modules)"
             )?,
         }
-        f.write_str(match (self.seccomp, self.udp) {
-            (true, false) => {
-                "system calls: filtered (no programs, no new processes, no sockets but TCP, no administration)"
-            }
-            (true, true) => {
-                "system calls: filtered (no programs, no new processes, no sockets but TCP, and UDP for name servers, \
-                 no administration)"
-            }
-            (false, _) => "system calls: NOT filtered, as this kernel or processor offers no seccomp filter we can use",
-        })
+        if !self.seccomp {
+            return f.write_str(
+                "system calls: NOT filtered, as this kernel or processor offers no seccomp filter we can use",
+            );
+        }
+        f.write_str("system calls: filtered (no programs, no new processes, no sockets but TCP, ")?;
+        if self.udp {
+            f.write_str("and UDP for name servers, ")?;
+        }
+        if self.local {
+            f.write_str("and those of this machine, ")?;
+        }
+        f.write_str("no administration)")
     }
 }
 

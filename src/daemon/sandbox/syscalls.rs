@@ -55,14 +55,23 @@ const REFUSED_HERE: &[libc::c_long] = &[];
 /// Where `socket` takes the kind, among flags.
 const SOCKET_KIND_MASK: u64 = 0xf;
 
-/// Installs the filter for the calling thread and all that it will start, with sockets of UDP only
-/// where asked for. False where there is no seccomp or no filter for this processor, and it is not
+/// The kinds of sockets besides those of TCP.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sockets {
+    /// Those of UDP.
+    pub(super) udp: bool,
+    /// Those of this machine.
+    pub(super) local: bool,
+}
+
+/// Installs the filter for the calling thread and all that it will start, with sockets besides those
+/// of TCP only where asked for. False where there is no seccomp or no filter for this processor, and it is not
 /// required.
-pub(super) fn filter(required: bool, udp: bool) -> Result<bool, SandboxError> {
+pub(super) fn filter(required: bool, sockets: Sockets) -> Result<bool, SandboxError> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else {
         return missing(required);
     };
-    let programs = programs(arch, udp).map_err(|error| SandboxError::Seccomp(error.into()))?;
+    let programs = programs(arch, sockets).map_err(|error| SandboxError::Seccomp(error.into()))?;
     for program in &programs {
         match apply_filter(program) {
             Ok(()) => {}
@@ -83,14 +92,14 @@ fn lacking(error: &std::io::Error) -> bool {
 }
 
 /// The filters, each compiled. A call of another processor's numbering kills the process.
-fn programs(arch: TargetArch, udp: bool) -> Result<Vec<BpfProgram>, BackendError> {
+fn programs(arch: TargetArch, sockets: Sockets) -> Result<Vec<BpfProgram>, BackendError> {
     let compile = |rules, answer: libc::c_int| {
         let answer = SeccompAction::Errno(answer.unsigned_abs());
         SeccompFilter::new(rules, SeccompAction::Allow, answer, arch)?.try_into()
     };
     let mut rules: BTreeMap<libc::c_long, Vec<SeccompRule>> =
         REFUSED.iter().chain(REFUSED_HERE).map(|&call| (call, Vec::new())).collect();
-    rules.insert(libc::SYS_socket, sockets_refused(udp)?);
+    rules.insert(libc::SYS_socket, sockets_refused(sockets)?);
     rules.insert(libc::SYS_clone, clones_refused()?);
     rules.insert(libc::SYS_ioctl, ioctls_refused()?);
     // `clone3` has its flags in memory, where a filter cannot look. Told that the kernel lacks it,
@@ -104,15 +113,21 @@ fn programs(arch: TargetArch, udp: bool) -> Result<Vec<BpfProgram>, BackendError
 }
 
 /// All sockets but those of the internet families that are streams of TCP (SCTP and MPTCP are
-/// streams too, and Landlock does not see them), and where asked for, datagrams of UDP.
-fn sockets_refused(udp: bool) -> Result<Vec<SeccompRule>, BackendError> {
+/// streams too, and Landlock does not see them), and where asked for, datagrams of UDP, and streams
+/// and datagrams of this machine.
+fn sockets_refused(permitted: Sockets) -> Result<Vec<SeccompRule>, BackendError> {
     let (stream, datagram) = (constant(libc::SOCK_STREAM), constant(libc::SOCK_DGRAM));
-    let mut refused = vec![SeccompRule::new(vec![
+    let local = constant(libc::AF_UNIX);
+    let mut families = vec![
         argument(0, SeccompCmpOp::Ne, constant(libc::AF_INET))?,
         argument(0, SeccompCmpOp::Ne, constant(libc::AF_INET6))?,
-    ])?];
+    ];
+    if permitted.local {
+        families.push(argument(0, SeccompCmpOp::Ne, local)?);
+    }
+    let mut refused = vec![SeccompRule::new(families)?];
     let mut kinds = vec![(stream, libc::IPPROTO_TCP)];
-    if udp {
+    if permitted.udp {
         kinds.push((datagram, libc::IPPROTO_UDP));
     }
     // Of each kind, every protocol but the usual one, by its number or by none.
@@ -125,7 +140,11 @@ fn sockets_refused(udp: bool) -> Result<Vec<SeccompRule>, BackendError> {
     }
     let others = (0..=SOCKET_KIND_MASK).filter(|kind| kinds.iter().all(|(permitted, _)| permitted != kind));
     for kind in others {
-        refused.push(SeccompRule::new(vec![argument(1, SeccompCmpOp::MaskedEq(SOCKET_KIND_MASK), kind)?])?);
+        let mut conditions = vec![argument(1, SeccompCmpOp::MaskedEq(SOCKET_KIND_MASK), kind)?];
+        if permitted.local && kind == datagram {
+            conditions.push(argument(0, SeccompCmpOp::Ne, local)?);
+        }
+        refused.push(SeccompRule::new(conditions)?);
     }
     Ok(refused)
 }
@@ -190,8 +209,10 @@ mod tests {
 
     #[test]
     fn the_filters_compile_for_every_processor_we_serve() {
+        let kinds = [(false, false), (false, true), (true, false), (true, true)];
         for arch in [TargetArch::x86_64, TargetArch::aarch64] {
-            for program in [false, true].iter().flat_map(|udp| programs(arch, *udp).unwrap()) {
+            let sockets = kinds.map(|(udp, local)| Sockets { udp, local });
+            for program in sockets.into_iter().flat_map(|sockets| programs(arch, sockets).unwrap()) {
                 assert!(program.len() < 4096, "the kernel takes no longer ones");
             }
         }
