@@ -14,6 +14,9 @@ use crate::audit::rotation::Kind;
 /// Longest line that is read, in bytes; records are far shorter.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 const BUFFER_BYTES: usize = 1 << 17;
+/// How much of a line that is too long is passed over, in bytes: a small compressed file can hold one
+/// that takes hours.
+const SKIPPED_BYTES_MAX: u64 = 1 << 28;
 
 /// One line.
 #[derive(Debug)]
@@ -60,6 +63,11 @@ impl<'a> Lines<'a> {
     /// against the sum of their sizes.
     pub fn bytes_read(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.read)
+    }
+
+    /// Leaves the rest of the file that is being read.
+    pub fn skip_file(&mut self) {
+        self.open = None;
     }
 
     /// The next line; none behind the last.
@@ -119,7 +127,11 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option
         return Ok(Some(End::OfFile));
     }
     line.truncate(LINE_BYTES_MAX);
-    reader.skip_until(b'\n')?;
+    let mut skipped = reader.by_ref().take(SKIPPED_BYTES_MAX);
+    skipped.skip_until(b'\n')?;
+    if skipped.limit() == 0 {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a line that is longer than any log has"));
+    }
     Ok(Some(End::TooLong))
 }
 

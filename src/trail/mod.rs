@@ -5,7 +5,9 @@
 //! | [`files`] | which files the log consists of, in their order |
 //! | [`lines`] | their lines, one after the other, compressed or not |
 //! | [`entry`] | what a line says |
+//! | [`verify`] | whether they are as the server wrote them |
 
 pub mod entry;
 pub mod files;
 pub mod lines;
+pub mod verify;
