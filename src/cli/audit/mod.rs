@@ -1,6 +1,8 @@
 //! `portcullis audit`.
 
 mod files;
+mod head;
+mod key;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +17,9 @@ use crate::trail::files::{LogFile, find};
 #[command(after_help = "\
 Examples:
   portcullis audit files
-  portcullis audit files --log /backup/audit --json")]
+  portcullis audit files --log /backup/audit --json
+  portcullis audit head
+  portcullis audit key show")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,12 +28,16 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Files(files::Arguments),
+    Head(head::Arguments),
+    Key(key::Arguments),
 }
 
 /// Runs a command about the audit log.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     match &arguments.command {
         Command::Files(arguments) => files::run(arguments, policy),
+        Command::Head(arguments) => head::run(arguments, policy),
+        Command::Key(arguments) => key::run(arguments, policy),
     }
 }
 
