@@ -106,6 +106,8 @@ fn every_printed_line_works_when_pasted() {
         "certs/ca.pem",
         "certs/server.pem",
         "certs/server.key",
+        "certs/audit.key",
+        "certs/audit.pub",
         "policy/server.toml",
         "policy/users.toml",
         "audit/audit.jsonl",

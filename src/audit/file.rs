@@ -282,6 +282,12 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::audit::chain::{ChainHash, seal};
+    use crate::audit::tail::TAIL_BYTES_MAX;
+
+    fn last_seq(found: &Found) -> u64 {
+        found.past.last.as_ref().map_or(0, |mark| mark.seq)
+    }
 
     fn found(content: &[u8]) -> (tempfile::TempDir, Result<Found, OpenError>) {
         let directory = tempfile::tempdir().unwrap();
@@ -295,7 +301,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let directory = base.path().join("deep/audit");
         let found = Found::open(&directory).unwrap();
-        assert_eq!((found.last_seq, found.torn), (0, None));
+        assert_eq!((last_seq(&found), found.past.torn), (0, None));
         assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777 & !0o750, 0);
         assert_eq!(fs::metadata(directory.join(FILE_NAME)).unwrap().mode() & 0o7777 & !0o640, 0);
     }
@@ -328,15 +334,28 @@ mod tests {
         assert!(!elsewhere.exists());
     }
 
+    /// So many records.
+    fn chained(count: u64) -> Vec<u8> {
+        let mut content = Vec::new();
+        let mut hash = ChainHash::NONE;
+        for seq in 1..=count {
+            let start = content.len();
+            content.extend_from_slice(format!("{{\"seq\":{seq},\"x\":1}}").as_bytes());
+            hash = seal(&mut content, start, hash);
+            content.push(b'\n');
+        }
+        content
+    }
+
     #[test]
     fn a_torn_end_is_moved_aside_and_the_numbers_go_on() {
-        let whole = b"{\"seq\":7,\"x\":1}\n{\"seq\":8}\n";
+        let whole = chained(2);
         for torn in [&b"{\"seq\":9,\"a"[..], b"\0\0\0\0", b"{\"seq\":9,\"a\n", b"\0\0\n\0\n"] {
-            let (directory, found) = found(&[whole, torn].concat());
+            let (directory, found) = found(&[&whole, torn].concat());
             let found = found.unwrap();
-            assert_eq!(found.last_seq, 8, "{torn:?}");
+            assert_eq!(last_seq(&found), 2, "{torn:?}");
             let hash = blake3::hash(torn).to_hex().to_string();
-            assert_eq!(found.torn, Some(Torn { bytes: torn.len() as u64, blake3: hash }));
+            assert_eq!(found.past.torn, Some(Torn { bytes: torn.len() as u64, blake3: hash }));
             assert_eq!(fs::read(directory.path().join(FILE_NAME)).unwrap(), whole);
             assert_eq!(fs::read(directory.path().join(TORN_NAME)).unwrap(), torn);
         }
@@ -346,13 +365,13 @@ mod tests {
     fn a_log_torn_in_its_first_line_begins_anew() {
         let (_directory, found) = found(b"{\"seq\":1,");
         let found = found.unwrap();
-        assert_eq!((found.last_seq, found.torn.map(|torn| torn.bytes)), (0, Some(9)));
+        assert_eq!((last_seq(&found), found.past.torn.map(|torn| torn.bytes)), (0, Some(9)));
     }
 
     #[test]
     fn a_long_file_that_ends_in_no_record_is_left_alone() {
-        let mut content = b"{\"seq\":1}\n".to_vec();
-        content.resize(usize::try_from(TAIL_BYTES_MAX).unwrap() + 100, b'x');
+        let mut content = chained(1);
+        content.resize(usize::try_from(TAIL_BYTES_MAX).unwrap() + 1000, b'x');
         let (directory, found) = found(&content);
         assert!(matches!(found, Err(OpenError::Damaged(_))));
         assert_eq!(fs::read(directory.path().join(FILE_NAME)).unwrap().len(), content.len());
@@ -360,9 +379,36 @@ mod tests {
 
     #[test]
     fn a_long_file_is_continued_from_its_end() {
-        let mut content = b"{\"seq\":1}\n".repeat(200_000);
-        content.extend_from_slice(b"{\"seq\":200001}\n");
-        let (_directory, found) = found(&content);
-        assert_eq!(found.unwrap().last_seq, 200_001);
+        let (_directory, found) = found(&chained(20_000));
+        let found = found.unwrap();
+        assert_eq!((last_seq(&found), found.past.first.unwrap().seq), (20_000, 1));
+    }
+
+    #[test]
+    fn a_log_without_a_chain_is_left_alone_and_said_to_be_moved_away() {
+        let content = b"{\"seq\":1}\n{\"seq\":2}\n{\"se";
+        let (directory, found) = found(content);
+        let said = found.unwrap_err().to_string();
+        assert!(said.contains("move it away"), "{said}");
+        assert_eq!(fs::read(directory.path().join(FILE_NAME)).unwrap(), content);
+    }
+
+    #[test]
+    fn of_several_closed_files_the_newest_is_the_end_of_the_log_compressed_or_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (directory.path().join(closed_name(1)), directory.path().join(closed_name(3)));
+        fs::write(old, chained(2)).unwrap();
+        fs::write(&new, chained(5)).unwrap();
+        let closed = |unsigned| Some(Closed { name: closed_name(3), unsigned });
+        let found = Found::open(directory.path()).unwrap();
+        assert_eq!((last_seq(&found), &found.past.closed), (5, &closed(true)));
+        drop(found);
+
+        fs::remove_file(&new).unwrap();
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(&chained(7)).unwrap();
+        fs::write(new.with_extension("jsonl.gz"), zipped.finish().unwrap()).unwrap();
+        let found = Found::open(directory.path()).unwrap();
+        assert_eq!((last_seq(&found), found.past.closed), (7, closed(false)));
     }
 }

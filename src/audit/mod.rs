@@ -40,4 +40,6 @@ pub mod signing;
 pub mod sink;
 mod tail;
 pub mod text;
+#[cfg(test)]
+mod trial;
 mod writer;

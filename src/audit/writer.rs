@@ -404,4 +404,8 @@ pub(super) fn now() -> Timestamp {
 }
 
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
+mod rotations;
+#[cfg(test)]
 mod tests;

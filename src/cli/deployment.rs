@@ -1,4 +1,4 @@
-//! What `init` and `quickstart` leave behind: certificates, policy files, places for the audit log,
+//! What `init` and `quickstart` leave behind: certificates, the key of the audit log, policy files, places for the audit log,
 //! the control socket and passwords that users change. The policy files are the commented examples of the
 //! repository with some keys filled in.
 
@@ -13,6 +13,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Value};
 
 use super::cert::make;
 use super::{Failure, today};
+use crate::audit::signing::SigningKey;
 use crate::config::directory::{self, Found};
 use crate::config::{PortRange, RunAs, SERVER_FILE, USERS_FILE};
 
@@ -22,6 +23,8 @@ const USERS_EXAMPLE: &str = include_str!("../../policy/users.toml");
 const OWN_DIRECTORIES: [&str; 3] = ["audit", "run", "state"];
 /// The same in a system (hier(7)).
 const SYSTEM_DIRECTORIES: [&str; 3] = ["/var/log/portcullis", "/run/portcullis", "/var/lib/portcullis"];
+/// How many of the files are certificates and keys; the policy files follow.
+const CERTIFICATES: usize = 5;
 /// The line of the example that names no account yet.
 const USER_LINE: &str = "# user = \"portcullis\"";
 
@@ -77,8 +80,12 @@ impl Deployment {
     pub(super) fn exists(&self) -> Result<bool, Failure> {
         let there = |path: &PathBuf| path.symlink_metadata().is_ok();
         let targets = self.targets();
-        let missing: Vec<String> =
-            targets.iter().skip(3).filter(|path| !there(path)).map(|path| path.display().to_string()).collect();
+        let missing: Vec<String> = targets
+            .iter()
+            .skip(CERTIFICATES)
+            .filter(|path| !there(path))
+            .map(|path| path.display().to_string())
+            .collect();
         if missing.is_empty() || !targets.iter().any(there) {
             return Ok(missing.is_empty());
         }
@@ -90,13 +97,15 @@ impl Deployment {
         )))
     }
 
-    /// The certificates, and then the policy files.
-    fn targets(&self) -> [PathBuf; 5] {
+    /// The certificates and the keys of the audit log, and then the policy files.
+    fn targets(&self) -> [PathBuf; 7] {
         let (certs, policy) = (self.root.join("certs"), self.policy());
         [
             self.ca(),
             certs.join("server.pem"),
             certs.join("server.key"),
+            certs.join("audit.key"),
+            certs.join("audit.pub"),
             policy.join(SERVER_FILE),
             policy.join(USERS_FILE),
         ]
@@ -117,6 +126,8 @@ impl Deployment {
         }
         let made = make::once(&make::with_loopback(&settings.names), today())?;
         let server = server_file(settings)?;
+        let signing = SigningKey::generate().and_then(|key| Ok((key.to_pem()?, key.public().to_pem())));
+        let (signing, public) = signing.map_err(|error| Failure::Failed(error.to_string()))?;
         for path in [&self.root, &certs, &policy] {
             directory::make_passable(path).map_err(|error| Failure::io(path.display(), &error))?;
         }
@@ -131,6 +142,8 @@ impl Deployment {
             (made.ca.as_str(), 0o644),
             (made.certificate.as_str(), 0o644),
             (made.key.as_str(), 0o600),
+            (signing.as_str(), 0o400),
+            (public.as_str(), 0o644),
             (server.as_str(), 0o644),
             (USERS_EXAMPLE, 0o640),
         ];
@@ -144,7 +157,7 @@ impl Deployment {
     /// files, and the account's group may read them.
     fn share(&self, run_as: Option<&RunAs>) -> Result<(), Failure> {
         let Some(account) = run_as.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
-        let [_, _, key, _, users] = self.targets();
+        let [_, _, key, _, _, _, users] = self.targets();
         for path in [key, users] {
             let shared = chown(&path, None, Some(account.gid))
                 .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(0o640)));
@@ -255,6 +268,8 @@ mod tests {
         let mode =
             |name: &str| directory.path().join("new").join(name).metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!(mode("certs/server.key"), 0o600);
+        assert_eq!(mode("certs/audit.key"), 0o400);
+        assert!(crate::config::audit::read_keys(&config.audit.signing_key.unwrap(), None).is_ok());
 
         let key = std::fs::read(directory.path().join("new/certs/server.key")).unwrap();
         std::fs::remove_file(deployment.ca()).unwrap();
@@ -279,7 +294,7 @@ mod tests {
             assert_eq!(given, rustix::process::geteuid().is_root());
         }
         // What the running server reads again.
-        let [_, _, key, _, users] = deployment.targets();
+        let [_, _, key, _, _, _, users] = deployment.targets();
         for path in [key, users] {
             let metadata = path.metadata().unwrap();
             let readable = metadata.gid() == account.gid && metadata.mode() & 0o777 == 0o640;

@@ -1,31 +1,10 @@
 //! What others do to the log while the server runs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-
-use serde_json::Value;
 
 use super::*;
 use crate::audit::file::FILE_NAME;
-use crate::audit::sink::{AuditLog, AuditWriter};
-use crate::settings::Audit;
-
-fn start(directory: &Path, sync: AuditSync) -> (AuditLog, AuditWriter) {
-    AuditLog::open(&Audit { directory: directory.to_owned(), sync }).unwrap().start().unwrap()
-}
-
-fn records(path: PathBuf) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn sequence(records: &[Value]) -> Vec<u64> {
-    records.iter().map(|record| record["seq"].as_u64().unwrap()).collect()
-}
-
-fn upload() -> Record {
-    Record::new(Event::FileUpload)
-}
+use crate::audit::trial::{records, sequence, start, upload};
 
 #[test]
 fn a_log_renamed_or_removed_meanwhile_is_followed_by_a_new_one_that_says_so() {
@@ -42,12 +21,12 @@ fn a_log_renamed_or_removed_meanwhile_is_followed_by_a_new_one_that_says_so() {
                 fs::remove_file(&path).unwrap();
             }
             log.record_blocking(upload()).unwrap();
-            let found = records(path);
-            assert_eq!(sequence(&found), [3, 4]);
+            let found = records(&path);
+            assert_eq!(sequence(&found), [5, 6]);
             assert_eq!(found[0]["metadata"]["event_code"], "audit.gap");
             assert_eq!(found[0]["status_detail"], "log_replaced");
-            assert_eq!(found[0]["unmapped"]["last_seq"], 2);
-            assert!(!renamed || sequence(&records(old)) == [1, 2]);
+            assert_eq!(found[0]["unmapped"]["last_seq"], 4);
+            assert!(!renamed || sequence(&records(&old)) == [1, 2, 3, 4]);
             assert!(log.is_healthy());
             writer.finish().unwrap();
         }
@@ -66,9 +45,9 @@ fn a_log_that_is_put_in_place_by_others_is_continued_behind_what_it_has() {
     writer.finish().unwrap();
     let text = fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4);
     assert_eq!(lines[0], "half a line");
-    assert!(lines[1].starts_with("{\"seq\":2,") && lines[2].starts_with("{\"seq\":3,"), "{text}");
+    assert!(lines[1].starts_with("{\"seq\":4,") && lines[2].starts_with("{\"seq\":5,"), "{text}");
 }
 
 #[test]
@@ -82,8 +61,8 @@ fn a_log_that_was_cut_says_so_and_gets_no_hole() {
     let before = fs::metadata(&path).unwrap().len();
     fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
     log.record_blocking(upload()).unwrap();
-    let found = records(path);
-    assert_eq!(sequence(&found), [4, 5]);
+    let found = records(&path);
+    assert_eq!(sequence(&found), [6, 7]);
     assert_eq!(found[0]["status_detail"], "log_truncated");
     assert_eq!(found[0]["unmapped"]["bytes_before"], before);
     assert_eq!(found[0]["unmapped"]["bytes_found"], 0);
@@ -103,8 +82,8 @@ fn a_log_that_cannot_be_begun_anew_is_an_outage() {
     log.record_blocking(upload()).unwrap();
     assert!(log.is_healthy());
     writer.finish().unwrap();
-    let found = records(directory.join(FILE_NAME));
-    assert_eq!(sequence(&found), [2, 3, 4, 5]);
+    let found = records(&directory.join(FILE_NAME));
+    assert_eq!(sequence(&found), [4, 5, 6, 7, 8]);
     assert_eq!(found[0]["status_detail"], "log_replaced");
     assert_eq!(found[1]["metadata"]["event_code"], "audit.degraded");
 }

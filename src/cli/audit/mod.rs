@@ -2,6 +2,8 @@
 
 mod files;
 mod keep;
+mod head;
+mod key;
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +18,9 @@ use crate::trail::files::{LogFile, find};
 #[command(after_help = "\
 Examples:
   portcullis audit files
-  portcullis audit files --log /backup/audit --json")]
+  portcullis audit files --log /backup/audit --json
+  portcullis audit head
+  portcullis audit key show")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -26,6 +30,8 @@ pub(super) struct Arguments {
 enum Command {
     Files(files::Arguments),
     Keep(keep::Arguments),
+    Head(head::Arguments),
+    Key(key::Arguments),
 }
 
 /// Runs a command about the audit log.
@@ -33,6 +39,8 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     match &arguments.command {
         Command::Files(arguments) => files::run(arguments, policy),
         Command::Keep(arguments) => keep::run(arguments),
+        Command::Head(arguments) => head::run(arguments, policy),
+        Command::Key(arguments) => key::run(arguments, policy),
     }
 }
 
