@@ -65,6 +65,17 @@ pub(crate) fn audit_directory(directory: &Path) -> Result<PathBuf, Problems> {
     Ok(found.map(|audit| audit.directory).unwrap_or_default())
 }
 
+/// The key that signs the audit log, where `server.toml` names one, whatever else is wrong with the files.
+///
+/// # Errors
+/// What keeps the file from being understood that far.
+pub(crate) fn audit_signing_key(directory: &Path) -> Result<Option<PathBuf>, Problems> {
+    alone(directory, "audit", |section, base, findings| {
+        let text = section.text("signing-key", findings)?;
+        server::path(text, base, findings)
+    })
+}
+
 /// Reads one table of `server.toml`.
 fn alone<T>(
     directory: &Path,

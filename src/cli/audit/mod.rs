@@ -1,6 +1,7 @@
 //! `portcullis audit`.
 
 mod files;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,8 @@ use crate::trail::files::{LogFile, find};
 #[command(after_help = "\
 Examples:
   portcullis audit files
-  portcullis audit files --log /backup/audit --json")]
+  portcullis audit files --log /backup/audit --json
+  portcullis audit verify --public-key audit.pub --witness heads.jsonl")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,12 +26,14 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Files(files::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// Runs a command about the audit log.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     match &arguments.command {
         Command::Files(arguments) => files::run(arguments, policy),
+        Command::Verify(arguments) => verify::run(arguments, policy),
     }
 }
 
@@ -42,6 +46,11 @@ struct Source {
 }
 
 impl Source {
+    /// Whether the command line says which.
+    fn is_named(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// The directory of the log, or its one file.
     fn place(&self, policy: &Path) -> Result<PathBuf, Failure> {
         match &self.log {
