@@ -2,7 +2,7 @@
 //!
 //! `deployment` writes what `init` and `quickstart` leave behind; `control` asks the running server; `password` asks for, reads or makes
 //! passwords; `metrics` writes what Prometheus reads. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
-//! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
+//! sysexits(3)); `doctor`, `cert check`, `user audit` and `audit verify` have 3 for warnings, and `audit verify` more.
 
 mod audit;
 mod cert;
@@ -268,6 +268,8 @@ mod tests {
             "audit key show --json",
             "audit key show --pem",
             "audit key rotate --key audit.key --log /backup/audit",
+            "audit verify --log D --public-key K --public-key L --witness W --unsigned-seconds 60 --json",
+            "audit verify --quiet",
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",

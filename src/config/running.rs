@@ -72,6 +72,17 @@ pub(crate) fn audit(directory: &Path) -> Result<Option<Audit>, Problems> {
     alone(directory, "audit", super::audit::audit)
 }
 
+/// The key that signs the audit log, where `server.toml` names one, whatever else is wrong with the files.
+///
+/// # Errors
+/// What keeps the file from being understood that far.
+pub(crate) fn audit_signing_key(directory: &Path) -> Result<Option<PathBuf>, Problems> {
+    alone(directory, "audit", |section, base, findings| {
+        let text = section.text("signing-key", findings)?;
+        server::path(text, base, findings)
+    })
+}
+
 /// Reads one table of `server.toml`.
 fn alone<T>(
     directory: &Path,

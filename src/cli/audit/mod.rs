@@ -4,6 +4,7 @@ mod files;
 mod keep;
 mod head;
 mod key;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,8 @@ Examples:
   portcullis audit files
   portcullis audit files --log /backup/audit --json
   portcullis audit head
-  portcullis audit key show")]
+  portcullis audit key show
+  portcullis audit verify --public-key audit.pub --witness heads.jsonl")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -32,6 +34,7 @@ enum Command {
     Keep(keep::Arguments),
     Head(head::Arguments),
     Key(key::Arguments),
+    Verify(verify::Arguments),
 }
 
 /// Runs a command about the audit log.
@@ -41,6 +44,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Keep(arguments) => keep::run(arguments),
         Command::Head(arguments) => head::run(arguments, policy),
         Command::Key(arguments) => key::run(arguments, policy),
+        Command::Verify(arguments) => verify::run(arguments, policy),
     }
 }
 
@@ -53,6 +57,11 @@ struct Source {
 }
 
 impl Source {
+    /// Whether the command line says which.
+    fn is_named(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// The directory of the log, or its one file.
     fn place(&self, policy: &Path) -> Result<PathBuf, Failure> {
         match &self.log {

@@ -6,14 +6,20 @@ use super::mark::Place;
 use super::story::{Role, Standing, Story};
 use super::verdict::{FileSpan, Kind, Position, Range, State, Tail, Trust, Verdict, Witnesses, leading};
 use super::{Options, rfc3339, safe};
+use crate::audit::head::HEAD_NAME;
 use crate::audit::rotation::Kind as FileKind;
 use crate::trail::files::LogFile;
 
 /// Puts it all together.
 pub(super) fn verdict(files: &[LogFile], mut story: Story, mut found: Drafts, options: &Options) -> Verdict {
     let pruned = missing(&mut story, &mut found, options);
-    let witnesses = compare(&story, &mut found);
+    let witnesses = compare(files, &story, &mut found, options);
     signatures(&story, &mut found);
+    if let Some(why) = &options.no_head {
+        let message =
+            format!("{HEAD_NAME} beside the log is no head, so it cannot tell whether the end is there: {why}");
+        found.add(Draft { kind: Kind::NoHead, place: None, seqs: None, message });
+    }
     let closed = story.last.is_some_and(|last| last.role == Role::Stops);
     if options.alone {
         end_of_closed(files, &story, &mut found)
@@ -87,9 +93,11 @@ fn missing(story: &mut Story, found: &mut Drafts, options: &Options) -> Vec<Rang
 }
 
 /// Holds the heads from elsewhere against the chain.
-fn compare(story: &Story, found: &mut Drafts) -> Witnesses {
+fn compare(files: &[LogFile], story: &Story, found: &mut Drafts, options: &Options) -> Witnesses {
     let mut witnesses = Witnesses::default();
-    let last = story.last.map(|last| (last.seq, last.place));
+    let last = story.last.map(|last| last.seq);
+    // Behind a closed file that is looked at alone there are others.
+    let ends_log = !options.alone || files.last().is_some_and(|file| file.kind == FileKind::Open);
     let mut cut = None;
     for compared in story.witnesses.values().flatten() {
         witnesses.given = witnesses.given.saturating_add(1);
@@ -125,17 +133,19 @@ fn compare(story: &Story, found: &mut Drafts) -> Witnesses {
                 add(Kind::NotAsSigned, Some(place), message);
             }
             // The last in the order of their numbers knows most.
-            (Worth::Good, None) if last.is_none_or(|(seq, _)| head.seq > seq) => cut = Some((head.seq, source)),
+            (Worth::Good, None) if ends_log && last.is_none_or(|last| head.seq > last) => {
+                cut = Some((head.seq, source))
+            }
             (Worth::Good, None) => {}
         }
     }
     if let Some((seq, source)) = cut {
-        let first = last.map_or(1, |(seq, _)| seq.saturating_add(1));
+        let first = last.map_or(1, |last| last.saturating_add(1));
         let message =
             format!("the log ends before its time: {source} knows of record {seq}, so {first} to {seq} are missing");
         found.add_always(Draft {
             kind: Kind::Truncated,
-            place: last.map(|(_, place)| place),
+            place: end_place(files, story),
             seqs: Some((first, seq)),
             message,
         });

@@ -48,6 +48,8 @@ const HEADS_BYTES_MAX: u64 = 16 << 20;
 pub struct Options {
     /// Heads from elsewhere, or from beside the log.
     pub witnesses: Vec<Witness>,
+    /// Why what lies beside the log as its newest head is none.
+    pub no_head: Option<String>,
     /// Whether a server writes it; [`is_in_use`] tells.
     pub in_use: bool,
     /// Whether only these files are looked at, so that what was before and comes after is not missed.
@@ -70,7 +72,14 @@ pub struct Witness {
 impl Options {
     /// For a log that is complete and written by nobody.
     pub fn at(now: Timestamp) -> Self {
-        Self { witnesses: Vec::new(), in_use: false, alone: false, now, unsigned_seconds_max: UNSIGNED_SECONDS_MAX }
+        Self {
+            witnesses: Vec::new(),
+            no_head: None,
+            in_use: false,
+            alone: false,
+            now,
+            unsigned_seconds_max: UNSIGNED_SECONDS_MAX,
+        }
     }
 }
 

@@ -114,6 +114,8 @@ pub enum Kind {
     UnsignedTail,
     /// Nothing is signed by a trusted key.
     Unsigned,
+    /// What lies beside the log as its newest head is none.
+    NoHead,
 }
 
 /// One thing that is wrong.
@@ -263,7 +265,7 @@ impl Kind {
             Self::BadSignature | Self::UnknownKey | Self::UnprovenKey | Self::OtherLog => State::BadSignature,
             Self::Truncated => State::Truncated,
             Self::Unreadable => State::Unreadable,
-            Self::NotClosed | Self::UnsignedTail | Self::Unsigned => State::Warning,
+            Self::NotClosed | Self::UnsignedTail | Self::Unsigned | Self::NoHead => State::Warning,
         }
     }
 }

@@ -19,6 +19,9 @@ use crate::trail::lines::{End, Lines};
 /// Records that are remembered behind the walk.
 const HISTORY_MAX: usize = 1024;
 
+/// How far behind the remains of a write that failed the outage is told of at most, in records.
+const OUTAGE_AHEAD: usize = 4;
+
 /// What the next record has to follow.
 #[derive(Clone, Copy, Debug)]
 struct Head {
@@ -135,13 +138,15 @@ impl<'a> Walk<'a> {
             self.story.torn_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
             return;
         }
+        if self.hole {
+            // The first of them says which records are not here.
+            return;
+        }
         let next = self.head().next;
-        let behind = self.marks.peek_link().map(|link| {
-            let event = link.about.as_deref().map(|about| about.event);
-            (link.seq, link.prev, link.time, matches!(event, Some(Event::Degraded | Event::Gap)))
-        });
+        let outage = end == End::Whole && self.ends_outage(None);
+        let behind = self.marks.peek_link().map(|link| (link.seq, link.prev, link.time));
         let message = match (end, behind) {
-            (End::Whole, Some((seq, prev, time, true))) if seq == next && self.follows(prev) => {
+            (_, Some((seq, _, time))) if outage && seq <= next => {
                 let what = format!("{bytes} bytes that are no record, left by a write that failed");
                 self.story.gaps.add(|| Note { seq, time: rfc3339(time), what });
                 return;
@@ -155,7 +160,7 @@ impl<'a> Walk<'a> {
         };
         let stands_for = match behind {
             Some((seq, prev, ..)) if seq == next && self.follows(prev) => None,
-            Some((seq, ..)) if seq > next && !self.hole && self.head.is_some() => Some((next, seq.saturating_sub(1))),
+            Some((seq, ..)) if seq > next && self.head.is_some() => Some((next, seq.saturating_sub(1))),
             Some((seq, ..)) if seq > 1 && self.head.is_none() => Some((seq.saturating_sub(1), seq.saturating_sub(1))),
             Some(_) => None,
             None => Some((next, next)),
@@ -167,6 +172,14 @@ impl<'a> Walk<'a> {
         };
         self.add(Kind::NoRecord, place, stands_for, message);
         self.hole |= stands_for.is_some();
+    }
+
+    /// Whether an outage is told of here or right behind. What was written of a write that failed cannot
+    /// always be taken back; the server writes the same records again behind that.
+    fn ends_outage(&mut self, link: Option<&Link>) -> bool {
+        let tells = |link: &Link| link.about.as_deref().is_some_and(|about| about.event == Event::Degraded);
+        link.is_some_and(tells)
+            || (0..OUTAGE_AHEAD).any(|skip| self.marks.peek(skip).and_then(Mark::link).is_some_and(tells))
     }
 
     fn link(&mut self, place: Place, link: Link) {
@@ -240,16 +253,14 @@ impl<'a> Walk<'a> {
 
     /// A record that is in the way of the one that belongs here.
     fn stray(&mut self, place: Place, link: Link) {
+        if self.is_copy_or_missed(place, &link) {
+            return;
+        }
         let seq = link.seq;
         let in_order = self.strays.iter().any(|stray| stray.link.hash == link.prev)
             || (!self.strays.is_empty() && self.marks.look_ahead().any(|ahead| ahead.hash == link.prev));
-        let copy = self.history.iter().find(|past| past.hash == link.hash).map(|past| past.place);
         let linked = self.marks.look_ahead().any(|ahead| ahead.hash == link.prev || ahead.prev == link.hash);
-        let finding = if let Some(copy) = copy {
-            let message = format!("this is a copy of record {seq}, which stands at {} too", self.at(copy));
-            self.add(Kind::Duplicated, place, Some((seq, seq)), message);
-            return;
-        } else if linked && in_order {
+        let finding = if linked && in_order {
             // It only stands behind one that is told of already.
             None
         } else if linked {
@@ -262,6 +273,20 @@ impl<'a> Walk<'a> {
         if link.is_whole() && self.strays.len() < AHEAD_MAX {
             self.strays.push(Stray { place, link, finding });
         }
+    }
+
+    /// Whether a record is a copy of one before it, or one that was missing there; tells so.
+    fn is_copy_or_missed(&mut self, place: Place, link: &Link) -> bool {
+        let seq = link.seq;
+        if let Some(copy) = self.history.iter().find(|past| past.hash == link.hash).map(|past| past.place) {
+            let message = format!("this is a copy of record {seq}, which stands at {} too", self.at(copy));
+            self.add(Kind::Duplicated, place, Some((seq, seq)), message);
+            return true;
+        }
+        let Some(absent) = self.story.find_again(link) else { return false };
+        let message = format!("record {seq} is missing here, and stands at {}", self.at(place));
+        self.add(Kind::Reordered, absent.place, Some((seq, seq)), message);
+        true
     }
 
     /// A record that was changed, and stands behind another one than it should by its own word.
@@ -316,8 +341,9 @@ impl<'a> Walk<'a> {
     /// A record that follows the one before and has another number.
     fn renumbered(&mut self, place: Place, link: &Link, behind: Option<Behind>) {
         let next = self.head().next;
-        let about = link.about.as_deref();
-        if about.is_some_and(|about| about.event == Event::Gap && about.detail == "log_truncated") && link.seq > next {
+        let event = link.about.as_deref().map(|about| about.event);
+        if matches!(event, Some(Event::Gap | Event::Rotated)) && link.seq > next {
+            // The server knew of more than it found, and does not use the numbers again.
             let last = link.seq.saturating_sub(1);
             let message = format!("the records {next} to {last} were cut off, as the server found when it started");
             self.add(Kind::Truncated, place, Some((next, last)), message);
@@ -366,14 +392,7 @@ impl<'a> Walk<'a> {
     fn earlier(&mut self, place: Place, link: &Link, behind: Option<Behind>, followed: bool) {
         let seq = link.seq;
         let seqs = Some((seq, seq));
-        if let Some(copy) = self.history.iter().find(|past| past.hash == link.hash).map(|past| past.place) {
-            let message = format!("this is a copy of record {seq}, which stands at {} too", self.at(copy));
-            self.add(Kind::Duplicated, place, seqs, message);
-            return;
-        }
-        if let Some(absent) = self.story.find_again(link) {
-            let message = format!("record {seq} is missing here, and stands at {}", self.at(place));
-            self.add(Kind::Reordered, absent.place, seqs, message);
+        if self.is_copy_or_missed(place, link) {
             return;
         }
         if seq == 1 && link.prev == ChainHash::NONE {
@@ -397,8 +416,7 @@ impl<'a> Walk<'a> {
         let Some(first) = self.history.get(rival).copied() else { return };
         let last = self.history.back().map_or(seq, |past| past.seq);
         if followed && !behind.is_some_and(|behind| self.follows(behind.prev)) {
-            let event = link.about.as_deref().map(|about| about.event);
-            if matches!(event, Some(Event::Degraded | Event::Gap)) {
+            if self.ends_outage(Some(link)) {
                 let what = format!("the records {seq} to {last} before it were left by a write that failed");
                 self.story.gaps.add(|| Note { seq, time: rfc3339(link.time), what });
             } else {

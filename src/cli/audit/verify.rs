@@ -1,0 +1,220 @@
+//! `portcullis audit verify`.
+
+mod shown;
+
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Failure, Source};
+use crate::audit::file::FILE_NAME;
+use crate::audit::signing::PublicKey;
+use crate::cli::say;
+use crate::config::running;
+use crate::trail::files::LogFile;
+use crate::trail::lines::Lines;
+use crate::trail::verify::{self, Options, State, Verdict, Witness};
+
+/// The server's own key has its public half here, where server.toml names no key.
+const OWN_PUBLIC_NAME: &str = "signing.pub";
+/// What a public half has in the place of the key's extension.
+const PUBLIC_EXTENSION: &str = "pub";
+/// Logs below this size are read before anybody could look at a progress bar, in bytes.
+const PROGRESS_BYTES_MIN: u64 = 32 << 20;
+/// How often a log is looked at anew that a server closes a file of meanwhile.
+const LOOKS_MAX: u32 = 3;
+
+/// Verify that the log is as the server wrote it.
+///
+/// Follows the chain from record to record over all files, and checks the signatures of the checkpoints.
+/// Needs no server and no network; it reads, and changes nothing.
+///
+/// Exits with 0 where all is proven, with 3 where the chain holds and its end proves less than it should
+/// (nothing is signed, the newest records have not been for too long, or the server was not stopped in order
+/// and is not running), with 4 where records were changed, removed, put in, moved or replaced, with 5 where
+/// a signature or a change of keys is wrong, with 6 where records at the end are missing, and with 1 where
+/// something could not be read.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portcullis audit verify
+  portcullis audit verify --public-key /media/key/audit.pub
+  portcullis audit verify --log /backup/audit --public-key audit.pub --json
+  portcullis audit verify --public-key audit.pub --witness heads.jsonl --quiet")]
+pub(super) struct Arguments {
+    /// A public key that is trusted (PEM). Without it, the one beside the key that server.toml names, or
+    /// beside the log: whoever can change the log there may be able to change that, too.
+    #[arg(long, value_name = "FILE")]
+    public_key: Vec<PathBuf>,
+    /// Heads of the log that were kept elsewhere, as `audit head` prints them, one a line. They show whether
+    /// the end is missing.
+    #[arg(long, value_name = "FILE")]
+    witness: Vec<PathBuf>,
+    /// How old records without a signature may be while a server writes the log.
+    #[arg(long, value_name = "SECONDS", default_value_t = verify::UNSIGNED_SECONDS_MAX)]
+    unsigned_seconds: u64,
+    /// Report as one JSON object.
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+    /// Say nothing where all is proven, and else only what is found first.
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    source: Source,
+}
+
+/// Where the trusted keys are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum KeySource {
+    /// They were given.
+    Given,
+    /// The public half lies beside the key that server.toml names.
+    Configured,
+    /// It lies beside the log.
+    BesideLog,
+    /// There is none.
+    None,
+}
+
+/// The report as JSON.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// Changes where a field changes its meaning or goes.
+    version: u32,
+    key_source: KeySource,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+}
+
+/// Verifies the log, and says what is proven.
+pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
+    let place = arguments.source.place(policy)?;
+    let (keys, key_source) = keys(arguments, policy, &place)?;
+    let mut witnesses = Vec::new();
+    for path in &arguments.witness {
+        witnesses.extend(verify::heads(path).map_err(|error| Failure::io(path.display(), &error))?);
+    }
+    let verdict = look(arguments, policy, &place, &keys, &witnesses)?;
+    if arguments.json {
+        let report = Report { version: 1, key_source, verdict: &verdict };
+        say(serde_json::to_string(&report).map_err(|error| Failure::Failed(error.to_string()))?)?;
+    } else if arguments.quiet {
+        if let Some(finding) = verdict.first_finding() {
+            say(shown::finding(finding))?;
+        }
+    } else {
+        say(shown::verdict(&verdict, key_source).trim_end())?;
+    }
+    match verdict.state {
+        State::Proven => Ok(()),
+        state => Err(Failure::Found(state.exit_code())),
+    }
+}
+
+/// The keys that are trusted.
+fn keys(arguments: &Arguments, policy: &Path, place: &Path) -> Result<(Vec<PublicKey>, KeySource), Failure> {
+    if !arguments.public_key.is_empty() {
+        let keys: Result<Vec<_>, _> = arguments.public_key.iter().map(|path| key(path)).collect();
+        return Ok((keys?, KeySource::Given));
+    }
+    // A log that was named may have nothing to do with this policy, or there may be none here.
+    let configured = if arguments.source.is_named() { None } else { running::audit_signing_key(policy)? };
+    let directory = if place.is_dir() { Some(place) } else { place.parent() };
+    let candidates = [
+        (configured.map(|key| key.with_extension(PUBLIC_EXTENSION)), KeySource::Configured),
+        (directory.map(|directory| directory.join(OWN_PUBLIC_NAME)), KeySource::BesideLog),
+    ];
+    for (path, source) in candidates {
+        if let Some(path) = path.filter(|path| path.exists()) {
+            return Ok((vec![key(&path)?], source));
+        }
+    }
+    Ok((Vec::new(), KeySource::None))
+}
+
+fn key(path: &Path) -> Result<PublicKey, Failure> {
+    let text = std::fs::read(path).map_err(|error| Failure::io(path.display(), &error))?;
+    PublicKey::from_pem(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+}
+
+/// Verifies the log; where a server closed a file of it meanwhile, once more.
+fn look(
+    arguments: &Arguments,
+    policy: &Path,
+    place: &Path,
+    keys: &[PublicKey],
+    witnesses: &[Witness],
+) -> Result<Verdict, Failure> {
+    let mut looks = 0_u32;
+    loop {
+        let whole = place.is_dir();
+        let in_use = whole && verify::is_in_use(place);
+        let mut options = Options {
+            witnesses: witnesses.to_vec(),
+            in_use,
+            alone: !whole,
+            unsigned_seconds_max: arguments.unsigned_seconds,
+            ..Options::at(Timestamp::now())
+        };
+        if whole {
+            // Before the log is read: what a head stands for then is in it.
+            match verify::head_beside(place) {
+                Ok(head) => options.witnesses.extend(head),
+                Err(error) => options.no_head = Some(error.to_string()),
+            }
+        }
+        let files = arguments.source.files(policy)?;
+        let before = stamp(place, &files);
+        let verdict = read(&files, keys, &options, arguments.quiet);
+        looks = looks.saturating_add(1);
+        let moved =
+            in_use && verdict.state != State::Proven && stamp(place, &arguments.source.files(policy)?) != before;
+        if !moved || looks >= LOOKS_MAX {
+            return Ok(verdict);
+        }
+    }
+}
+
+/// What changes where a file is closed, compressed or removed.
+fn stamp(place: &Path, files: &[LogFile]) -> (Vec<PathBuf>, Option<u64>) {
+    let open = place.join(FILE_NAME).metadata().ok().map(|open| open.ino());
+    (files.iter().map(|file| file.path.clone()).collect(), open)
+}
+
+/// Reads the files, and shows how far it is where somebody would wait.
+fn read(files: &[LogFile], keys: &[PublicKey], options: &Options, quiet: bool) -> Verdict {
+    let lines = Lines::of(files);
+    let bytes: u64 = files.iter().filter_map(|file| file.path.metadata().ok()).map(|file| file.len()).sum();
+    if quiet || bytes < PROGRESS_BYTES_MIN || !io::stderr().is_terminal() {
+        return verify::verify_lines(files, lines, keys, options);
+    }
+    let (read, done) = (lines.bytes_read(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let bar = scope.spawn(|| show_progress(bytes, &read, &done));
+        let verdict = verify::verify_lines(files, lines, keys, options);
+        done.store(true, Ordering::Release);
+        bar.thread().unpark();
+        verdict
+    })
+}
+
+fn show_progress(bytes: u64, read: &AtomicU64, done: &AtomicBool) {
+    let bar = ProgressBar::new(bytes);
+    if let Ok(style) =
+        ProgressStyle::with_template("verifying {bar:30} {percent:>3} %  {binary_bytes_per_sec}  {eta} left")
+    {
+        bar.set_style(style);
+    }
+    while !done.load(Ordering::Acquire) {
+        bar.set_position(read.load(Ordering::Relaxed));
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    bar.finish_and_clear();
+}

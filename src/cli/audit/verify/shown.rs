@@ -1,0 +1,128 @@
+//! The verdict in words.
+
+use std::fmt::Write as _;
+
+use super::KeySource;
+use crate::trail::verify::verdict::{Finding, Key, Notes, State, Trust, Verdict};
+
+/// Findings and notes that are written out.
+const SHOWN_MAX: usize = 20;
+
+/// All of it.
+pub(super) fn verdict(verdict: &Verdict, key_source: KeySource) -> String {
+    let mut text = String::new();
+    // Writing into a `String` cannot fail.
+    let _ = write_all(&mut text, verdict, key_source);
+    text
+}
+
+fn write_all(out: &mut String, verdict: &Verdict, key_source: KeySource) -> std::fmt::Result {
+    writeln!(out, "{}", headline(verdict))?;
+    if let Some(first) = verdict.first_finding() {
+        writeln!(out, "  {}", finding(first))?;
+    }
+    writeln!(out)?;
+    if let (Some(first), Some(last)) = (&verdict.first, &verdict.last) {
+        let (files, s) = (verdict.files.len(), if verdict.files.len() == 1 { "" } else { "s" });
+        writeln!(out, "records      {} ({} to {}) in {files} file{s}", verdict.records, first.seq, last.seq)?;
+        writeln!(out, "time         {} to {}", first.time, last.time)?;
+    }
+    if let Some(log) = &verdict.log {
+        writeln!(out, "log          {log}")?;
+    }
+    match &verdict.signed {
+        Some(signed) => writeln!(
+            out,
+            "signed       up to record {}, {} ({} good checkpoints)",
+            signed.head_seq, signed.time, verdict.checkpoints
+        )?,
+        None => writeln!(out, "signed       nothing, by a trusted key")?,
+    }
+    write_tail(out, verdict)?;
+    for key in &verdict.keys {
+        writeln!(out, "key          {} ({}), {} checkpoints", key.id, trust(key, key_source), key.checkpoints)?;
+    }
+    if key_source == KeySource::BesideLog {
+        writeln!(out, "             a key from beside the log proves less: --public-key takes one from elsewhere")?;
+    }
+    if verdict.witnesses.given > 0 {
+        writeln!(out, "witnesses    {} heads, {} of this chain", verdict.witnesses.given, verdict.witnesses.agree)?;
+    }
+    for range in &verdict.pruned {
+        writeln!(out, "retention    removed the records {} to {}, and recorded it", range.first_seq, range.last_seq)?;
+    }
+    write_notes(out, "gap", &verdict.gaps)?;
+    write_notes(out, "outage", &verdict.outages)?;
+    write_notes(out, "clock", &verdict.clock_back)?;
+    if verdict.findings_total > 1 {
+        writeln!(out, "\nAll findings:")?;
+        for found in verdict.findings.iter().take(SHOWN_MAX) {
+            writeln!(out, "  {}", finding(found))?;
+        }
+        let more = verdict.findings_total.saturating_sub(u64::try_from(SHOWN_MAX).unwrap_or(0));
+        if more > 0 {
+            writeln!(out, "  and {more} more")?;
+        }
+    }
+    Ok(())
+}
+
+fn headline(verdict: &Verdict) -> &'static str {
+    match verdict.state {
+        State::Proven if verdict.in_use => "PROVEN: the log is as the server wrote it; the server is writing it now.",
+        State::Proven => "PROVEN: the log is as the server wrote it.",
+        State::Warning => "NOT ALL PROVEN: the chain holds, and its end proves less than it should.",
+        State::Tampered => "TAMPERED: the log is not as the server wrote it. It begins here:",
+        State::BadSignature => "BAD SIGNATURE: nobody who is trusted signed this. It begins here:",
+        State::Truncated => "TRUNCATED: the end of the log is missing.",
+        State::Unreadable => "UNREADABLE: not all of the log could be read.",
+    }
+}
+
+/// What stands behind the last signature.
+fn write_tail(out: &mut String, verdict: &Verdict) -> std::fmt::Result {
+    let tail = &verdict.tail;
+    if tail.records > 0
+        && let (Some(since), Some(seconds)) = (&tail.since, tail.seconds)
+    {
+        writeln!(out, "unsigned     {} records since {since} ({seconds} s ago), in the chain", tail.records)?;
+    }
+    if tail.torn_bytes > 0 {
+        let why = if verdict.in_use { "being written" } else { "cut short by a crash" };
+        writeln!(out, "unfinished   {} bytes of a line at the end, {why}", tail.torn_bytes)?;
+    }
+    if verdict.closed {
+        writeln!(out, "end          the server stopped in order")?;
+    }
+    Ok(())
+}
+
+fn trust(key: &Key, source: KeySource) -> &'static str {
+    match (key.trust, source) {
+        (Trust::Given, KeySource::Configured) => "from beside the key in server.toml",
+        (Trust::Given, KeySource::BesideLog) => "from beside the log",
+        (Trust::Given, KeySource::Given | KeySource::None) => "given",
+        (Trust::Succeeded, _) => "named by a trusted key before it",
+        (Trust::None, _) => "NOT trusted",
+    }
+}
+
+fn write_notes(out: &mut String, name: &str, notes: &Notes) -> std::fmt::Result {
+    for note in notes.places.iter().take(SHOWN_MAX) {
+        writeln!(out, "{name:<12} record {}, {}: {}", note.seq, note.time, note.what)?;
+    }
+    let more = notes.total.saturating_sub(u64::try_from(SHOWN_MAX).unwrap_or(0));
+    if more > 0 {
+        writeln!(out, "{name:<12} and {more} more")?;
+    }
+    Ok(())
+}
+
+/// One finding on one line.
+pub(super) fn finding(finding: &Finding) -> String {
+    match (&finding.file, finding.line) {
+        (Some(file), Some(line)) => format!("{file}:{line}: {}", finding.message),
+        (Some(file), None) => format!("{file}: {}", finding.message),
+        _ => finding.message.clone(),
+    }
+}
