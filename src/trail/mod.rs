@@ -5,7 +5,9 @@
 //! | [`files`] | which files the log consists of, in their order |
 //! | [`lines`] | their lines, one after the other, compressed or not |
 //! | [`entry`] | what a line says |
+//! | [`filter`] | which records are meant |
 
 pub mod entry;
 pub mod files;
+pub mod filter;
 pub mod lines;
