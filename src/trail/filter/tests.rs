@@ -36,7 +36,7 @@ fn a_span_has_its_last_day_and_not_its_last_moment() {
     let hours = span(Some("2h"), Some("1h")).unwrap();
     assert!(hours.holds(at("2026-11-22T10:00:00Z")) && !hours.holds(at("2026-11-22T11:00:00Z")));
     assert!(span(Some("1h"), Some("2h")).unwrap_err().contains("before"));
-    assert!(span(Some("12000 years"), None).is_err());
+    assert!(span(Some("15000 years"), None).is_err());
     assert!(span(None, None).unwrap().is_everything());
 }
 
