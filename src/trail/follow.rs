@@ -38,13 +38,27 @@ struct Growing {
 }
 
 impl Follower {
-    /// Follows the log whose growing file has this path, behind the record of this number.
+    /// Follows the log whose growing file has this path, from about its end on: whoever calls looks up what the
+    /// last record is, and says so.
     ///
     /// # Errors
     /// Where the file cannot be opened.
-    pub fn behind(path: &Path, last_seq: u64) -> io::Result<Self> {
-        let open = Growing::open(path)?.map(|open| Growing { fresh: false, ..open });
-        Ok(Self { path: path.to_owned(), open, last_seq })
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let mut open = Growing::open(path)?;
+        if let Some(open) = &mut open {
+            // The line that is being written now, and the last one before it, are no longer than this.
+            let back = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX).saturating_mul(2);
+            let start = open.file.metadata()?.len().saturating_sub(back);
+            open.position = open.file.seek(SeekFrom::Start(start))?;
+            open.too_long = start > 0;
+            open.fresh = false;
+        }
+        Ok(Self { path: path.to_owned(), open, last_seq: 0 })
+    }
+
+    /// Goes on behind the record of this number.
+    pub fn go_on_behind(&mut self, seq: u64) {
+        self.last_seq = seq;
     }
 
     /// Hands over each record that is new, and returns when there are no more.
@@ -194,7 +208,8 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("audit.jsonl");
             fs::write(&path, record(1, "audit.begun") + &record(2, "service.start")).unwrap();
-            let mut follower = Follower::behind(&path, behind).unwrap();
+            let mut follower = Follower::open(&path).unwrap();
+            follower.go_on_behind(behind);
             let (mut next, mut first, mut seen, mut half) = (3, 1, Vec::new(), String::new());
             for step in steps {
                 let mut log = File::options().append(true).open(&path).unwrap();
@@ -236,7 +251,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("audit.jsonl");
         fs::write(&path, record(7, "file.list")).unwrap();
-        let mut follower = Follower::behind(&path, 7).unwrap();
+        let mut follower = Follower::open(&path).unwrap();
+        follower.go_on_behind(7);
         assert!(read(&mut follower).is_empty());
         fs::remove_file(&path).unwrap();
         assert!(read(&mut follower).is_empty());

@@ -1,6 +1,13 @@
 //! `portcullis audit`.
 
 mod files;
+mod filters;
+mod search;
+mod session;
+mod shown;
+mod tail;
+mod who;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +22,11 @@ use crate::trail::files::{LogFile, find};
 #[command(after_help = "\
 Examples:
   portcullis audit files
-  portcullis audit files --log /backup/audit --json")]
+  portcullis audit files --log /backup/audit --json
+  portcullis audit search --event auth.failure --from 1d
+  portcullis audit tail --follow
+  portcullis audit session 01M825SED72M06C6JNSX8THYE4
+  portcullis audit who /in/report.csv")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,12 +35,20 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Files(files::Arguments),
+    Search(Box<search::Arguments>),
+    Tail(Box<tail::Arguments>),
+    Session(session::Arguments),
+    Who(who::Arguments),
 }
 
 /// Runs a command about the audit log.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     match &arguments.command {
         Command::Files(arguments) => files::run(arguments, policy),
+        Command::Search(arguments) => search::run(arguments, policy),
+        Command::Tail(arguments) => tail::run(arguments, policy),
+        Command::Session(arguments) => session::run(arguments, policy),
+        Command::Who(arguments) => who::run(arguments, policy),
     }
 }
 
