@@ -3,6 +3,8 @@
 //! `deployment` writes what `init` and `quickstart` leave behind; `control` asks the running server; `password` asks for, reads or makes
 //! passwords; `metrics` writes what Prometheus reads. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
 //! sysexits(3)); `doctor`, `cert check`, `user audit` and `audit verify` have 3 for warnings, and `audit verify` more.
+//! passwords; `metrics` writes what Prometheus reads; `terminal` knows colours and widths. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
+//! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
 
 mod audit;
 mod cert;
@@ -18,6 +20,7 @@ mod quickstart;
 mod reload;
 mod serve;
 mod status;
+mod terminal;
 mod user;
 
 use std::fmt;
@@ -57,7 +60,8 @@ Examples:
   portcullis reload
   portcullis status
   portcullis firewall nftables
-  portcullis audit files
+  portcullis audit search --event auth.failure --from 1d
+  portcullis audit tail --follow
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
 cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings.";
@@ -270,6 +274,14 @@ mod tests {
             "audit key rotate --key audit.key --log /backup/audit",
             "audit verify --log D --public-key K --public-key L --witness W --unsigned-seconds 60 --json",
             "audit verify --quiet",
+            "audit search --user alice --user bob --address 192.0.2.0/24 --path /in/** --event auth.* --outcome failure \
+             --reason bad_password --session 01M825 --command stor --severity medium --record 5..9 --from 2h --limit 5",
+            "audit search --from 2026-11-01 --to 2026-11-22T06:00 --format csv",
+            "audit search --json",
+            "audit tail -n 5 -f --event auth.* --json",
+            "audit session 01M825SED72M06C6JNSX8THYE4 --json",
+            "audit who /in/a.csv --user alice --csv",
+            "audit who /in/** --from 2026-11-01 --json",
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",
@@ -304,6 +316,14 @@ mod tests {
             "cert inspect",
             "cert inspect F --identity 1",
             "cert check --days-warning -1",
+            "audit search --event file.uplod",
+            "audit search --path in",
+            "audit search --from tomorrow",
+            "audit search --record 9..5",
+            "audit search --address office",
+            "audit search --json --format csv",
+            "audit session x.y",
+            "audit who",
             "firewall",
             "firewall nftables --table portcullis",
             "firewall nftables --table 0x",

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 use super::files::LogFile;
-use crate::audit::rotation::Kind;
+use crate::audit::rotation::{COMPRESSED, Kind};
 
 /// Longest line that is read, in bytes; records are far shorter.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
@@ -47,6 +47,8 @@ pub struct Lines<'a> {
     files: &'a [LogFile],
     /// The file that comes next.
     next: usize,
+    /// The one that grows, opened when the files were listed: what takes its name meanwhile is another.
+    growing: Option<io::Result<File>>,
     open: Option<Box<dyn BufRead + Send>>,
     number: u64,
     line: Vec<u8>,
@@ -56,7 +58,8 @@ pub struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// The lines of these files in this order.
     pub fn of(files: &'a [LogFile]) -> Self {
-        Self { files, next: 0, open: None, number: 0, line: Vec::new(), read: Arc::default() }
+        let growing = files.iter().find(|file| file.kind == Kind::Open).map(|file| File::open(&file.path));
+        Self { files, next: 0, growing, open: None, number: 0, line: Vec::new(), read: Arc::default() }
     }
 
     /// How many bytes of the files were read so far, as they are on the disk: for a progress bar,
@@ -81,7 +84,9 @@ impl<'a> Lines<'a> {
                 let index = self.next;
                 self.next = self.next.saturating_add(1);
                 self.number = 0;
-                self.open = Some(open(file, &self.read).map_err(|error| (index, error))?);
+                let growing = if file.kind == Kind::Open { self.growing.take() } else { None };
+                let opened = growing.unwrap_or_else(|| File::open(&file.path));
+                self.open = Some(open(file, opened, &self.read).map_err(|error| (index, error))?);
             }
             let file = self.next.saturating_sub(1);
             let Some(reader) = &mut self.open else { continue };
@@ -100,15 +105,21 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Opens a file to be read, compressed or not.
-fn open(file: &LogFile, read: &Arc<AtomicU64>) -> io::Result<Box<dyn BufRead + Send>> {
-    let counted = Counted { file: File::open(&file.path)?, read: Arc::clone(read) };
-    let reader = BufReader::with_capacity(BUFFER_BYTES, counted);
-    Ok(match file.kind {
-        Kind::Closed { compressed: true, .. } => {
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)))
+/// Reads a file, compressed or not; one that was compressed since the files were listed, too.
+fn open(file: &LogFile, opened: io::Result<File>, read: &Arc<AtomicU64>) -> io::Result<Box<dyn BufRead + Send>> {
+    let (opened, compressed) = match (opened, file.kind) {
+        (Err(error), Kind::Closed { compressed: false, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            let mut name = file.path.clone().into_os_string();
+            name.push(COMPRESSED);
+            (File::open(name).map_err(|_| error)?, true)
         }
-        Kind::Closed { .. } | Kind::Open => Box::new(reader),
+        (opened, kind) => (opened?, matches!(kind, Kind::Closed { compressed: true, .. })),
+    };
+    let reader = BufReader::with_capacity(BUFFER_BYTES, Counted { file: opened, read: Arc::clone(read) });
+    Ok(if compressed {
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, MultiGzDecoder::new(reader)))
+    } else {
+        Box::new(reader)
     })
 }
 
@@ -185,6 +196,27 @@ mod tests {
         assert_eq!(found, expected.map(|(file, number, text, end)| (file, number, text.to_owned(), end)));
         let sizes: u64 = files.iter().map(|file| file.path.metadata().unwrap().len()).sum();
         assert_eq!(lines.bytes_read().load(Ordering::Relaxed), sizes);
+    }
+
+    #[test]
+    fn nothing_is_lost_where_files_are_renamed_and_compressed_while_they_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        let (first, second) = (closed_name(1), closed_name(2));
+        std::fs::write(path(&first), "one\n").unwrap();
+        std::fs::write(path("audit.jsonl"), "two\n").unwrap();
+        let files = find(directory.path()).unwrap();
+        let mut lines = Lines::of(&files);
+        let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        zip.write_all(&std::fs::read(path(&first)).unwrap()).unwrap();
+        std::fs::write(path(&format!("{first}.gz")), zip.finish().unwrap()).unwrap();
+        std::fs::remove_file(path(&first)).unwrap();
+        std::fs::rename(path("audit.jsonl"), path(&second)).unwrap();
+        std::fs::write(path("audit.jsonl"), "three\n").unwrap();
+        for expected in [&b"one"[..], b"two"] {
+            assert_eq!(lines.read_next().unwrap().unwrap().bytes, expected);
+        }
+        assert!(lines.read_next().unwrap().is_none());
     }
 
     #[test]

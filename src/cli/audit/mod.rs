@@ -5,6 +5,13 @@ mod keep;
 mod head;
 mod key;
 mod verify;
+mod filters;
+mod search;
+mod session;
+mod shown;
+mod tail;
+mod who;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +29,11 @@ Examples:
   portcullis audit files --log /backup/audit --json
   portcullis audit head
   portcullis audit key show
-  portcullis audit verify --public-key audit.pub --witness heads.jsonl")]
+  portcullis audit verify --public-key audit.pub --witness heads.jsonl
+  portcullis audit search --event auth.failure --from 1d
+  portcullis audit tail --follow
+  portcullis audit session 01M825SED72M06C6JNSX8THYE4
+  portcullis audit who /in/report.csv")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -35,6 +46,10 @@ enum Command {
     Head(head::Arguments),
     Key(key::Arguments),
     Verify(verify::Arguments),
+    Search(Box<search::Arguments>),
+    Tail(Box<tail::Arguments>),
+    Session(session::Arguments),
+    Who(who::Arguments),
 }
 
 /// Runs a command about the audit log.
@@ -45,6 +60,10 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Head(arguments) => head::run(arguments, policy),
         Command::Key(arguments) => key::run(arguments, policy),
         Command::Verify(arguments) => verify::run(arguments, policy),
+        Command::Search(arguments) => search::run(arguments, policy),
+        Command::Tail(arguments) => tail::run(arguments, policy),
+        Command::Session(arguments) => session::run(arguments, policy),
+        Command::Who(arguments) => who::run(arguments, policy),
     }
 }
 

@@ -20,7 +20,6 @@ mod storage;
 mod system;
 mod trail;
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -31,6 +30,7 @@ use self::checks::Check;
 use self::machine::Machine;
 use self::report::{Report, Severity};
 use super::cert::make::host_name;
+use super::terminal::is_coloured;
 use super::{EXIT_POLICY, Failure, say};
 use crate::config::load::{self, Reach};
 use crate::config::{Config, Override, Problem, Subject};
@@ -206,11 +206,4 @@ fn examine(examined: &Examined<'_>, report: &mut Report) {
 /// SHA-256 over a certificate, as other programs show it.
 fn fingerprint(certificate: &CertificateDer<'_>) -> String {
     format!("SHA-256 {}", facts::fingerprint(certificate))
-}
-
-/// Colours are for a terminal, unless its user wants none (<https://no-color.org>).
-fn is_coloured() -> bool {
-    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-    std::io::stdout().is_terminal() && !unwanted && !dumb
 }
