@@ -17,6 +17,10 @@ use crate::policy::tls::TlsVersion;
 use crate::proto::hash::Offered;
 use crate::proto::host::ServerName;
 
+mod thresholds;
+
+pub use thresholds::Thresholds;
+
 /// Everything `serve` needs, from one reading of `server.toml` and `users.toml`.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -50,6 +54,8 @@ pub struct Config {
     pub storage: Storage,
     /// Where and how the audit log is written.
     pub audit: Audit,
+    /// From where on something in the audit log is a finding.
+    pub findings: Thresholds,
     /// Where and how much the operational log says.
     pub log: Log,
     /// How changes of the files come into force by themselves.

@@ -88,6 +88,25 @@ numbers! {
     QUOTA_SCAN_HOURS          = "storage" "quota-scan-hours":        24,         1..=8_760 "hours";
     PARTIAL_UPLOADS_HOURS     = "storage" "partial-uploads-hours":   24,         0..=8_760 "hours";
 
+    GUESS_FAILURES            = "findings" "guess-failures":         10,         2..=100_000 "failures";
+    GUESS_QUIET_MINUTES       = "findings" "guess-quiet-minutes":    60,         1..=10_080 "minutes";
+    SUCCESS_AFTER_FAILURES    = "findings" "success-after-failures": 5,          1..=100_000 "failures";
+    SLIPS                     = "findings" "slips":                  3,          0..=100 "failures";
+    SPRAY_USERS               = "findings" "spray-users":            8,          2..=1_000 "users";
+    LEARNING_DAYS             = "findings" "learning-days":          7,          1..=60 "days";
+    ROAMING_NETWORKS          = "findings" "roaming-networks":       8,          1..=32 "networks";
+    UNUSUAL_HOURS             = "findings" "unusual-hours":          3,          1..=11 "hours";
+    VOLUME_FACTOR             = "findings" "volume-factor":          3,          2..=1_000 "times";
+    VOLUME_BYTES_MIN          = "findings" "volume-bytes-min":       104_857_600, 0..=9_223_372_036_854_775_807 "bytes";
+    MASS_CHANGES              = "findings" "mass-changes":           200,        2..=1_000_000 "changes";
+    MASS_SUFFIX_CHANGES       = "findings" "mass-suffix-changes":    30,         2..=1_000_000 "changes";
+    MASS_SECONDS              = "findings" "mass-seconds":           300,        1..=86_400 "seconds";
+    DATA_REFUSALS             = "findings" "data-refusals":          10,         1..=100_000 "connections";
+    RESUME_FAILURES           = "findings" "resume-failures":        5,          1..=100_000 "connections";
+    CLEAR_TEXT_ATTEMPTS       = "findings" "clear-text-attempts":    5,          1..=100_000 "commands";
+    UNUSED_DAYS               = "findings" "unused-days":            90,         1..=3_650 "days";
+    ENDING_DAYS               = "findings" "ending-days":            30,         1..=3_650 "days";
+
     FILE_BYTES_MAX            = "rule" "file-bytes-max":             NONE,       1..=9_223_372_036_854_775_807 "bytes";
 
     USER_SESSIONS             = "user.NAME" "sessions":              NONE,       1..=100_000 "sessions";
@@ -145,6 +164,7 @@ const TABLES: &[(&str, &[Key])] = &[
         key("limits", Table("limits")),
         key("storage", Table("storage")),
         must("audit", Table("audit")),
+        key("findings", Table("findings")),
         key("log", Table("log")),
         key("time", Table("time")),
         key("reload", Table("reload")),
@@ -225,6 +245,7 @@ const TABLES: &[(&str, &[Key])] = &[
         key("sync", Word(&["group", "each"])),
         key("on-failure", Word(&["refuse"])),
     ]),
+    ("findings", &[]),
     ("log", &[
         key("directory", Text(Shape::Path)),
         key("level", Word(&["error", "warn", "info", "debug", "trace"])),

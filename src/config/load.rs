@@ -21,7 +21,7 @@ use super::tree::{self, Table};
 use super::users::{self, Context};
 use super::{
     Config, PasswordChanges, Passwords, RunAs, advice, certificate, changes, client_certificates, disk, folders,
-    groups, hours, limits, listen, passive, running, server,
+    groups, hours, limits, listen, passive, running, server, thresholds,
 };
 use crate::policy::Policy;
 
@@ -253,6 +253,7 @@ pub(super) struct Sections {
     pub(super) limits: super::Limits,
     pub(super) storage: super::Storage,
     pub(super) audit: Option<super::Audit>,
+    pub(super) findings: super::Thresholds,
     pub(super) log: super::Log,
     pub(super) reload: super::Reload,
     pub(super) control: Option<super::Control>,
@@ -293,6 +294,7 @@ fn sections(
     let limits = limits::limits(&root.open("limits", findings), findings);
     let storage = server::storage(&root.open("storage", findings), findings);
     let audit = server::audit(&root.open("audit", findings), directory, findings);
+    let thresholds = thresholds::thresholds(&root.open("findings", findings), findings);
     let log = server::log(&root.open("log", findings), directory, findings);
     let reload = running::reload(&root.open("reload", findings), findings);
     let control = running::control(&root.open("control", findings), directory, findings);
@@ -330,6 +332,7 @@ fn sections(
         limits,
         storage,
         audit,
+        findings: thresholds,
         log,
         reload,
         control,
@@ -354,6 +357,7 @@ impl Sections {
             limits: self.limits,
             storage: self.storage,
             audit: self.audit?,
+            findings: self.findings,
             log: self.log,
             reload: self.reload,
             control: self.control,

@@ -66,7 +66,7 @@ pub(crate) fn audit_directory(directory: &Path) -> Result<PathBuf, Problems> {
 }
 
 /// Reads one table of `server.toml`.
-fn alone<T>(
+pub(super) fn alone<T>(
     directory: &Path,
     table: &str,
     read: impl FnOnce(&Section<'_>, &Path, &mut Findings) -> Option<T>,
