@@ -62,6 +62,13 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
         self.forgotten
     }
 
+    /// Does this with all keys and values, in no order.
+    pub(super) fn for_each(&mut self, mut with: impl FnMut(&K, &mut V)) {
+        for (key, slot) in &mut self.map {
+            with(key, &mut slot.value);
+        }
+    }
+
     /// All keys and values, in no order.
     pub(super) fn into_iter(self) -> impl Iterator<Item = (K, V)> {
         self.map.into_iter().map(|(key, slot)| (key, slot.value))
