@@ -11,6 +11,7 @@
 //! | [`settings`] | what the policy files come to, as domain types |
 //! | [`audit`] | typed records, their chain, and the one writer |
 //! | [`trail`] | the audit log as it is read |
+//! | [`findings`] | what in the audit log somebody should look at |
 //! | [`session`] | the server-PI: a state machine without I/O |
 //! | [`auth`] | password hashes, strength, throttling |
 //! | [`tls`] | TLS on both kinds of connections, and what binds them together |
@@ -35,6 +36,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod findings;
 pub mod identity;
 pub mod keeper;
 pub mod net;

@@ -19,6 +19,10 @@ use crate::policy::tls::TlsVersion;
 use crate::proto::hash::Offered;
 use crate::proto::host::ServerName;
 
+mod thresholds;
+
+pub use thresholds::Thresholds;
+
 /// Everything `serve` needs, from one reading of `server.toml` and `users.toml`.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -54,6 +58,8 @@ pub struct Config {
     pub audit: Audit,
     /// How long the audit log is kept, and where it is copied to.
     pub keeping: keeping::Keeping,
+    /// From where on something in the audit log is a finding.
+    pub findings: Thresholds,
     /// Where and how much the operational log says.
     pub log: Log,
     /// How changes of the files come into force by themselves.

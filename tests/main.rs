@@ -30,6 +30,7 @@ mod durability;
 mod factors;
 mod farewells;
 mod files;
+mod findings;
 mod firewall;
 mod folders;
 mod forced_change;

@@ -50,6 +50,18 @@ pub fn push_escaped(line: &mut String, text: &str) {
     }
 }
 
+/// The text as one word of a POSIX shell, for command lines that are printed to be pasted: bare where
+/// that is safe, in single quotes otherwise. Control characters are replaced, because a terminal would
+/// act on them.
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    let printable: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    format!("'{}'", printable.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -94,6 +94,24 @@ numbers! {
     ROTATE_HOURS              = "audit" "rotate-hours":              24,         0..=8_760 "hours";
     AUDIT_KEEP_DAYS           = "audit" "keep-days":                 NONE,       1..=36_500 "days";
     AUDIT_KEEP_BYTES          = "audit" "keep-bytes":                NONE,       1_048_576..=9_223_372_036_854_775_807 "bytes";
+    GUESS_FAILURES            = "findings" "guess-failures":         10,         2..=100_000 "failures";
+    GUESS_QUIET_MINUTES       = "findings" "guess-quiet-minutes":    60,         1..=10_080 "minutes";
+    SUCCESS_AFTER_FAILURES    = "findings" "success-after-failures": 5,          1..=100_000 "failures";
+    SLIPS                     = "findings" "slips":                  3,          0..=100 "failures";
+    SPRAY_USERS               = "findings" "spray-users":            8,          2..=1_000 "users";
+    LEARNING_DAYS             = "findings" "learning-days":          7,          1..=60 "days";
+    ROAMING_NETWORKS          = "findings" "roaming-networks":       8,          1..=32 "networks";
+    UNUSUAL_HOURS             = "findings" "unusual-hours":          3,          1..=11 "hours";
+    VOLUME_FACTOR             = "findings" "volume-factor":          3,          2..=1_000 "times";
+    VOLUME_BYTES_MIN          = "findings" "volume-bytes-min":       104_857_600, 0..=9_223_372_036_854_775_807 "bytes";
+    MASS_CHANGES              = "findings" "mass-changes":           200,        2..=1_000_000 "changes";
+    MASS_SUFFIX_CHANGES       = "findings" "mass-suffix-changes":    30,         2..=1_000_000 "changes";
+    MASS_SECONDS              = "findings" "mass-seconds":           300,        1..=86_400 "seconds";
+    DATA_REFUSALS             = "findings" "data-refusals":          10,         1..=100_000 "connections";
+    RESUME_FAILURES           = "findings" "resume-failures":        5,          1..=100_000 "connections";
+    CLEAR_TEXT_ATTEMPTS       = "findings" "clear-text-attempts":    5,          1..=100_000 "commands";
+    UNUSED_DAYS               = "findings" "unused-days":            90,         1..=3_650 "days";
+    ENDING_DAYS               = "findings" "ending-days":            30,         1..=3_650 "days";
 
     FILE_BYTES_MAX            = "rule" "file-bytes-max":             NONE,       1..=9_223_372_036_854_775_807 "bytes";
 
@@ -152,6 +170,7 @@ const TABLES: &[(&str, &[Key])] = &[
         key("limits", Table("limits")),
         key("storage", Table("storage")),
         must("audit", Table("audit")),
+        key("findings", Table("findings")),
         key("log", Table("log")),
         key("time", Table("time")),
         key("reload", Table("reload")),
@@ -246,6 +265,7 @@ const TABLES: &[(&str, &[Key])] = &[
         key("records", Word(&["all", "checkpoints"])),
         key("facility", Word(&["auth", "authpriv", "daemon", "audit", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"])),
     ]),
+    ("findings", &[]),
     ("log", &[
         key("directory", Text(Shape::Path)),
         key("level", Word(&["error", "warn", "info", "debug", "trace"])),

@@ -21,7 +21,7 @@ use super::tree::{self, Table};
 use super::users::{self, Context};
 use super::{
     Config, PasswordChanges, Passwords, RunAs, advice, audit, certificate, changes, client_certificates, copies, disk,
-    folders, groups, hours, limits, listen, passive, running, server,
+    folders, groups, hours, limits, listen, passive, running, server, thresholds,
 };
 use crate::policy::Policy;
 
@@ -259,6 +259,7 @@ pub(super) struct Sections {
     pub(super) storage: super::Storage,
     pub(super) audit: Option<super::Audit>,
     pub(super) keeping: crate::settings::keeping::Keeping,
+    pub(super) findings: super::Thresholds,
     pub(super) log: super::Log,
     pub(super) reload: super::Reload,
     pub(super) control: Option<super::Control>,
@@ -301,6 +302,7 @@ fn sections(
     let audit_section = root.open("audit", findings);
     let audit = audit::audit(&audit_section, directory, findings);
     let keeping = copies::keeping(&audit_section, directory, findings);
+    let thresholds = thresholds::thresholds(&root.open("findings", findings), findings);
     let log = server::log(&root.open("log", findings), directory, findings);
     let reload = running::reload(&root.open("reload", findings), findings);
     let control = running::control(&root.open("control", findings), directory, findings);
@@ -339,6 +341,7 @@ fn sections(
         storage,
         audit,
         keeping,
+        findings: thresholds,
         log,
         reload,
         control,
@@ -364,6 +367,7 @@ impl Sections {
             storage: self.storage,
             audit: self.audit?,
             keeping: self.keeping,
+            findings: self.findings,
             log: self.log,
             reload: self.reload,
             control: self.control,

@@ -4,7 +4,7 @@
 //! `load` reads and trusts the files; `tree` turns their TOML into values with places; `section`
 //! reads one table by the rules of `keys`, of which `schema` makes what editors understand; `server`, `audit`, `listen`, `identities`, `passive`, `limits`,
 //! `networks`, `exceptions`, `folders`, `groups`, `users` and what these share (`terms`, `rules`, `hours`)
-//! make domain types of them; `running` is about the running server; `changes` reads the passwords that users changed; `assertions` reads
+//! make domain types of them; `thresholds` reads when the audit log has findings; `running` is about the running server; `changes` reads the passwords that users changed; `assertions` reads
 //! what the policy is expected to decide; `certificate`, `client_certificates`, `disk` and `account`
 //! look at what they name; `directory` makes directories that
 //! are missing; `advice` warns of what is legal but unwise. All of them note what is wrong in `findings`, so that one reading reports every
@@ -44,6 +44,7 @@ pub(crate) mod server;
 pub(crate) mod shell;
 pub(crate) mod system_accounts;
 pub(crate) mod terms;
+pub(crate) mod thresholds;
 mod tree;
 pub(crate) mod users;
 

@@ -84,7 +84,7 @@ pub(crate) fn audit_signing_key(directory: &Path) -> Result<Option<PathBuf>, Pro
 }
 
 /// Reads one table of `server.toml`.
-fn alone<T>(
+pub(super) fn alone<T>(
     directory: &Path,
     table: &str,
     read: impl FnOnce(&Section<'_>, &Path, &mut Findings) -> Option<T>,

@@ -1,15 +1,6 @@
 //! Texts as words of a POSIX shell, for command lines that are printed to be pasted.
 
-/// The text as one shell word: bare where that is safe, in single quotes otherwise. Control
-/// characters are replaced, because a terminal would act on them.
-pub(crate) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    let printable: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    format!("'{}'", printable.replace('\'', r"'\''"))
-}
+pub(crate) use crate::audit::text::shell_word as word;
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,6 @@ pub mod filter;
 pub mod follow;
 pub mod latest;
 pub mod lines;
-pub mod verify;
 pub mod names;
 pub mod scan;
+pub mod verify;

@@ -1,15 +1,15 @@
 //! `portcullis audit`.
 
 mod files;
-mod keep;
-mod head;
-mod key;
-mod verify;
 mod filters;
+mod head;
+mod keep;
+mod key;
 mod search;
 mod session;
 mod shown;
 mod tail;
+mod verify;
 mod who;
 mod words;
 
