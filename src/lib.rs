@@ -11,6 +11,7 @@
 //! | [`settings`] | what the policy files come to, as domain types |
 //! | [`audit`] | typed records, their chain, and the one writer |
 //! | [`trail`] | the audit log as it is read |
+//! | [`report`] | the report on it, for people |
 //! | [`session`] | the server-PI: a state machine without I/O |
 //! | [`auth`] | password hashes, strength, throttling |
 //! | [`tls`] | TLS on both kinds of connections, and what binds them together |
@@ -38,6 +39,7 @@ pub mod identity;
 pub mod net;
 pub mod policy;
 pub mod proto;
+pub mod report;
 pub mod review;
 pub mod rules;
 pub mod session;

@@ -1,6 +1,7 @@
 //! `portcullis audit`.
 
 mod files;
+mod report;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,8 @@ use crate::trail::files::{LogFile, find};
 #[command(after_help = "\
 Examples:
   portcullis audit files
-  portcullis audit files --log /backup/audit --json")]
+  portcullis audit files --log /backup/audit --json
+  portcullis audit report --from 24h --out report.html")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,12 +26,14 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Files(files::Arguments),
+    Report(report::Arguments),
 }
 
 /// Runs a command about the audit log.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     match &arguments.command {
         Command::Files(arguments) => files::run(arguments, policy),
+        Command::Report(arguments) => report::run(arguments, policy),
     }
 }
 
