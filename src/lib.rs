@@ -12,6 +12,7 @@
 //! | [`audit`] | typed records, their chain, and the one writer |
 //! | [`trail`] | the audit log as it is read |
 //! | [`findings`] | what in the audit log somebody should look at |
+//! | [`report`] | the report on it, for people |
 //! | [`session`] | the server-PI: a state machine without I/O |
 //! | [`auth`] | password hashes, strength, throttling |
 //! | [`tls`] | TLS on both kinds of connections, and what binds them together |
@@ -42,6 +43,7 @@ pub mod keeper;
 pub mod net;
 pub mod policy;
 pub mod proto;
+pub mod report;
 pub mod review;
 pub mod rules;
 pub mod session;

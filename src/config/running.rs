@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::account::{Named, Serving};
 use super::findings::{Findings, Place};
@@ -81,6 +82,15 @@ pub(crate) fn audit_signing_key(directory: &Path) -> Result<Option<PathBuf>, Pro
         let text = section.text("signing-key", findings)?;
         server::path(text, base, findings)
     })
+}
+
+/// The time zone that `server.toml` names, whatever else is wrong with the files; UTC where it names none.
+///
+/// # Errors
+/// What keeps the file from being understood that far.
+pub(crate) fn time_zone(directory: &Path) -> Result<TimeZone, Problems> {
+    let found = alone(directory, "time", |section, _, findings| Some(super::hours::zone(section, findings)))?;
+    Ok(found.unwrap_or(TimeZone::UTC))
 }
 
 /// Reads one table of `server.toml`.

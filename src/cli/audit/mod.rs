@@ -12,6 +12,7 @@ mod tail;
 mod verify;
 mod who;
 mod words;
+mod report;
 
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,8 @@ Examples:
   portcullis audit search --event auth.failure --from 1d
   portcullis audit tail --follow
   portcullis audit session 01M825SED72M06C6JNSX8THYE4
-  portcullis audit who /in/report.csv")]
+  portcullis audit who /in/report.csv
+  portcullis audit report --from 24h --out report.html")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -50,6 +52,7 @@ enum Command {
     Tail(Box<tail::Arguments>),
     Session(session::Arguments),
     Who(who::Arguments),
+    Report(report::Arguments),
 }
 
 /// Runs a command about the audit log.
@@ -64,6 +67,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Tail(arguments) => tail::run(arguments, policy),
         Command::Session(arguments) => session::run(arguments, policy),
         Command::Who(arguments) => who::run(arguments, policy),
+        Command::Report(arguments) => report::run(arguments, policy),
     }
 }
 
