@@ -2,10 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::calls::{AuditStatus, CertificateStatus, ListenerStatus, PolicyStatus, Status};
-use super::listeners::named;
-use super::reload::Reloader;
-use super::space;
+use super::{bans, drain, freezes, second};
+use crate::daemon::calls::{AuditStatus, CertificateStatus, ListenerStatus, PolicyStatus, Status};
+use crate::daemon::listeners::named;
+use crate::daemon::reload::Reloader;
+use crate::daemon::space;
 use crate::tls::facts;
 
 /// Gathers it; for a thread that may block.
@@ -29,6 +30,7 @@ pub(super) fn status(reloader: &Reloader, stopping: bool) -> Status {
         pid: std::process::id(),
         since: second(reloader.since),
         stopping,
+        draining: drain::status(shared),
         policy: PolicyStatus {
             fingerprint: config.fingerprint.to_string(),
             directory: config.directory.display().to_string(),
@@ -39,6 +41,8 @@ pub(super) fn status(reloader: &Reloader, stopping: bool) -> Status {
         listeners: named(&config.listen).into_iter().map(listener).collect(),
         sessions: live.sessions,
         transfers: live.transfers,
+        bans: bans::count(shared, now),
+        freezes: freezes::list(shared, now),
         certificates: certificates.collect(),
         audit: AuditStatus {
             directory: config.audit.directory.display().to_string(),
@@ -47,9 +51,4 @@ pub(super) fn status(reloader: &Reloader, stopping: bool) -> Status {
         sandbox: reloader.confinement.report().to_string().lines().map(str::to_owned).collect(),
         space: space::report(shared),
     }
-}
-
-/// A time to the second.
-fn second(time: Timestamp) -> String {
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
