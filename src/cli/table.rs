@@ -108,7 +108,7 @@ mod tests {
             vec!["日本".to_owned(), "1234".to_owned(), "/y\u{202e}".to_owned()],
         ];
         let lines = aligned(&heads, &rows);
-        assert_eq!(lines, ["NAME            N  PATH", "a\\u{1b}[2J     5  /x", "日本         1234  /y\\u{202e}"]);
+        assert_eq!(lines, ["NAME           N  PATH", "a\\u{1b}[2J     5  /x", "日本        1234  /y\\u{202e}"]);
         assert_eq!(cut(&lines[2], Some(4)), "日…");
         assert_eq!((cut("abc", Some(3)), cut("abc", None)), ("abc".to_owned(), "abc".to_owned()));
     }

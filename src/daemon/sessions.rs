@@ -120,7 +120,7 @@ impl Entered {
 
     /// The client did something.
     pub(super) fn active(&self) {
-        self.live.set_active();
+        self.live.set_active(Instant::now());
     }
 
     /// A transfer runs from here on.

@@ -195,5 +195,6 @@ fn clients_of_a_network_are_held_to_tls_12_until_the_last_day() {
 }
 
 mod decision;
+mod freeze;
 mod idle;
 mod random;

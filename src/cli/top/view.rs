@@ -188,7 +188,7 @@ impl View {
         let shown: Vec<SessionLine> = self.shown().into_iter().cloned().collect();
         let selected = self.selected.as_deref().and_then(|id| shown.iter().position(|line| line.session == id));
         let table = aligned(&HEADS, &rows(&shown));
-        let height = usize::from(middle.height);
+        let height = usize::from(middle.height).max(1);
         if let Some(at) = selected {
             self.first = self.first.clamp(at.saturating_add(1).saturating_sub(height), at);
         }

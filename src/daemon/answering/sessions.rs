@@ -138,7 +138,7 @@ fn list(shared: &Shared, filter: &Filter, limit: usize) -> SessionList {
             }
         }
         if list.sessions.len() < limit {
-            list.sessions.push(line(live, moving.as_ref(), now));
+            list.sessions.push(line(live, moving.as_ref(), now, at));
         } else {
             list.more = list.more.saturating_add(1);
         }
@@ -146,7 +146,7 @@ fn list(shared: &Shared, filter: &Filter, limit: usize) -> SessionList {
     list
 }
 
-fn line(live: &Live, moving: Option<&Moving>, now: Timestamp) -> SessionLine {
+fn line(live: &Live, moving: Option<&Moving>, now: Timestamp, at: Instant) -> SessionLine {
     let since = Timestamp::from_microsecond(live.facts.created_micros).unwrap_or(now);
     let client = live.facts.client;
     let stage = live.stage();
@@ -158,7 +158,7 @@ fn line(live: &Live, moving: Option<&Moving>, now: Timestamp) -> SessionLine {
         proxy: live.facts.proxy.map(|proxy| proxy.to_string()),
         since: second(since),
         seconds: u64::try_from(now.duration_since(since).as_secs()).unwrap_or(0),
-        idle_seconds: live.idle().as_secs(),
+        idle_seconds: live.idle(at).as_secs(),
         tls: live.tls().map(str::to_owned),
         stage: match stage {
             None => "new",

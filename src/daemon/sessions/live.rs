@@ -101,11 +101,12 @@ impl Live {
     }
 
     /// How long the client has done nothing.
-    pub(in crate::daemon) fn idle(&self) -> Duration {
+    pub(in crate::daemon) fn idle(&self, now: Instant) -> Duration {
         if self.is_transferring() {
             return Duration::ZERO;
         }
-        self.began.elapsed().saturating_sub(Duration::from_millis(self.active_millis.load(Ordering::Relaxed)))
+        let active = Duration::from_millis(self.active_millis.load(Ordering::Relaxed));
+        now.saturating_duration_since(self.began).saturating_sub(active)
     }
 
     /// Whether a transfer or a hash is under way.
@@ -193,8 +194,8 @@ impl Live {
         self.stage.store(stage.map_or(0, |stage| stage as u8), Ordering::Relaxed);
     }
 
-    pub(super) fn set_active(&self) {
-        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    pub(super) fn set_active(&self, now: Instant) {
+        let millis = u64::try_from(now.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
         self.active_millis.store(millis, Ordering::Relaxed);
     }
 
@@ -245,37 +246,38 @@ mod tests {
         }))
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_rate_is_that_of_the_last_seconds() {
-        let (live, progress) = (live(), Arc::new(AtomicU64::new(0)));
-        live.begin(Verb::Retr, &VirtualPath::root(), &progress, Expected::default());
-        let rate = |live: &Live| live.moving(Instant::now()).unwrap().bytes_per_second;
-        assert_eq!(rate(&live), 0);
-        for second in 0..20 {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            progress.fetch_add(if second < 10 { 1000 } else { 50 }, Ordering::Relaxed);
-            if second == 9 {
-                assert_eq!(rate(&live), 1000);
-            }
-            live.sample(Instant::now());
-        }
-        tokio::time::advance(Duration::from_secs(1)).await;
-        progress.fetch_add(50, Ordering::Relaxed);
-        assert_eq!(rate(&live), 50);
-        live.end();
-        assert_eq!(live.moving(Instant::now()), None);
+    fn after(start: Instant, seconds: u64) -> Instant {
+        start + Duration::from_secs(seconds)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn who_does_nothing_is_idle_and_who_moves_something_is_not() {
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let (live, progress) = (live(), Arc::new(AtomicU64::new(0)));
+        live.begin(Verb::Retr, &VirtualPath::root(), &progress, Expected::default());
+        let start = live.transfer().as_ref().unwrap().began;
+        let rate = |seconds| live.moving(after(start, seconds)).unwrap().bytes_per_second;
+        assert_eq!(rate(0), 0);
+        for second in 1..=20 {
+            progress.fetch_add(if second <= 10 { 1000 } else { 50 }, Ordering::Relaxed);
+            if second == 10 {
+                assert_eq!(rate(second), 1000);
+            }
+            live.sample(after(start, second));
+        }
+        progress.fetch_add(50, Ordering::Relaxed);
+        assert_eq!(rate(21), 50);
+        live.end();
+        assert_eq!(live.moving(after(start, 22)), None);
+    }
+
+    #[test]
+    fn who_does_nothing_is_idle_and_who_moves_something_is_not() {
         let live = live();
-        tokio::time::advance(Duration::from_secs(9)).await;
-        assert_eq!(live.idle().as_secs(), 9);
-        live.set_active();
-        tokio::time::advance(Duration::from_secs(4)).await;
-        assert_eq!(live.idle().as_secs(), 4);
+        assert_eq!(live.idle(after(live.began, 9)).as_secs(), 9);
+        live.set_active(after(live.began, 9));
+        assert_eq!(live.idle(after(live.began, 13)).as_secs(), 4);
         live.begin(Verb::Stor, &VirtualPath::root(), &Arc::default(), Expected::default());
-        assert_eq!(live.idle(), Duration::ZERO);
+        assert_eq!(live.idle(after(live.began, 99)), Duration::ZERO);
     }
 
     #[tokio::test]
