@@ -71,6 +71,8 @@ pub struct Throttle<C: Clock = MonotonicClock> {
     by_address: ByAddress<C>,
     /// The same counts, looked at only.
     by_address_glance: By<IpNet, Glance<IpNet>, C>,
+    /// The counts themselves.
+    by_address_counts: Counts<IpNet>,
     by_user: Charges<UserNetwork, C>,
     /// Of users where they are known.
     by_pair: Charges<UserSource, C>,
@@ -210,7 +212,8 @@ impl<C: Clock + Clone> Throttle<C> {
             began: clock.now(),
             // Both count from the moment they are made; the little between is nothing beside a quota.
             by_address: RateLimiter::new(of_address, by_address.clone(), clock.clone()),
-            by_address_glance: RateLimiter::new(of_address, Glance(by_address), clock.clone()),
+            by_address_glance: RateLimiter::new(of_address, Glance(by_address.clone()), clock.clone()),
+            by_address_counts: by_address,
             by_user: Charges::new(quota(settings.failures_per_user_network), ENTRIES_MAX, &clock),
             by_pair: Charges::new(of_address, ENTRIES_MAX, &clock),
             overall: RateLimiter::direct_with_clock(Quota::per_minute(settings.failures_per_minute), clock.clone()),
@@ -391,6 +394,25 @@ impl<C: Clock + Clone> Throttle<C> {
         lock(&self.standing).drop_where(|standing| standing.over(now));
         lock(&self.proven).drop_where(|until| *until <= now);
         lock(&self.regulars).drop_where(|until| *until <= now);
+    }
+
+    /// The addresses (IPv6: /64 networks) that are banned at this moment, and how much longer.
+    pub fn bans(&self) -> Vec<(IpNet, Duration)> {
+        let now = self.now();
+        let rest = |standing: Standing| standing.banned_until.saturating_sub(now);
+        let all = lock(&self.standing).entries(|standing| standing.banned_until > now);
+        all.into_iter().map(|(source, standing)| (source, rest(standing))).collect()
+    }
+
+    /// Forgives every address of a network what it has coming, and gives those that were banned.
+    pub fn lift(&self, network: &IpNet) -> Vec<IpNet> {
+        let lifted: Vec<IpNet> =
+            self.bans().into_iter().map(|(source, _)| source).filter(|source| network.contains(source)).collect();
+        for source in &lifted {
+            lock(&self.standing).remove(source);
+            self.by_address_counts.forget(source);
+        }
+        lifted
     }
 
     /// Addresses (IPv6: /64 networks) banned at this moment.

@@ -5,7 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, say};
+use crate::audit::text::push_escaped;
 use crate::config::running;
 use crate::daemon::calls::{ANSWER_BYTES_MAX, Answer, Call};
 
@@ -24,7 +25,65 @@ pub(super) struct Socket {
 
 /// Asks the running server.
 pub(super) fn ask(call: &Call, socket: &Socket, policy: &Path) -> Result<Answer, Failure> {
-    let path = match &socket.socket {
+    Conversation::begin(socket, policy)?.ask(call)
+}
+
+/// A connection to the running server, for one question after the other.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    path: PathBuf,
+    stream: UnixStream,
+}
+
+impl Conversation {
+    /// Connects.
+    pub(super) fn begin(socket: &Socket, policy: &Path) -> Result<Self, Failure> {
+        let path = path_of(socket, policy)?;
+        let connected = UnixStream::connect(&path).and_then(|stream| {
+            stream.set_write_timeout(Some(REQUEST_TIME))?;
+            stream.set_read_timeout(Some(ANSWER_TIME))?;
+            Ok(stream)
+        });
+        match connected {
+            Ok(stream) => Ok(Self { path, stream }),
+            Err(error) => Err(Failure::Failed(explained(&path, &error))),
+        }
+    }
+
+    /// Asks one question.
+    pub(super) fn ask(&mut self, call: &Call) -> Result<Answer, Failure> {
+        let path = &self.path;
+        let line = exchange(&mut self.stream, call).map_err(|error| Failure::Failed(explained(path, &error)))?;
+        match serde_json::from_slice(&line) {
+            Ok(Answer::Refused { reason }) => Err(Failure::Failed(format!("the server refuses: {}", escaped(&reason)))),
+            Ok(answer) => Ok(answer),
+            Err(_) => Err(Failure::Failed(format!(
+                "{}: the answer cannot be read: is the server of another version? Restart it",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// What an answer is that belongs to another question.
+pub(super) fn other_answer() -> Failure {
+    Failure::Failed("the server answered something else".to_owned())
+}
+
+/// An answer as one JSON object.
+pub(super) fn json(answer: &impl serde::Serialize) -> Result<(), Failure> {
+    say(serde_json::to_string(answer).map_err(|error| Failure::Failed(error.to_string()))?)
+}
+
+/// A text that came from outside, so that it cannot drive a terminal.
+pub(super) fn escaped(text: &str) -> String {
+    let mut line = String::new();
+    push_escaped(&mut line, text);
+    line
+}
+
+fn path_of(socket: &Socket, policy: &Path) -> Result<PathBuf, Failure> {
+    Ok(match &socket.socket {
         Some(path) => path.clone(),
         None => running::control_socket(policy)?.ok_or_else(|| {
             Failure::Failed(format!(
@@ -33,22 +92,11 @@ pub(super) fn ask(call: &Call, socket: &Socket, policy: &Path) -> Result<Answer,
                 policy.display()
             ))
         })?,
-    };
-    let line = exchange(&path, call).map_err(|error| Failure::Failed(explained(&path, &error)))?;
-    match serde_json::from_slice(&line) {
-        Ok(Answer::Refused { reason }) => Err(Failure::Failed(format!("the server refuses: {reason}"))),
-        Ok(answer) => Ok(answer),
-        Err(_) => Err(Failure::Failed(format!(
-            "{}: the answer cannot be read: is the server of another version? Restart it",
-            path.display()
-        ))),
-    }
+    })
 }
 
-fn exchange(path: &Path, call: &Call) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(path)?;
-    stream.set_write_timeout(Some(REQUEST_TIME))?;
-    stream.set_read_timeout(Some(ANSWER_TIME))?;
+/// The server says nothing but one line to each, so nothing is read beyond it.
+fn exchange(stream: &mut UnixStream, call: &Call) -> io::Result<Vec<u8>> {
     let mut request = serde_json::to_vec(call)?;
     request.push(b'\n');
     stream.write_all(&request)?;

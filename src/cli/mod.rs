@@ -7,20 +7,28 @@
 //! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
 
 mod audit;
+mod ban;
 mod cert;
 mod control;
 mod deployment;
 mod doctor;
+mod drain;
 mod firewall;
+mod freeze;
 mod init;
+mod kick;
 mod metrics;
 mod password;
 mod policy;
 mod quickstart;
 mod reload;
 mod serve;
+mod sessions;
 mod status;
+mod table;
 mod terminal;
+mod top;
+mod until;
 mod user;
 
 use std::fmt;
@@ -59,6 +67,7 @@ Examples:
   portcullis serve
   portcullis reload
   portcullis status
+  portcullis sessions
   portcullis firewall nftables
   portcullis audit search --event auth.failure --from 1d
   portcullis audit tail --follow
@@ -74,6 +83,15 @@ enum Command {
     Serve(serve::Arguments),
     Reload(reload::Arguments),
     Status(status::Arguments),
+    Sessions(sessions::Arguments),
+    Top(top::Arguments),
+    Kick(kick::Arguments),
+    Ban(ban::Ban),
+    Unban(ban::Unban),
+    Bans(ban::Bans),
+    Freeze(freeze::Freeze),
+    Thaw(freeze::Thaw),
+    Drain(drain::Arguments),
     User(user::Arguments),
     Policy(policy::Arguments),
     Cert(cert::Arguments),
@@ -130,6 +148,15 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments, &policy),
         Command::Reload(arguments) => reload::run(&arguments, &policy),
         Command::Status(arguments) => status::run(&arguments, &policy),
+        Command::Sessions(arguments) => sessions::run(&arguments, &policy),
+        Command::Top(arguments) => top::run(&arguments, &policy),
+        Command::Kick(arguments) => kick::run(arguments, &policy),
+        Command::Ban(arguments) => ban::ban(arguments, &policy),
+        Command::Unban(arguments) => ban::unban(arguments, &policy),
+        Command::Bans(arguments) => ban::bans(&arguments, &policy),
+        Command::Freeze(arguments) => freeze::freeze(arguments, &policy),
+        Command::Thaw(arguments) => freeze::thaw(&arguments, &policy),
+        Command::Drain(arguments) => drain::run(&arguments, &policy),
         Command::User(arguments) => user::run(arguments, &policy),
         Command::Policy(arguments) => policy::run(&arguments, &policy),
         Command::Cert(arguments) => cert::run(arguments, &policy),
@@ -285,6 +312,25 @@ mod tests {
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",
+            "sessions --user alice --address 192.0.2.0/24 --limit 50 --json",
+            "top --interval 5 --user alice",
+            "top --once --width 100",
+            "kick 01JD --reason why",
+            "kick --user alice --json",
+            "kick --address 192.0.2.0/24",
+            "ban 192.0.2.7 --for 2h --reason why --keep-sessions",
+            "ban 2001:db8::/64 --until 2026-12-24T18:00 --yes",
+            "ban 192.0.2.7 --forever --json",
+            "unban 192.0.2.7",
+            "bans --json",
+            "freeze",
+            "freeze --user alice --path /in --for 90m --reason why",
+            "freeze --folder projects --until 2026-12-24",
+            "freeze --list --json",
+            "thaw 3",
+            "thaw --all --json",
+            "drain --within 600",
+            "drain --cancel",
             "firewall ufw",
             "firewall firewalld",
         ] {
@@ -292,6 +338,19 @@ mod tests {
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
         for line in [
+            "kick",
+            "kick 01JD --user alice",
+            "ban 192.0.2.7 --for 2h --forever",
+            "ban office",
+            "ban 192.0.2.7 --for -2h",
+            "ban 192.0.2.7 --for 0s",
+            "freeze --path /in --folder projects",
+            "freeze --list --user alice",
+            "freeze --path in",
+            "thaw",
+            "thaw 3 --all",
+            "drain --within 600 --cancel",
+            "top --interval 0",
             "policy explain alice",
             "policy explain alice --from office LIST /",
             "policy diff OLD",

@@ -5,7 +5,7 @@ mod metrics;
 use std::path::Path;
 
 use super::control::{Socket, ask};
-use super::{Failure, say};
+use super::{Failure, drain, freeze, say};
 use crate::daemon::calls::{Answer, AuditStatus, Call, SinkStatus, SpaceLine, Status};
 
 /// Show how the running server is.
@@ -56,7 +56,11 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
 /// One fact a line, with its name in front of the first of a kind.
 fn table(status: &Status) -> String {
     let Status { policy, audit, .. } = status;
-    let state = if status.stopping { "stopping" } else { "running" };
+    let state = match (status.stopping, status.draining.draining) {
+        (true, _) => "stopping",
+        (false, true) => "draining",
+        (false, false) => "running",
+    };
     let mut rows = vec![
         ("server", format!("{state}, version {}, pid {}", status.version, status.pid)),
         ("since", status.since.clone()),
@@ -71,6 +75,13 @@ fn table(status: &Status) -> String {
     let listeners = status.listeners.iter().map(|listener| format!("{} ({} TLS)", listener.address, listener.tls));
     rows.extend(group("listening", listeners.collect()));
     rows.push(("sessions", format!("{}, {} with a transfer under way", status.sessions, status.transfers)));
+    if status.draining.draining {
+        rows.push(("draining", drain::told(&status.draining)));
+    }
+    if status.bans > 0 {
+        rows.push(("bans", format!("{}; `portcullis bans` lists them", status.bans)));
+    }
+    rows.extend(group("READ-ONLY", status.freezes.iter().map(freeze::told).collect()));
     let certificates = status.certificates.iter().map(|one| {
         let days = if one.days_left < 0 { "expired".to_owned() } else { format!("{} days left", one.days_left) };
         format!("{}: {days} (until {})", one.name, one.ends)

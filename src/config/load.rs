@@ -325,6 +325,7 @@ fn sections(
         password_days_max,
         password_warning_days,
         zone,
+        freezes: Arc::default(),
     };
     let offers_certificates = tls.as_ref().is_none_or(|read| read.tls.clients.is_some());
     client_certificates::judge_users(&policy, offers_certificates, &root.open("user", findings), findings);

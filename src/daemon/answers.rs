@@ -10,9 +10,11 @@ use super::bandwidth::Pace;
 use super::codes::Codes;
 use super::control::Control;
 use super::driver::Driver;
+use super::freezes::Leave;
 use super::link::{Link, LinkNeeds};
 use super::mover::{Job, Sight, Start, What, blocking, lines, link_fault, store_fault};
 use super::places::TransferPlace;
+use super::sessions::Expected;
 use super::stopping::Stop;
 use crate::identity::Username;
 use crate::net::passive::ReserveFault;
@@ -41,6 +43,20 @@ impl Driver {
     /// Answers a question. [`Question::Move`] and [`Question::Hash`] are answered later, when the
     /// transfer or the hash has ended.
     pub(super) async fn answer(&mut self, question: Question) -> Option<Input> {
+        // These wait for others; whoever is kicked does not.
+        if !matches!(question, Question::StartTls | Question::CheckPassword { .. } | Question::OpenPassive) {
+            return self.found(question).await;
+        }
+        let kicked = self.entered.watched().kicked();
+        let kick = tokio::select! {
+            biased;
+            kick = kicked => kick,
+            answer = self.found(question) => return answer,
+        };
+        Some(self.kick(kick))
+    }
+
+    async fn found(&mut self, question: Question) -> Option<Input> {
         Some(match question {
             Question::StartTls => {
                 let mut stop = self.stop.clone();
@@ -119,6 +135,7 @@ impl Driver {
         match tls.accept_control(stream, self.shared.config().limits.handshake_time, place).await {
             Ok((stream, mut facts)) => {
                 facts.exception = offered.exception.map(|exception| exception.to_string());
+                self.entered.protected(facts.version);
                 self.control = Control::Tls(Box::new(stream));
                 self.tls = Some(tls);
                 Some(Input::Tls(Ok(facts)))
@@ -209,7 +226,15 @@ impl Driver {
             request => request,
         };
         let uploader = self.uploader(&principal, request.grant())?;
+        let leave = Leave::to_use(&self.shared, &user, request.grant());
+        let second = match &request {
+            StoreRequest::Rename(_, to) => Some(Leave::to_use(&self.shared, &user, to)),
+            _ => None,
+        };
         blocking(move || {
+            let changes = !matches!(request, StoreRequest::Room(_) | StoreRequest::Quota(_));
+            // Nothing is frozen from here until the change is made.
+            let _changing = if changes { Some(leave.take_with(second.as_ref())?) } else { None };
             let done = match request {
                 StoreRequest::RemoveFile(grant) => root.remove_file(&grant, &user),
                 StoreRequest::MakeDirectory(grant) => root.make_directory(&grant, &uploader),
@@ -252,6 +277,7 @@ impl Driver {
     ) -> Result<Prepared, StoreFault> {
         let principal = self.logged_in()?;
         let user = principal.name().clone();
+        let (mut expected, mut leave) = (Expected::default(), None);
         let (what, root, prepared) = match order.what {
             Payload::Retrieve { grant, offset } => {
                 let root = self.root_of(&grant).await?;
@@ -261,12 +287,15 @@ impl Driver {
                 if start.offset > size {
                     return Err(StoreFault::OffsetBeyondEnd);
                 }
+                expected = Expected { offset: start.offset, size: Some(size) };
                 let prepared = Prepared { path: grant.path().to_string(), size: Some(size) };
                 (What::Retrieve(grant, start), root, prepared)
             }
             Payload::Store { grant, placement, announced_bytes } => {
                 let root = self.root_of(&grant).await?;
                 let uploader = self.uploader(&principal, &grant)?;
+                leave = Some(Leave::to_use(&self.shared, &user, &grant));
+                expected.size = announced_bytes;
                 let at = Arc::clone(&root);
                 let mode = mode(placement, order.representation);
                 let claim = blocking(move || at.claim_upload(grant, &uploader, mode, announced_bytes))
@@ -286,8 +315,10 @@ impl Driver {
         };
         let config = &self.shared.config();
         self.progress = Arc::default();
+        self.expected = expected;
         self.job = Some(Job {
             what,
+            leave,
             root,
             user,
             representation: order.representation,

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::bans::Looking;
 use super::driver::Driver;
 use super::server::{Shared, driver};
 use super::stopping::Stop;
@@ -108,7 +109,9 @@ fn judge(
     implicit: bool,
     stop: &watch::Receiver<Stop>,
 ) -> Option<Verdict> {
-    match may_come(shared, route.client.ip()) {
+    // Held until the session is known, so that a ban meets every session that came before it.
+    let bans = shared.bans.looking();
+    match may_come(shared, &bans, route.client.ip()) {
         Ok(permit) => {
             let driver = driver(shared, stream, route, implicit, stop.clone());
             Some(Verdict::Serve(Box::new(driver), permit))
@@ -141,11 +144,17 @@ impl Verdict {
 }
 
 /// Whether an address may come, by policy, by its past, and by what is free.
-fn may_come(shared: &Shared, client: IpAddr) -> Result<Permit, &'static str> {
+fn may_come(shared: &Shared, bans: &Looking<'_>, client: IpAddr) -> Result<Permit, &'static str> {
     match shared.policy().networks.judge(client) {
         AddressVerdict::Allowed(_) => {}
         AddressVerdict::Denied(_) => return Err("ip_denied"),
         AddressVerdict::Unlisted => return Err("ip_not_allowed"),
+    }
+    if bans.hold(client) {
+        return Err("banned");
+    }
+    if shared.drain.is_draining() {
+        return Err("draining");
     }
     let throttle = shared.throttle();
     let banned = throttle.connection(client).is_err();

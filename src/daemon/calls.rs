@@ -1,11 +1,19 @@
 //! What is said through the control socket: one JSON object a line each way. The commands of the
 //! program and the running server share these types.
 
+mod administration;
+mod sessions;
+
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Problem;
+pub(crate) use administration::{
+    BanLine, BanList, Banned, Banning, DrainStatus, Draining, FreezeLine, FreezeList, Freezing, Thawed, Thawing,
+    Unbanned, Unbanning,
+};
+pub(crate) use sessions::{Kicked, Kicking, SESSIONS_MAX, SessionLine, SessionList, TransferLine, Wanted};
 
 /// Longest request, in bytes with its line end.
 pub(crate) const REQUEST_BYTES_MAX: usize = 4096;
@@ -18,18 +26,48 @@ const PROBLEMS_MAX: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Call {
+    /// Let nobody from a network in.
+    Ban(Banning),
+    /// List the bans.
+    Bans {},
+    /// Let nobody new in, and stop with the last session; or take that back.
+    Drain(Draining),
+    /// Make something read-only.
+    Freeze(Freezing),
+    /// List what is read-only.
+    Freezes {},
+    /// End sessions.
+    Kick(Kicking),
     /// Read the policy again.
     Reload {},
+    /// List sessions.
+    Sessions(Wanted),
     /// Say how things are.
     Status {},
+    /// Let something be changed again.
+    Thaw(Thawing),
+    /// Let a network in again.
+    Unban(Unbanning),
+    /// List sessions again and again on one connection.
+    Watch(Wanted),
 }
 
 impl Call {
     /// The verb, for the audit log.
     pub(crate) fn verb(&self) -> &'static str {
         match self {
+            Self::Ban(_) => "ban",
+            Self::Bans {} => "bans",
+            Self::Drain(_) => "drain",
+            Self::Freeze(_) => "freeze",
+            Self::Freezes {} => "freezes",
+            Self::Kick(_) => "kick",
             Self::Reload {} => "reload",
+            Self::Sessions(_) => "sessions",
             Self::Status {} => "status",
+            Self::Thaw(_) => "thaw",
+            Self::Unban(_) => "unban",
+            Self::Watch(_) => "watch",
         }
     }
 }
@@ -38,10 +76,28 @@ impl Call {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "lowercase")]
 pub(crate) enum Answer {
+    /// To `ban`.
+    Ban(Banned),
+    /// To `bans`.
+    Bans(BanList),
+    /// To `drain`.
+    Drain(DrainStatus),
+    /// To `freeze`.
+    Freeze(FreezeLine),
+    /// To `freezes`.
+    Freezes(FreezeList),
+    /// To `kick`.
+    Kick(Kicked),
     /// To `reload`.
     Reload(Reloaded),
+    /// To `sessions` and `watch`.
+    Sessions(SessionList),
     /// To `status`.
     Status(Box<Status>),
+    /// To `thaw`.
+    Thaw(Thawed),
+    /// To `unban`.
+    Unban(Unbanned),
     /// Nothing was done.
     Refused {
         /// Why.
@@ -123,10 +179,16 @@ pub(crate) struct Status {
     pub(crate) since: String,
     /// Whether it is about to stop.
     pub(crate) stopping: bool,
+    /// Whether nobody new is let in, and the server stops with its last session.
+    pub(crate) draining: DrainStatus,
     pub(crate) policy: PolicyStatus,
     pub(crate) listeners: Vec<ListenerStatus>,
     pub(crate) sessions: usize,
     pub(crate) transfers: usize,
+    /// How many networks are banned, by hand and by themselves.
+    pub(crate) bans: usize,
+    /// What is read-only.
+    pub(crate) freezes: Vec<FreezeLine>,
     pub(crate) certificates: Vec<CertificateStatus>,
     pub(crate) audit: AuditStatus,
     /// What confines the server, a line a layer.

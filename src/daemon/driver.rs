@@ -23,7 +23,7 @@ use super::link::Link;
 use super::mover::Job;
 use super::places::Seat;
 use super::server::Shared;
-use super::sessions::Entered;
+use super::sessions::{Entered, Expected};
 use super::stopping::Stop;
 use crate::audit::record::Record;
 use crate::auth::logins::LastLogin;
@@ -32,13 +32,15 @@ use crate::policy::Principal;
 use crate::proto::line::{Line, LineBuffer, LineError};
 use crate::proto::reply::{Code, Reply};
 use crate::rules::Stage;
-use crate::session::effect::{Effect, Input, MoveFault, Step};
+use crate::session::effect::{Effect, Input, Kick, MoveFault, Step};
 use crate::session::{Session, World};
 use crate::store::Root;
 use crate::tls::SessionTls;
 
 /// Commands a second before somebody has logged in: no honest client needs more.
 const COMMANDS_PER_SECOND_BEFORE_LOGIN: std::num::NonZeroU32 = std::num::NonZeroU32::new(20).unwrap();
+/// How long who is kicked may take to hear it.
+const FAREWELL_TIME: Duration = Duration::from_secs(2);
 /// Bytes read at a time from the control connection.
 const READ_BYTES: usize = 1024;
 /// Bytes of replies that gather before they are sent although more will follow.
@@ -70,6 +72,8 @@ pub(super) struct Driver {
     pub(super) link: Link,
     pub(super) job: Option<Job>,
     pub(super) progress: Arc<AtomicU64>,
+    /// How much the transfer that was made ready will move.
+    pub(super) expected: Expected,
     lines: LineBuffer,
     pub(super) replies: Vec<u8>,
     rate: CommandRate,
@@ -80,12 +84,15 @@ pub(super) struct Driver {
     pub(super) stop: watch::Receiver<Stop>,
     policy_changed: watch::Receiver<u64>,
     pub(super) patience: Instant,
+    /// Whether the session knows that an administrator ends it.
+    told_kick: bool,
     ended: bool,
 }
 
 /// What came first.
 enum Happened {
     Stop,
+    Kicked(Arc<Kick>),
     Worked(Box<Input>),
     Read(usize),
     Broken,
@@ -121,6 +128,7 @@ impl Driver {
             link: Link::None,
             job: None,
             progress: Arc::default(),
+            expected: Expected::default(),
             lines,
             replies: Vec::new(),
             rate: RateLimiter::direct(Quota::per_second(COMMANDS_PER_SECOND_BEFORE_LOGIN)),
@@ -129,6 +137,7 @@ impl Driver {
             stop,
             policy_changed: shared.policy_changed.subscribe(),
             patience,
+            told_kick: false,
             ended: false,
             shared,
         }
@@ -144,10 +153,15 @@ impl Driver {
             let mut chunk = [0; READ_BYTES];
             match self.next(&mut chunk).await {
                 Happened::Stop => self.stop_changed().await,
+                Happened::Kicked(kick) => {
+                    let input = self.kick(kick);
+                    self.input(input).await;
+                }
                 Happened::Worked(end) => {
                     self.work = None;
                     self.stop_work = None;
                     self.entered.transfer_ended();
+                    self.entered.active();
                     self.still_patient();
                     self.input(*end).await;
                     self.stop_changed().await;
@@ -202,6 +216,7 @@ impl Driver {
     }
 
     async fn serve_line(&mut self, line: Result<Line, LineError>) {
+        self.entered.active();
         self.keep_rate().await;
         self.still_patient();
         let moved_bytes = self.progress.load(Ordering::Relaxed);
@@ -213,7 +228,7 @@ impl Driver {
         while let Err(early) = self.rate.check() {
             let wait = early.wait_time_from(DefaultClock::default().now());
             self.pause(wait).await;
-            if self.is_stopping() {
+            if self.is_stopping() || self.entered.is_kicked() {
                 return;
             }
         }
@@ -226,10 +241,12 @@ impl Driver {
         }
         let working = self.work.is_some();
         let reading = (self.session.wants_line() || self.session.wants_abort()) && self.lines.has_room();
-        let Self { control, link, work, stop, policy_changed, .. } = self;
+        let told_kick = self.told_kick;
+        let Self { control, link, work, stop, policy_changed, entered, .. } = self;
         tokio::select! {
             biased;
             _ = stop.changed() => Happened::Stop,
+            kick = entered.kicked(), if !told_kick => Happened::Kicked(kick),
             // The sender is among what is shared, so it is never closed.
             _ = policy_changed.changed() => Happened::PolicyChanged,
             read = control.read(chunk), if reading => read.map_or(Happened::Broken, Happened::Read),
@@ -246,13 +263,16 @@ impl Driver {
         let mut stop = self.stop.clone();
         let mut policy_changed = self.policy_changed.clone();
         let in_time = loop {
-            tokio::select! {
+            let told_kick = self.told_kick;
+            let next = tokio::select! {
                 biased;
                 end = &mut work => break Some(end),
                 _ = stop.wait_for(|stop| *stop == Stop::Now) => break None,
-                _ = policy_changed.changed() => {}
-            }
-            self.input(Input::PolicyChanged).await;
+                kick = self.entered.kicked(), if !told_kick => Some(kick),
+                _ = policy_changed.changed() => None,
+            };
+            let input = next.map_or(Input::PolicyChanged, |kick| self.kick(kick));
+            self.input(input).await;
         };
         let end = if let Some(end) = in_time {
             end
@@ -270,7 +290,7 @@ impl Driver {
         W: Future<Output = Input> + Send + 'static,
     {
         if let Some((verb, path)) = self.session.transfer() {
-            self.entered.transfer_begins(verb, path, &self.progress);
+            self.entered.transfer_begins(verb, path, &self.progress, self.expected);
         }
         self.work_policy = Arc::clone(&self.session.facts().policy);
         let (sender, receiver) = oneshot::channel();
@@ -320,6 +340,7 @@ impl Driver {
                     return;
                 }
             }
+            self.entered.reached(self.session.stage());
             // Lines that waited for the end of a transfer may ask for a long listing each.
             if self.replies.len() >= REPLIES_BYTES {
                 self.flush().await;
@@ -363,6 +384,7 @@ impl Driver {
                 let gone = matches!(self.control, Control::Gone);
                 self.stop_work(if gone { MoveFault::ControlGone } else { MoveFault::Aborted });
             }
+            Effect::Stop(reason) => self.stop_work(reason),
             Effect::Close => {
                 // Who hears the farewell may come back at once.
                 self.seat = None;
@@ -398,6 +420,7 @@ impl Driver {
             biased;
             written = self.control.write(&replies) => written,
             _ = stop.wait_for(|stop| *stop == Stop::Now) => Err(std::io::ErrorKind::TimedOut.into()),
+            () = self.entered.kicked_since(FAREWELL_TIME) => Err(std::io::ErrorKind::TimedOut.into()),
         };
         if let Err(failure) = written {
             debug!(%failure, client = %self.client, "the client does not take its replies");
@@ -415,6 +438,12 @@ impl Driver {
         self.lines = LineBuffer::new(self.shared.config().limits.line_bytes);
     }
 
+    /// What the session is told of a kick, once.
+    pub(super) fn kick(&mut self, kick: Arc<Kick>) -> Input {
+        self.told_kick = true;
+        Input::Kicked(kick)
+    }
+
     fn is_stopping(&self) -> bool {
         *self.stop.borrow() > Stop::No
     }
@@ -424,6 +453,7 @@ impl Driver {
         let mut stop = self.stop.clone();
         tokio::select! {
             () = sleep(delay) => {}
+            _ = self.entered.kicked() => {}
             _ = stop.wait_for(|stop| *stop > Stop::No) => {}
         }
     }

@@ -3,9 +3,11 @@
 //! Files and ports are opened first, then every privilege is given up, and only then do threads
 //! start and connections come in.
 
+mod answering;
 mod answers;
 mod arrivals;
 mod bandwidth;
+mod bans;
 mod buffers;
 pub(crate) mod calls;
 mod certificates;
@@ -14,8 +16,10 @@ mod confinement;
 mod control;
 mod current;
 pub(crate) mod descriptors;
+mod drain;
 mod driver;
 mod file_change;
+mod freezes;
 mod hashing;
 mod keeper;
 mod link;
@@ -36,7 +40,6 @@ mod sessions;
 mod signing;
 mod socket;
 mod space;
-mod status;
 mod stopping;
 mod unchangeable;
 
@@ -164,7 +167,8 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
     let result = runtime.block_on(async {
         let verifier = step("preparing password checks", verifier(&config))?;
         let in_force = InForce::new(config, tls, verifier);
-        let shared = Arc::new(Shared::new(in_force, homes, audit.clone(), changes, keeper));
+        let shared = Shared::new(in_force, homes, audit.clone(), changes, keeper);
+        let shared = Arc::new(step("reading who is banned and what is frozen", shared)?);
         let (stop, told) = watch::channel(Stop::No);
         let (alive, ended) = mpsc::channel(1);
         let listeners = Listeners::new(&shared, told.clone(), alive);

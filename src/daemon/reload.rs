@@ -259,7 +259,10 @@ impl Reloader {
             config: Arc::clone(&config),
         };
         let advertised = Arc::clone(&in_force.advertised);
-        shared.current.change(|current| *current = in_force);
+        shared.current.change(|current| {
+            let policy = in_force.policy.with_freezes(current.policy.freezes.to_vec());
+            *current = InForce { policy: Arc::new(policy), ..in_force };
+        });
         drop(writing);
         *self.loading.lock().unwrap_or_else(PoisonError::into_inner) = Loading { at: Timestamp::now(), by };
         shared.admission.change(&config.limits);

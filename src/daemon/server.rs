@@ -14,10 +14,13 @@ use tracing::{error, warn};
 use ulid::Ulid;
 
 use super::bandwidth::Bandwidth;
+use super::bans::Bans;
 use super::buffers::Buffers;
 use super::certificates;
 use super::current::{Current, InForce};
+use super::drain::Drain;
 use super::driver::Driver;
+use super::freezes::Freezes;
 use super::keeper::Keeper;
 use super::minutes;
 use super::places::Places;
@@ -60,6 +63,12 @@ pub(super) struct Shared {
     pub(super) codes: UsedCodes,
     /// Who logged in last when.
     pub(super) logins: Logins,
+    /// Who was banned by hand.
+    pub(super) bans: Bans,
+    /// What is read-only.
+    pub(super) freezes: Freezes,
+    /// Whether the server ends with its last session.
+    pub(super) drain: Drain,
     pub(super) homes: Arc<Homes>,
     /// What was warned of as nearly full.
     pub(super) space: Warned,
@@ -83,16 +92,26 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// What there is before the first session.
+    ///
+    /// # Errors
+    /// Where it cannot be read who is banned, or what is frozen.
     pub(super) fn new(
-        in_force: InForce,
+        mut in_force: InForce,
         homes: Homes,
         audit: AuditLog,
         changes: Option<Changes>,
         keeper: Arc<Keeper>,
-    ) -> Self {
-        let config = &in_force.config;
+    ) -> std::io::Result<Self> {
         let state = changes.as_ref().map(|changes| Arc::clone(changes.directory()));
-        Self {
+        let bans = Bans::open(state.clone())?;
+        let freezes = Freezes::open(state.clone())?;
+        in_force.policy = Arc::new(in_force.policy.with_freezes(freezes.all()));
+        let config = &in_force.config;
+        Ok(Self {
+            bans,
+            freezes,
+            drain: Drain::default(),
             codes: UsedCodes::open(state.clone(), Timestamp::now()),
             logins: Logins::open(state),
             changes,
@@ -111,7 +130,7 @@ impl Shared {
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
             flood: Mutex::default(),
             current: Current::new(in_force),
-        }
+        })
     }
 
     /// The settings in force.
@@ -290,6 +309,7 @@ async fn sweep(shared: Arc<Shared>) {
         each_second.tick().await;
         shared.record_counted(false).await;
         shared.admission.sweep();
+        shared.sessions.sample();
         if swept.elapsed() >= SWEEP_PERIOD {
             shared.throttle().sweep();
             shared.write_logins().await;

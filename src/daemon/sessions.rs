@@ -1,15 +1,24 @@
 //! The sessions that are connected: who, from where, since when, doing what.
 
+mod live;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use crate::audit::record::SessionFacts;
 use crate::identity::Username;
 use crate::proto::path::VirtualPath;
 use crate::proto::verb::Verb;
-use crate::session::effect::{LiveSession, LiveTransfer, OwnSessions};
+use crate::rules::Stage;
+use crate::session::effect::{Kick, OwnSessions};
+pub(super) use live::{Expected, Live, Moving};
+
+/// How often it is looked whether sessions have ended.
+const LOOK_PERIOD: Duration = Duration::from_millis(10);
 
 /// Every session that is connected, in the order in which they came.
 #[derive(Debug, Default)]
@@ -29,21 +38,6 @@ pub(super) struct Summary {
     pub(super) transfers: usize,
 }
 
-/// One of them.
-#[derive(Debug)]
-struct Live {
-    facts: Arc<SessionFacts>,
-    user: OnceLock<Username>,
-    transfer: Mutex<Option<Transfer>>,
-}
-
-#[derive(Debug)]
-struct Transfer {
-    verb: Verb,
-    path: VirtualPath,
-    progress: Arc<AtomicU64>,
-}
-
 /// A session's own place among them; dropping it takes the session out.
 #[derive(Debug)]
 pub(super) struct Entered {
@@ -56,18 +50,49 @@ impl Sessions {
     /// Takes a session in.
     pub(super) fn enter(self: &Arc<Self>, facts: Arc<SessionFacts>) -> Entered {
         let number = self.entered.fetch_add(1, Ordering::Relaxed);
-        let live = Arc::new(Live { facts, user: OnceLock::new(), transfer: Mutex::default() });
+        let live = Arc::new(Live::new(facts));
         self.lock().insert(number, Arc::clone(&live));
         Entered { sessions: Arc::clone(self), number, live }
     }
 
     /// How many there are at the moment.
     pub(super) fn summary(&self) -> Summary {
-        let live: Vec<Arc<Live>> = self.lock().values().map(Arc::clone).collect();
+        let live = self.all();
         Summary {
             sessions: live.len(),
-            logged_in: live.iter().filter(|live| live.user.get().is_some()).count(),
-            transfers: live.iter().filter(|live| live.transfer().is_some()).count(),
+            logged_in: live.iter().filter(|live| live.user().is_some()).count(),
+            transfers: live.iter().filter(|live| live.is_transferring()).count(),
+        }
+    }
+
+    /// Whether nobody is connected.
+    pub(super) fn are_none(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Every one. Looking at them holds up nobody who comes or goes.
+    pub(super) fn all(&self) -> Vec<Arc<Live>> {
+        self.lock().values().map(Arc::clone).collect()
+    }
+
+    /// Notes how far each transfer is, for its rate. To be called each second.
+    pub(super) fn sample(&self) {
+        let now = Instant::now();
+        for live in self.all() {
+            live.sample(now);
+        }
+    }
+
+    /// How many of these are still connected, once none is or a time is over.
+    pub(super) async fn left_of(&self, sessions: &[Arc<Live>], within: Duration) -> usize {
+        let end = Instant::now().checked_add(within);
+        loop {
+            // Each is held by its own task as long as it is connected.
+            let left = sessions.iter().filter(|live| !live.has_ended()).count();
+            if left == 0 || end.is_none_or(|end| Instant::now() >= end) {
+                return left;
+            }
+            sleep(LOOK_PERIOD).await;
         }
     }
 
@@ -76,47 +101,71 @@ impl Sessions {
     }
 }
 
-impl Live {
-    fn transfer(&self) -> MutexGuard<'_, Option<Transfer>> {
-        self.transfer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What is told of it to the session that asks.
-    fn shown(&self, asks: bool) -> LiveSession {
-        let transfer = self.transfer().as_ref().map(|transfer| LiveTransfer {
-            verb: transfer.verb,
-            path: transfer.path.to_string(),
-            bytes: transfer.progress.load(Ordering::Relaxed),
-        });
-        let since_seconds = self.facts.created_micros.div_euclid(1_000_000);
-        let client = SocketAddr::new(self.facts.client.ip().to_canonical(), self.facts.client.port());
-        LiveSession { client, since_seconds, asks, transfer }
-    }
-}
-
 impl Entered {
     /// Somebody has logged in.
     pub(super) fn logged_in(&self, user: &Username) {
         // A session has one user until it ends.
-        let _ = self.live.user.set(user.clone());
+        self.live.set_user(user);
+    }
+
+    /// TLS of this version protects the control connection.
+    pub(super) fn protected(&self, version: &'static str) {
+        self.live.set_tls(version);
+    }
+
+    /// How far the session has come.
+    pub(super) fn reached(&self, stage: Option<Stage>) {
+        self.live.set_stage(stage);
+    }
+
+    /// The client did something.
+    pub(super) fn active(&self) {
+        self.live.set_active(Instant::now());
     }
 
     /// A transfer runs from here on.
-    pub(super) fn transfer_begins(&self, verb: Verb, path: &VirtualPath, progress: &Arc<AtomicU64>) {
-        *self.live.transfer() = Some(Transfer { verb, path: path.clone(), progress: Arc::clone(progress) });
+    pub(super) fn transfer_begins(
+        &self,
+        verb: Verb,
+        path: &VirtualPath,
+        progress: &Arc<AtomicU64>,
+        expected: Expected,
+    ) {
+        self.live.begin(verb, path, progress, expected);
     }
 
     /// It has ended.
     pub(super) fn transfer_ended(&self) {
-        *self.live.transfer() = None;
+        self.live.end();
+    }
+
+    /// What others see of the session.
+    pub(super) fn watched(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
+
+    /// Waits until an administrator ends the session.
+    pub(super) async fn kicked(&self) -> Arc<Kick> {
+        self.live.kicked().await
+    }
+
+    /// Waits for that, and this long from then on.
+    pub(super) async fn kicked_since(&self, time: Duration) {
+        self.live.kicked().await;
+        sleep(time).await;
+    }
+
+    /// Whether an administrator ends the session.
+    pub(super) fn is_kicked(&self) -> bool {
+        self.live.is_kicked()
     }
 
     /// The sessions of the same user, as many as asked for.
     pub(super) fn own(&self, lines_max: usize) -> OwnSessions {
-        let Some(user) = self.live.user.get() else { return OwnSessions::default() };
+        let Some(user) = self.live.user() else { return OwnSessions::default() };
         let own: Vec<(u64, Arc<Live>)> = {
             let live = self.sessions.lock();
-            let same = live.iter().filter(|(_, live)| live.user.get() == Some(user));
+            let same = live.iter().filter(|(_, live)| live.user() == Some(user));
             same.map(|(number, live)| (*number, Arc::clone(live))).collect()
         };
         OwnSessions {
@@ -129,12 +178,14 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.sessions.lock().remove(&self.number);
+        self.live.ended();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::effect::{LiveSession, LiveTransfer};
 
     fn enter(sessions: &Arc<Sessions>, port: u16, user: Option<&str>) -> Entered {
         let entered = sessions.enter(Arc::new(SessionFacts {
@@ -162,7 +213,7 @@ mod tests {
         let alice = enter(&sessions, 2, Some("alice"));
         let bob = enter(&sessions, 3, Some("bob"));
         let second = enter(&sessions, 4, Some("alice"));
-        second.transfer_begins(Verb::Stor, &VirtualPath::root(), &Arc::new(AtomicU64::new(5)));
+        second.transfer_begins(Verb::Stor, &VirtualPath::root(), &Arc::new(AtomicU64::new(5)), Expected::default());
         assert_eq!(sessions.summary(), Summary { sessions: 4, logged_in: 3, transfers: 1 });
         assert_eq!(stranger.own(9), OwnSessions::default());
         assert_eq!(ports(&bob.own(9)), [3]);

@@ -46,7 +46,10 @@ impl Signals {
     /// Waits until the server is asked to stop, lets transfers finish for as long as the settings say,
     /// then ends what still runs. A second request ends it at once.
     pub(super) async fn conduct(mut self, stop: watch::Sender<Stop>, shared: Arc<Shared>) {
-        let asked = self.stop_asked().await;
+        let asked = tokio::select! {
+            asked = self.stop_asked() => asked,
+            () = shared.drained() => "drain",
+        };
         let drain = shared.config().limits.drain_time;
         drop(shared);
         info!(signal = asked, seconds = drain.as_secs(), "stopping: no new sessions, running transfers may finish");

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 
 use super::account::Account;
 use super::folder::Mount;
+use super::freeze::Freeze;
 use super::grant::{Denial, DenialReason, Grant, Judgement, Place, RuleSource};
 use super::path_pattern::Specificity;
 use super::permission::{Permission, PermissionSet};
@@ -110,6 +111,11 @@ impl Policy {
             let rule = rule.map_or_else(|| silence(account), |speaker| speaker.source().clone());
             return Judgement::Deny(Denial { rule: Some(rule), reason: DenialReason::NotPermitted });
         }
+        let (thawed, freeze) = self.thawed(account, path, granted, now);
+        granted = thawed;
+        if granted.is_empty() {
+            return Judgement::Deny(Denial { rule: freeze.map(Freeze::source), reason: DenialReason::Frozen });
+        }
         if holds_mount(account, path) {
             granted = granted.without(UNMOUNTING);
             if granted.is_empty() {
@@ -131,7 +137,7 @@ impl Policy {
         let grant = Grant::new(path.clone(), place(account, path), granted)
             .of_files_up_to(file_bytes_max(account, path).map(|(bytes, _)| bytes))
             .asking_below(asked_below(account, path))
-            .for_whole_tree(is_uniform_below(account, path));
+            .for_whole_tree(is_uniform_below(account, path) && !self.freezes_below(&account.name, path, now));
         Judgement::Allow(grant)
     }
 
@@ -148,12 +154,13 @@ impl Policy {
         }
     }
 
-    /// What is permitted on a path, of what is wanted, by the rules alone: the part of
+    /// What is permitted on a path, of what is wanted, by rules and freezes alone: the part of
     /// [`Self::judge`] that listings need of every entry.
     pub fn permissions_at(&self, principal: &Principal, path: &VirtualPath, now: Timestamp) -> PermissionSet {
         let account = self.users.get(principal.name()).filter(|account| account.enabled);
         account.map_or(PermissionSet::NONE, |account| {
-            permitted(account, principal.address(), PermissionSet::ALL, path, date_of(now))
+            let permitted = permitted(account, principal.address(), PermissionSet::ALL, path, date_of(now));
+            self.thawed(account, path, permitted, now).0
         })
     }
 
@@ -239,7 +246,7 @@ pub(super) fn silence(account: &Account) -> RuleSource {
 }
 
 /// The mount in which a path lies.
-fn mount_of<'a>(account: &'a Account, path: &VirtualPath) -> Option<&'a Mount> {
+pub(super) fn mount_of<'a>(account: &'a Account, path: &VirtualPath) -> Option<&'a Mount> {
     account.terms.mounts.iter().find(|mount| path.is_within(&mount.path))
 }
 

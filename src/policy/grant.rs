@@ -159,4 +159,6 @@ pub enum DenialReason {
     Name,
     /// A folder is mounted at the path or below it, so it stays where it is.
     MountPoint,
+    /// It is read-only for a time.
+    Frozen,
 }

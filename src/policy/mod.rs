@@ -12,6 +12,7 @@ pub mod decision;
 pub mod exception;
 pub mod factor;
 pub mod folder;
+pub mod freeze;
 pub mod grant;
 pub mod hours;
 pub mod idle;
@@ -37,6 +38,7 @@ use account::{Account, Group, NewPassword};
 use binding::DataBinding;
 use exception::Exception;
 use folder::Folder;
+use freeze::Freeze;
 use grant::RuleSource;
 use network::{AddressRules, AddressVerdict};
 use tls::TlsVersion;
@@ -62,6 +64,8 @@ pub struct Policy {
     pub password_warning_days: u16,
     /// Where the clocks are by which hours are meant.
     pub zone: TimeZone,
+    /// What is read-only for a time, whatever the rest says. The files say nothing of it.
+    pub freezes: Arc<[Freeze]>,
 }
 
 /// A user who has logged in. Made by [`Policy::enter`] alone.

@@ -54,6 +54,7 @@ pub(super) fn policy(accounts: Vec<Account>) -> Policy {
         password_days_max: Some(180),
         password_warning_days: 14,
         zone: TimeZone::UTC,
+        freezes: Default::default(),
     }
 }
 
@@ -194,5 +195,6 @@ fn clients_of_a_network_are_held_to_tls_12_until_the_last_day() {
 }
 
 mod decision;
+mod freeze;
 mod idle;
 mod random;

@@ -45,6 +45,8 @@ pub struct DirectoryView {
     /// The patterns of rules and exceptions that mean some of the entries, or something below them,
     /// and not all: entries that the same ones mean are permitted the same.
     varying: Vec<PathPattern>,
+    /// Whether something below is frozen, so that each entry has to be looked at.
+    frozen_below: bool,
     /// What was found for entries, by which of those mean them.
     found: BTreeMap<Vec<bool>, PermissionSet>,
 }
@@ -92,6 +94,8 @@ impl Viewer {
         let patterns = rules.chain(exceptions.map(|exception| &exception.granted.pattern));
         let varying =
             patterns.filter(|pattern| !pattern.covers(path) && pattern.reaches_below(path)).cloned().collect();
+        let user = self.principal.name();
+        let frozen_below = self.policy.freezes_below(user, path, self.now);
         DirectoryView {
             viewer: self,
             path: path.clone(),
@@ -99,6 +103,7 @@ impl Viewer {
             mounts_below,
             by_name,
             varying,
+            frozen_below,
             found: BTreeMap::new(),
         }
     }
@@ -133,6 +138,7 @@ impl DirectoryView {
         let by_path = if directory { self.mounts_below } else { self.by_name };
         if self.varying.is_empty()
             && !by_path
+            && !self.frozen_below
             && let Some(permissions) = self.found.values().next()
             && (permissions.contains(Permission::List) || !directory)
         {
@@ -152,6 +158,9 @@ impl DirectoryView {
 
     /// What the rules permit on an entry's path.
     fn permitted(&mut self, path: &VirtualPath) -> PermissionSet {
+        if self.frozen_below {
+            return self.viewer.policy.permissions_at(&self.viewer.principal, path, self.viewer.now);
+        }
         let meant: Vec<bool> = self.varying.iter().map(|pattern| pattern.matches(path)).collect();
         if let Some(found) = self.found.get(&meant) {
             return *found;

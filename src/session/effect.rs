@@ -25,7 +25,7 @@ use crate::proto::path::VirtualPath;
 use crate::proto::pattern::Pattern;
 use crate::proto::reply::Reply;
 use crate::proto::verb::Verb;
-pub use entry::{Crowd, PasswordCheck, PasswordFault, Penalty, SessionsFull, TlsFailure};
+pub use entry::{Crowd, Kick, PasswordCheck, PasswordFault, Penalty, SessionsFull, TlsFailure};
 pub use storing::{Attributes, PathFacts, QuotaFacts, StoreAnswer, StoreFault, StoreRequest};
 
 /// Something that happened.
@@ -45,6 +45,8 @@ pub enum Input {
     TimedOut,
     /// The server is being stopped.
     Drain,
+    /// An administrator ends the session.
+    Kicked(Arc<Kick>),
     /// Another policy is in force, or time has passed by which it decides.
     PolicyChanged,
     /// The answer to [`Question::StartTls`].
@@ -90,6 +92,8 @@ pub enum Effect {
     UseActive(SocketAddr),
     /// Stop the running transfer or hash; [`Input::Moved`] or [`Input::Hashed`] still comes.
     Abort,
+    /// The same, for this reason.
+    Stop(MoveFault),
     /// End the control connection once everything was sent.
     Close,
 }
@@ -394,6 +398,8 @@ pub enum MoveFault {
     Stalled,
     /// The server is being stopped.
     Stopping,
+    /// An administrator ends the session.
+    Kicked,
     /// The control connection ended.
     ControlGone,
     /// As many transfers run as may.

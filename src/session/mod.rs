@@ -14,6 +14,7 @@ mod files;
 mod hashing;
 mod hello;
 mod inspect;
+mod kicked;
 pub mod letters;
 mod login;
 mod navigate;
@@ -227,10 +228,13 @@ impl Session {
                 step.reply(Reply::new(Code::Unavailable, "The server is being stopped; closing."));
                 self.close_for("server_stopping", &mut step);
             }
+            Input::Kicked(kick) => self.kicked(&kick, &mut step),
             Input::Tls(result) => self.tls_done(result, &mut step),
             Input::Penalty(_) if self.is_logged_in() => self.files_answer(input, world, &mut step),
             Input::PolicyChanged => {
-                self.may_go_on(world, &mut step);
+                if self.may_go_on(world, &mut step) {
+                    self.stop_what_is_frozen(world, &mut step);
+                }
             }
             Input::Password(_) | Input::Penalty(_) | Input::Home(_) | Input::Place(_) => {
                 self.login_answer(input, world, &mut step);

@@ -5,6 +5,9 @@ use crate::policy::grant::DenialReason;
 use crate::proto::path::PathError;
 use crate::proto::reply::{Code, Reply};
 
+/// What somebody hears who may change things there at other times.
+const READ_ONLY: &str = "The server is read-only there at the moment; try again later.";
+
 /// What was being done when the store refused; some refusals are told differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
@@ -44,6 +47,7 @@ pub(super) fn store(fault: StoreFault, doing: Doing) -> (Reply, &'static str) {
             let text = format!("Files of more than {bytes_max} bytes are not taken here.");
             return (Reply::new(Code::QuotaExceeded, text), "file_too_large");
         }
+        StoreFault::Frozen => (Code::NotPossible, READ_ONLY, "frozen"),
         StoreFault::Local => (Code::LocalError, "A local error; the operator's log has it.", "local_error"),
     };
     (Reply::new(code, text), reason)
@@ -55,6 +59,7 @@ pub(super) fn policy(reason: DenialReason) -> (Reply, &'static str) {
     let (code, text, reason) = match reason {
         DenialReason::NotPermitted => (Code::NotPossible, "Not permitted.", "not_permitted"),
         DenialReason::Name => (Code::NameRefused, "Files of that name are not taken here.", "name_refused"),
+        DenialReason::Frozen => (Code::NotPossible, READ_ONLY, "frozen"),
         DenialReason::MountPoint => (Code::NotPossible, "A folder is mounted there; it stays.", "mount_point"),
     };
     (Reply::new(code, text), reason)
@@ -104,6 +109,7 @@ pub(super) fn transfer(fault: &MoveFault, kept: Option<u64>) -> (Reply, &'static
         ),
         MoveFault::ConnectionLost => (Code::TransferAborted, "The data connection broke.", "connection_lost"),
         MoveFault::Stalled => (Code::TransferAborted, "No data moved for too long.", "stalled"),
+        MoveFault::Kicked => (Code::TransferAborted, "An administrator ended the session.", "kicked"),
         MoveFault::Stopping => (Code::TransferAborted, "The server is being stopped.", "stopping"),
         MoveFault::ControlGone => (Code::TransferAborted, "The control connection ended.", "control_gone"),
         MoveFault::Crowded(crowd) => return crowded(*crowd),
@@ -113,6 +119,7 @@ pub(super) fn transfer(fault: &MoveFault, kept: Option<u64>) -> (Reply, &'static
             "Hashing took longer than is permitted here; RANG and HASH tell the hash of a part.",
             "time_over",
         ),
+        MoveFault::Store(StoreFault::Frozen) => (Code::NotPossible, READ_ONLY, "frozen"),
         MoveFault::Store(fault) => return store(*fault, Doing::Naming),
     };
     match kept.filter(|bytes| *bytes > 0) {

@@ -295,6 +295,22 @@ impl Server {
         command
     }
 
+    /// What a command that asks the running server reports as JSON; it has to succeed.
+    #[track_caller]
+    pub fn told(&self, arguments: &[&str]) -> serde_json::Value {
+        let output = done(self.command().args(arguments).arg("--json"), "");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The exit code and the words of a command that does not succeed.
+    #[track_caller]
+    pub fn refused(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command().args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{output:?}");
+        let words = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(words).unwrap())
+    }
+
     /// The address it listens on.
     pub fn address(&self) -> IpAddr {
         self.address

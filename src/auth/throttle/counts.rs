@@ -58,6 +58,12 @@ impl<K: Hash + Eq + Clone, V: Ord + Copy> Bounded<K, V> {
         self.map.shrink_to_fit();
     }
 
+    /// The entries that are wanted.
+    pub(super) fn entries(&self, wanted: impl Fn(&V) -> bool) -> Vec<(K, V)> {
+        let held = self.map.iter().filter(|(_, value)| wanted(value));
+        held.map(|(key, value)| (key.clone(), *value)).collect()
+    }
+
     #[cfg(test)]
     pub(super) fn count(&self, wanted: impl Fn(&V) -> bool) -> usize {
         self.map.values().filter(|value| wanted(value)).count()

@@ -5,6 +5,7 @@ mod filters;
 mod head;
 mod keep;
 mod key;
+mod report;
 mod search;
 mod session;
 mod shown;
@@ -12,7 +13,6 @@ mod tail;
 mod verify;
 mod who;
 mod words;
-mod report;
 
 use std::path::{Path, PathBuf};
 

@@ -21,6 +21,7 @@ pub(super) use list::{Sight, lines};
 
 use super::bandwidth::Pace;
 use super::buffers::Buffers;
+use super::freezes::Leave;
 use super::link::{self, Link, LinkFault};
 use super::places::TransferPlace;
 use crate::audit::record::{DataFacts, Digest};
@@ -52,6 +53,8 @@ const STALL_CHECKS: u32 = 4;
 /// A transfer that was made ready.
 pub(super) struct Job {
     pub(super) what: What,
+    /// To be asked again before an upload is put in place; none for what changes nothing.
+    pub(super) leave: Option<Leave>,
     pub(super) root: Arc<Root>,
     pub(super) user: Username,
     pub(super) representation: Representation,

@@ -13,6 +13,7 @@ use super::digest::Hasher;
 use super::{Job, PARTING_TIME, What, Yield, attend, blocking, broken, store_fault};
 use crate::audit::record::Digest;
 use crate::daemon::buffers::{BUFFER_BYTES, Buffer};
+use crate::daemon::freezes::Leave;
 use crate::proto::argument::Representation;
 use crate::proto::ascii::FromWire;
 use crate::session::effect::{MoveFault, StoreFault};
@@ -25,8 +26,10 @@ pub(super) async fn run(
     connection: &mut DataConnection,
     stop: oneshot::Receiver<MoveFault>,
 ) -> (Result<(), MoveFault>, Yield) {
-    let Job { what, representation, digest, buffers, stall_time, pace, progress, .. } = job;
-    let What::Store { claim, whole, resumable } = what else { return (Ok(()), Yield::default()) };
+    let Job { what, leave, representation, digest, buffers, stall_time, pace, progress, .. } = job;
+    let (What::Store { claim, whole, resumable }, Some(leave)) = (what, leave) else {
+        return (Ok(()), Yield::default());
+    };
     let ascii = representation == Representation::Ascii;
     // Of text, only what is stored counts, which the file itself sees to.
     let limit = claim.size_limit().filter(|_| !ascii);
@@ -69,7 +72,9 @@ pub(super) async fn run(
     let resumable = resumable && !ascii;
     let sink = writing.settle().await;
     let ended = match (received, sink) {
-        (Ok(()), Ok(sink)) => blocking(move || sink.commit(&buffer, filled, resumable)).await.map_err(MoveFault::Store),
+        (Ok(()), Ok(sink)) => {
+            blocking(move || sink.commit(&buffer, filled, resumable, &leave)).await.map_err(MoveFault::Store)
+        }
         (Err(too_large @ MoveFault::Store(StoreFault::TooLarge(bytes_max))), Ok(sink)) => {
             let given_up = blocking(move || sink.give_up(Fault::TooLarge(bytes_max), resumable)).await;
             return (Err(too_large), Yield { kept_bytes: given_up.ok().flatten(), ..Yield::default() });
@@ -90,9 +95,7 @@ pub(super) async fn run(
             let yielded = Yield { size: Some(stored.size), digest, replaced: stored.replaced, kept_bytes: None };
             (Ok(()), yielded)
         }
-        Ok(Err((fault, kept_bytes))) => {
-            (Err(MoveFault::Store(store_fault(fault))), Yield { kept_bytes, ..Yield::default() })
-        }
+        Ok(Err((fault, kept_bytes))) => (Err(MoveFault::Store(fault)), Yield { kept_bytes, ..Yield::default() }),
         Err(fault) => (Err(fault), Yield::default()),
     }
 }
@@ -207,16 +210,25 @@ impl Sink {
         buffer: &Buffer,
         filled: usize,
         resumable: bool,
-    ) -> Result<(Stored, Option<Digest>), (Fault, Option<u64>)> {
+        leave: &Leave,
+    ) -> Result<(Stored, Option<Digest>), (StoreFault, Option<u64>)> {
+        // What takes long comes before whoever freezes something has to wait.
+        if let Err(fault) = self.upload().map(drop) {
+            return Err((store_fault(fault), self.give_up(fault, resumable)));
+        }
+        let _changing = match leave.take() {
+            Ok(changing) => changing,
+            Err(frozen) => return Err((frozen, self.keep(buffer, filled, resumable))),
+        };
         if let Err(fault) = self.put(buffer.filled(filled), true) {
-            return Err((fault, self.give_up(fault, resumable)));
+            return Err((store_fault(fault), self.give_up(fault, resumable)));
         }
         let Target::Begun(upload) = std::mem::replace(&mut self.target, Target::Spent) else {
-            return Err((Fault::Busy, None));
+            return Err((StoreFault::Busy, None));
         };
         match upload.commit() {
             Ok(stored) => Ok((stored, self.hasher.map(Hasher::finish))),
-            Err(Unstored { fault, kept }) => Err((fault, told(kept))),
+            Err(Unstored { fault, kept }) => Err((store_fault(fault), told(kept))),
         }
     }
 

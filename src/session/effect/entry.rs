@@ -5,6 +5,19 @@ use std::time::Duration;
 use crate::identity::Verified;
 use crate::policy::LoginDenial;
 
+/// That an administrator ends a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kick {
+    /// Whether its address was banned; otherwise the session alone is meant.
+    pub banned: bool,
+    /// The user of the machine who asked for it.
+    pub uid: u32,
+    /// Its process.
+    pub pid: Option<i32>,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
 /// Why TLS did not come up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFailure {

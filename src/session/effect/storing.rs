@@ -138,6 +138,8 @@ pub enum StoreFault {
     Busy,
     /// That name cannot be given.
     NameRefused,
+    /// It is read-only for a time.
+    Frozen,
     /// The offset lies beyond the file's end.
     OffsetBeyondEnd,
     /// The quota does not permit it.

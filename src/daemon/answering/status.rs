@@ -4,11 +4,12 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::calls::{AuditStatus, CertificateStatus, ListenerStatus, PolicyStatus, SinkStatus, Status};
-use super::listeners::named;
-use super::reload::Reloader;
-use super::server::Shared;
-use super::space;
+use super::{bans, drain, freezes, second};
+use crate::daemon::calls::{AuditStatus, CertificateStatus, ListenerStatus, PolicyStatus, SinkStatus, Status};
+use crate::daemon::listeners::named;
+use crate::daemon::reload::Reloader;
+use crate::daemon::server::Shared;
+use crate::daemon::space;
 use crate::tls::facts;
 use crate::trail::entry::Entry;
 use crate::trail::files::{self, LogFile};
@@ -35,6 +36,7 @@ pub(super) fn status(reloader: &Reloader, stopping: bool) -> Status {
         pid: std::process::id(),
         since: second(reloader.since),
         stopping,
+        draining: drain::status(shared),
         policy: PolicyStatus {
             fingerprint: config.fingerprint.to_string(),
             directory: config.directory.display().to_string(),
@@ -45,6 +47,8 @@ pub(super) fn status(reloader: &Reloader, stopping: bool) -> Status {
         listeners: named(&config.listen).into_iter().map(listener).collect(),
         sessions: live.sessions,
         transfers: live.transfers,
+        bans: bans::count(shared, now),
+        freezes: freezes::list(shared, now),
         certificates: certificates.collect(),
         audit: audit(shared, &config.audit.directory),
         sandbox: reloader.confinement.report().to_string().lines().map(str::to_owned).collect(),
@@ -81,9 +85,4 @@ fn audit(shared: &Shared, directory: &Path) -> AuditStatus {
         unverified: state.unverified,
         sinks: sinks.collect(),
     }
-}
-
-/// A time to the second.
-fn second(time: Timestamp) -> String {
-    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
