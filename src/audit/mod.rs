@@ -14,6 +14,7 @@
 //! | [`rotation`] | how the files of the log are named |
 //! | [`sink`] | the queue and the handle through which records are written |
 //! | `writer` | the thread that owns the file |
+//! | [`tally`] | what the records come to, counted |
 //! | [`flood`] | refused connections, counted where they come in floods |
 
 pub mod chain;
@@ -27,5 +28,6 @@ pub mod record;
 pub mod rotation;
 pub mod signing;
 pub mod sink;
+pub mod tally;
 pub mod text;
 mod writer;

@@ -15,6 +15,7 @@ use super::file::Found;
 pub use super::file::OpenError;
 use super::growing::{LogFile, RawFile};
 use super::record::{Detail, Record};
+use super::tally::Tally;
 use super::writer::Writer;
 use crate::settings::{Audit, AuditSync, RunAs};
 
@@ -55,11 +56,14 @@ pub(super) struct Gate {
     healthy: AtomicBool,
     /// Whether each record is synced before it is confirmed.
     sync_each: AtomicBool,
+    pub(super) tally: Tally,
 }
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are the large one; a box would cost an allocation each")]
 pub(super) enum Message {
     Write(Entry),
+    /// Asks whether the thread goes on.
+    Ping(mpsc::SyncSender<()>),
     Finish,
 }
 
@@ -136,6 +140,13 @@ impl AuditLog {
     /// # Errors
     /// [`AuditFault`] where the record is not in the log: the event must not be confirmed.
     pub async fn record(&self, record: Record) -> Result<(), AuditFault> {
+        let came = self.gate.tally.comes(&record);
+        let written = self.write(record).await;
+        self.gate.tally.went(came, written);
+        written
+    }
+
+    async fn write(&self, record: Record) -> Result<(), AuditFault> {
         let place = Arc::clone(&self.gate.room).acquire_owned().await.map_err(|_| AuditFault::Closed)?;
         let (ack, heard) = oneshot::channel();
         self.send(Entry { record, ack: Ack::Task(ack), _place: Some(place) })?;
@@ -148,9 +159,31 @@ impl AuditLog {
     /// # Errors
     /// As [`Self::record`].
     pub fn record_blocking(&self, record: Record) -> Result<(), AuditFault> {
+        let came = self.gate.tally.comes(&record);
         let (ack, heard) = mpsc::sync_channel(1);
-        self.send(Entry { record, ack: Ack::Thread(ack), _place: None })?;
-        heard.recv().unwrap_or(Err(AuditFault::Closed))
+        let sent = self.send(Entry { record, ack: Ack::Thread(ack), _place: None });
+        let written = sent.and_then(|()| heard.recv().unwrap_or(Err(AuditFault::Closed)));
+        self.gate.tally.went(came, written);
+        written
+    }
+
+    /// What the records came to so far.
+    pub fn tally(&self) -> &Tally {
+        &self.gate.tally
+    }
+
+    /// Records that are being written or wait for that; [`QUEUE_RECORDS_MAX`] at most.
+    pub fn queued(&self) -> usize {
+        QUEUE_RECORDS_MAX.saturating_sub(self.gate.room.available_permits())
+    }
+
+    /// Asks the thread that writes whether it goes on: it answers between two writes, also while the
+    /// log cannot be written. An answer that never comes is that of a disk that hangs.
+    pub fn ping(&self) -> mpsc::Receiver<()> {
+        let (answer, heard) = mpsc::sync_channel(1);
+        // Where the log is closed, the answer's end is, too.
+        let _ = self.queue.send(Message::Ping(answer));
+        heard
     }
 
     /// Says when records reach the disk from here on.
@@ -203,7 +236,7 @@ pub(super) fn start<F: RawFile>(
     let (queue, entries) = mpsc::channel();
     let room = Arc::new(Semaphore::new(QUEUE_RECORDS_MAX));
     let sync_each = AtomicBool::new(sync == AuditSync::Each);
-    let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true), sync_each });
+    let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true), sync_each, tally: Tally::default() });
     let writer = Writer::new(file, last, entries, Arc::clone(&gate));
     let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(first))?;
     let log = AuditLog { queue: queue.clone(), gate };

@@ -15,6 +15,7 @@ use super::growing::{LogFile, RawFile, Tampering};
 use super::json::{self, Stamp};
 use super::record::{Detail, Record};
 use super::sink::{AuditFault, Entry, Gate, Message};
+use super::tally::timed;
 use crate::settings::AuditSync;
 
 /// Records written at once at most, so that the first of them need not wait for long.
@@ -142,11 +143,16 @@ impl<F: RawFile> Writer<F> {
     /// Takes what is queued without waiting; true where the end was asked for.
     fn gather(&self, first: Message, batch: &mut Vec<Entry>) -> bool {
         let mut message = Some(first);
-        while let Some(Message::Write(entry)) = message {
-            batch.push(entry);
+        loop {
+            match message {
+                Some(Message::Write(entry)) => batch.push(entry),
+                // Nobody may be waiting any more.
+                Some(Message::Ping(answer)) => drop(answer.try_send(())),
+                Some(Message::Finish) => return true,
+                None => return false,
+            }
             message = if batch.len() < BATCH_RECORDS_MAX { self.queue.try_recv().ok() } else { None };
         }
-        message.is_some()
     }
 
     fn write(&mut self, batch: &mut Vec<Entry>) {
@@ -193,7 +199,8 @@ impl<F: RawFile> Writer<F> {
         };
         // After an outage only a sync shows that the disk takes what is written.
         let sync = self.gate.sync() == AuditSync::Each || self.outage.is_some() || self.gap.is_some();
-        let written = put_all().and_then(|()| self.file.append(&lines, sync));
+        let file = &mut self.file;
+        let written = put_all().and_then(|()| timed(&self.gate.tally.appends, || file.append(&lines, sync)));
         lines.shrink_to(LINES_BYTES_KEPT);
         self.lines = lines;
         written?;
@@ -205,7 +212,7 @@ impl<F: RawFile> Writer<F> {
 
     fn sync(&mut self) {
         if self.unsynced.take().is_some()
-            && let Err(error) = self.file.sync()
+            && let Err(error) = timed(&self.gate.tally.syncs, || self.file.sync())
         {
             self.begin_outage(&error);
         }

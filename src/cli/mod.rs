@@ -1,7 +1,7 @@
 //! The commands people type: one file per command, each of which says how it is used.
 //!
 //! `deployment` writes what `init` and `quickstart` leave behind; `control` asks the running server; `password` asks for, reads or makes
-//! passwords; `metrics` writes what Prometheus reads. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
+//! passwords. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
 //! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
 
 mod audit;
@@ -11,7 +11,6 @@ mod deployment;
 mod doctor;
 mod firewall;
 mod init;
-mod metrics;
 mod password;
 mod policy;
 mod quickstart;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
@@ -116,8 +116,10 @@ impl Driver {
             }
         };
         let place = self.shared.admission.handshake();
+        let began = Instant::now();
         match tls.accept_control(stream, self.shared.config().limits.handshake_time, place).await {
             Ok((stream, mut facts)) => {
+                self.shared.figures.handshakes.observe(began.elapsed());
                 facts.exception = offered.exception.map(|exception| exception.to_string());
                 self.control = Control::Tls(Box::new(stream));
                 self.tls = Some(tls);
@@ -166,10 +168,12 @@ impl Driver {
                 Ok(PassivePort { port, address })
             }
             Err(ReserveFault::Exhausted) => {
+                self.shared.figures.passive_failures.add(["exhausted"], 1);
                 warn!(client = %comer.address, waited = ?wait, "every passive port is taken by clients of this address");
                 Err(PassiveFault::Exhausted)
             }
             Err(fault @ ReserveFault::Bind(_)) => {
+                self.shared.figures.passive_failures.add(["unbindable"], 1);
                 error!(%fault, "no passive port can be bound");
                 Err(PassiveFault::Unbindable)
             }

@@ -22,6 +22,8 @@ pub(crate) enum Call {
     Reload {},
     /// Say how things are.
     Status {},
+    /// Say it in the figures of `/metrics`, quotas of users included.
+    Metrics {},
 }
 
 impl Call {
@@ -30,6 +32,7 @@ impl Call {
         match self {
             Self::Reload {} => "reload",
             Self::Status {} => "status",
+            Self::Metrics {} => "metrics",
         }
     }
 }
@@ -42,6 +45,11 @@ pub(crate) enum Answer {
     Reload(Reloaded),
     /// To `status`.
     Status(Box<Status>),
+    /// To `metrics`.
+    Metrics {
+        /// Text that Prometheus reads.
+        text: String,
+    },
     /// Nothing was done.
     Refused {
         /// Why.

@@ -20,6 +20,7 @@ mod hashing;
 mod link;
 mod listeners;
 pub mod logging;
+mod metrics;
 mod minutes;
 mod mover;
 mod passwords;
@@ -33,9 +34,11 @@ pub mod sandbox;
 mod server;
 mod sessions;
 mod socket;
+mod socket_file;
 mod space;
 mod status;
 mod stopping;
+mod supervisor;
 mod unchangeable;
 
 use std::fmt;
@@ -61,11 +64,16 @@ use confinement::Confinement;
 use current::InForce;
 use listeners::{Bound, Listeners};
 use logging::{Logging, Severity};
+use metrics::Figures;
+use metrics::endpoint::Endpoint;
 use reload::Reloader;
 use sandbox::Report;
 use server::Shared;
 use socket::ControlSocket;
+use socket_file::SocketFile;
 use stopping::{Signals, Stop};
+use supervisor::activation::Passed;
+use supervisor::notify;
 
 /// What the operator is told while the server starts.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +107,7 @@ fn step<T, E: fmt::Display>(doing: &'static str, result: Result<T, E>) -> Result
 /// # Errors
 /// [`StartError`] where the server could not be started; once it serves, it only ends on request.
 pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
+    let passed = Passed::from_env();
     let logging = step("setting up the log", Logging::install(&config.log, config.process.run_as.as_ref()))?;
     descriptors::raise_limit(config.limits.sessions);
     let tls = step("loading the certificate", ServerTls::load(&config.tls))?;
@@ -107,7 +116,12 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
         step("giving the audit log to the server's account", opened.give_to(account))?;
     }
     let changes = step("opening the changed passwords", passwords::open(&config))?;
-    let bound = bind(&config)?;
+    let mut passed = step("taking the sockets of the service manager over", passed)?;
+    let bound = bind(&config, &mut passed)?;
+    let endpoint = endpoint(&config, &mut passed)?;
+    step("taking the sockets of the service manager over", passed.finish())?;
+    let supervisor = notify::Opened::from_env();
+    let figures = Figures::open();
     let socket = config.control.as_ref().map(|control| ControlSocket::bind(control, config.process.run_as.as_ref()));
     let socket = step("opening the control socket", socket.transpose())?;
     // Inside the sandbox, neither the files that name the name servers can be read, nor can the
@@ -122,7 +136,20 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     certificates::tell_of_unreadable(&config.tls);
     let guard = step("opening the log file", logging.start_file())?;
     let confinement = Confinement::new(&plan, report);
-    let opened = Opened { tls, log: opened, changes, bound, socket, names, confinement, severity: logging.severity() };
+    let severity = logging.severity();
+    let opened = Opened {
+        tls,
+        log: opened,
+        changes,
+        bound,
+        socket,
+        endpoint,
+        supervisor,
+        figures,
+        names,
+        confinement,
+        severity,
+    };
     let served = confined(config, opened, workers, notice);
     drop(guard);
     served
@@ -135,6 +162,9 @@ struct Opened {
     changes: Option<Changes>,
     bound: Vec<Bound>,
     socket: Option<ControlSocket>,
+    endpoint: Endpoint,
+    supervisor: notify::Opened,
+    figures: Figures,
     /// What knows the addresses of names that are advertised.
     names: Names,
     confinement: Confinement,
@@ -143,7 +173,8 @@ struct Opened {
 
 /// Everything that happens inside the sandbox.
 fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> Result<(), StartError> {
-    let Opened { tls, log, changes, bound, socket, names, confinement, severity } = opened;
+    let Opened { tls, log, changes, bound, socket, endpoint, supervisor, figures, names, confinement, severity } =
+        opened;
     let (audit, writer) = step("starting the audit log", log.start())?;
     let runtime = step(
         "starting the runtime",
@@ -151,14 +182,17 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
     )?;
     let homes = Homes::new(roots::settings(&config));
     roots::open(&homes, &config, None);
-    let socket_file = socket.as_ref().map(ControlSocket::file);
+    let socket_files: Vec<SocketFile> = socket.iter().map(ControlSocket::file).chain(endpoint.file.clone()).collect();
+    let pulse = Arc::default();
+    let (notifier, telling) = step("starting to tell the service manager", supervisor.start(&audit, &pulse))?;
+    let told = (figures, pulse, notifier.clone());
     let result = runtime.block_on(async {
         let verifier = step("preparing password checks", verifier(&config))?;
         let in_force = InForce::new(config, tls, verifier);
-        let shared = Arc::new(Shared::new(in_force, homes, audit.clone(), changes));
-        let (stop, told) = watch::channel(Stop::No);
+        let shared = Arc::new(Shared::new(in_force, homes, audit.clone(), changes, told));
+        let (stop, stop_told) = watch::channel(Stop::No);
         let (alive, ended) = mpsc::channel(1);
-        let listeners = Listeners::new(&shared, told.clone(), alive);
+        let listeners = Listeners::new(&shared, stop_told.clone(), alive);
         let (signals, hangups) = step("catching signals", Signals::catch())?;
         step("writing the audit log", record_start(&audit, &shared.config(), confinement.report()).await)?;
         tokio::spawn(signals.conduct(stop, Arc::clone(&shared)));
@@ -166,17 +200,19 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
         reloader.look_names_up().await;
         step("listening", reloader.accept_from(bound).await)?;
         ready(&shared.config(), notice);
-        server::serve(&reloader, hangups, socket, ended, told).await;
+        shared.notifier.ready(notify::SERVING);
+        server::serve(&reloader, hangups, (socket, endpoint), ended, stop_told).await;
         Ok(shared.config().limits.drain_time)
     });
     // Blocking work that still runs is an upload's last write; it may finish.
     runtime.shutdown_timeout(*result.as_ref().unwrap_or(&std::time::Duration::ZERO));
-    if let Some(file) = socket_file {
-        file.remove();
-    }
+    socket_files.iter().for_each(SocketFile::remove);
     if result.is_ok() {
         stopped(&audit, writer);
     }
+    notifier.end();
+    // It failed only where it ended before.
+    let _ = telling.map(std::thread::JoinHandle::join);
     result.map(drop)
 }
 
@@ -185,15 +221,26 @@ fn has_names(config: &Config) -> bool {
     !config.passive.names().is_empty()
 }
 
-/// Binds every listener before the privileges for it are gone.
-fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
+/// Takes over or binds every listener, before the privileges for it are gone.
+fn bind(config: &Config, passed: &mut Passed) -> Result<Vec<Bound>, StartError> {
     let named = listeners::named(&config.listen).into_iter();
     named
         .map(|(address, implicit)| {
-            let socket = step("listening", listener::bind(address))?;
+            let socket = match passed.take(address) {
+                Some(socket) => socket,
+                None => step("listening", listener::bind(address))?,
+            };
             Ok(Bound { address, implicit, socket })
         })
         .collect()
+}
+
+/// Binds what metrics are asked for on.
+fn endpoint(config: &Config, passed: &mut Passed) -> Result<Endpoint, StartError> {
+    let metrics = &config.metrics;
+    let tcp = metrics.listen.and_then(|address| passed.take(address));
+    let unix = metrics.socket.as_ref().and_then(|path| passed.take_unix(path));
+    step("listening for metrics", Endpoint::bind(metrics, (tcp, unix), config.process.run_as.as_ref()))
 }
 
 /// The hash of every user.

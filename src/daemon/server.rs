@@ -18,6 +18,8 @@ use super::buffers::Buffers;
 use super::certificates;
 use super::current::{Current, InForce};
 use super::driver::Driver;
+use super::metrics::Figures;
+use super::metrics::endpoint::Endpoint;
 use super::minutes;
 use super::places::Places;
 use super::reload::{Asker, Reloader};
@@ -25,6 +27,8 @@ use super::sessions::Sessions;
 use super::socket::ControlSocket;
 use super::space::{self, Warned};
 use super::stopping::Stop;
+use super::supervisor::notify::Notifier;
+use super::supervisor::pulse::Pulse;
 use crate::audit::event::Event;
 use crate::audit::flood::{FloodCounter, Refusal};
 use crate::audit::record::{Detail, Record, SessionFacts};
@@ -76,11 +80,24 @@ pub(super) struct Shared {
     /// Places for connections of proxies whose header is still to come.
     pub(super) headers: Arc<Semaphore>,
     pub(super) refusals: Arc<Semaphore>,
+    /// What is counted besides the audit log.
+    pub(super) figures: Figures,
+    /// Whether the parts of the server go on.
+    pub(super) pulse: Arc<Pulse>,
+    /// What the service manager hears.
+    pub(super) notifier: Notifier,
     flood: Mutex<FloodCounter>,
 }
 
 impl Shared {
-    pub(super) fn new(in_force: InForce, homes: Homes, audit: AuditLog, changes: Option<Changes>) -> Self {
+    pub(super) fn new(
+        in_force: InForce,
+        homes: Homes,
+        audit: AuditLog,
+        changes: Option<Changes>,
+        told: (Figures, Arc<Pulse>, Notifier),
+    ) -> Self {
+        let (figures, pulse, notifier) = told;
         let config = &in_force.config;
         let state = changes.as_ref().map(|changes| Arc::clone(changes.directory()));
         Self {
@@ -99,6 +116,9 @@ impl Shared {
             policy_changed: watch::Sender::default(),
             headers: Arc::new(Semaphore::new(HEADERS_MAX)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            figures,
+            pulse,
+            notifier,
             flood: Mutex::default(),
             current: Current::new(in_force),
         }
@@ -203,7 +223,7 @@ impl Shared {
 pub(super) async fn serve(
     reloader: &Arc<Reloader>,
     hangups: Signal,
-    socket: Option<ControlSocket>,
+    (socket, endpoint): (Option<ControlSocket>, Endpoint),
     mut ended: mpsc::Receiver<()>,
     mut stop: watch::Receiver<Stop>,
 ) {
@@ -222,8 +242,11 @@ pub(super) async fn serve(
     if let Some(socket) = socket {
         upkeep.spawn(socket.serve(Arc::clone(reloader), stop.clone()));
     }
+    upkeep.spawn(endpoint.serve(Arc::clone(reloader), stop.clone()));
+    upkeep.spawn(shared.pulse.enter("the runtime".to_owned(), false).keep_answering());
     // A sender that is gone means the same.
     let _ = stop.wait_for(|stop| *stop > Stop::No).await;
+    shared.notifier.stopping(shared.config().limits.drain_time);
     reloader.end().await;
     while ended.recv().await.is_some() {}
     shared.homes.end_scans();

@@ -58,7 +58,6 @@ impl<K: Hash + Eq + Clone, V: Ord + Copy> Bounded<K, V> {
         self.map.shrink_to_fit();
     }
 
-    #[cfg(test)]
     pub(super) fn count(&self, wanted: impl Fn(&V) -> bool) -> usize {
         self.map.values().filter(|value| wanted(value)).count()
     }
