@@ -11,6 +11,7 @@ use super::codes::Codes;
 use super::control::Control;
 use super::driver::Driver;
 use super::link::{Link, LinkNeeds};
+use super::metrics;
 use super::mover::{Job, Sight, Start, What, blocking, lines, link_fault, store_fault};
 use super::places::TransferPlace;
 use super::stopping::Stop;
@@ -168,12 +169,12 @@ impl Driver {
                 Ok(PassivePort { port, address })
             }
             Err(ReserveFault::Exhausted) => {
-                self.shared.figures.passive_failures.add(["exhausted"], 1);
+                self.shared.figures.passive_failures.add([metrics::EXHAUSTED], 1);
                 warn!(client = %comer.address, waited = ?wait, "every passive port is taken by clients of this address");
                 Err(PassiveFault::Exhausted)
             }
             Err(fault @ ReserveFault::Bind(_)) => {
-                self.shared.figures.passive_failures.add(["unbindable"], 1);
+                self.shared.figures.passive_failures.add([metrics::UNBINDABLE], 1);
                 error!(%fault, "no passive port can be bound");
                 Err(PassiveFault::Unbindable)
             }

@@ -25,14 +25,16 @@ impl Metrics {
         self.metric(name, help, "gauge", samples);
     }
 
-    /// Adds one that only goes up; its name ends in `_total`.
+    /// Adds one that only goes up; its name ends in `_total`. It is named also before its first sample.
     pub fn counter<'a, V: Display>(
         &mut self,
         name: &str,
         help: &str,
         samples: impl IntoIterator<Item = (Labels<'a>, V)>,
     ) {
-        self.metric(name, help, "counter", samples);
+        if !self.metric(name, help, "counter", samples) {
+            self.head(name, help, "counter");
+        }
     }
 
     /// Adds a gauge with one sample, which has no labels.
@@ -79,13 +81,14 @@ impl Metrics {
         self.0.trim_end().to_owned()
     }
 
+    /// False where there are no samples.
     fn metric<'a, V: Display>(
         &mut self,
         name: &str,
         help: &str,
         kind: &str,
         samples: impl IntoIterator<Item = (Labels<'a>, V)>,
-    ) {
+    ) -> bool {
         let mut known = BTreeSet::new();
         for (labels, value) in samples {
             if known.is_empty() {
@@ -97,6 +100,7 @@ impl Metrics {
                 known.insert(labels);
             }
         }
+        !known.is_empty()
     }
 
     fn head(&mut self, name: &str, help: &str, kind: &str) {

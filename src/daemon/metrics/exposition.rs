@@ -292,11 +292,6 @@ fn certificates(status: &Status, metrics: &mut Metrics) {
         "When the certificate or list of revoked certificates in use ends.",
         all.iter().filter_map(|one| Some((labels(one.name.as_str()), seconds(&one.ends)?))),
     );
-    metrics.gauge(
-        "portcullis_served_certificate_days_left",
-        "Whole days until then; negative where it is past.",
-        all.iter().map(|one| (labels(one.name.as_str()), one.days_left)),
-    );
 }
 
 /// One figure of a line, where there is one.

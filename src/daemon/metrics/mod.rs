@@ -24,8 +24,8 @@ const HANDSHAKE_TIMES: &[Duration] = &[
     Duration::from_millis(25),
     Duration::from_millis(50),
     Duration::from_millis(100),
-    Duration::from_millis(250),
-    Duration::from_millis(500),
+    Duration::from_micros(250_000),
+    Duration::from_micros(500_000),
     Duration::from_secs(1),
     Duration::from_millis(2500),
     Duration::from_secs(5),
@@ -33,6 +33,10 @@ const HANDSHAKE_TIMES: &[Duration] = &[
 ];
 /// What stands for commands that are none, or that we do not know.
 const UNKNOWN: &str = "other";
+
+/// Why no passive port could be had: a client holds them all for too long, or the system gives none.
+pub(super) const EXHAUSTED: &str = "exhausted";
+pub(super) const UNBINDABLE: &str = "unbindable";
 
 /// What happens often, or leaves no record.
 #[derive(Debug)]
@@ -51,11 +55,14 @@ pub(super) struct Figures {
 impl Figures {
     /// Nothing counted yet. To be made before the sandbox: what tells of the process is opened here.
     pub(super) fn open() -> Self {
+        // Whoever watches a count has to see it at 0 first.
+        let passive_failures = Counters::default();
+        [EXHAUSTED, UNBINDABLE].into_iter().for_each(|reason| passive_failures.add([reason], 0));
         Self {
             handshakes: Histogram::new(HANDSHAKE_TIMES),
             commands: Counters::default(),
             replies: Counters::default(),
-            passive_failures: Counters::default(),
+            passive_failures,
             reloads: Counters::default(),
             last_reload_failed: AtomicBool::new(false),
             process: Process::open(),
