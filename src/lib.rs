@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`proto`] | the wire language: lines, verbs, arguments, paths, replies, facts |
 //! | [`identity`] | names and secrets |
+//! | [`metrics`] | figures that are counted without a lock, and their text |
 //! | [`policy`] | who may do what, from where, on which path |
 //! | [`rules`] | the table of verbs |
 //! | [`settings`] | what the policy files come to, as domain types |
@@ -40,6 +41,7 @@ pub mod daemon;
 pub mod findings;
 pub mod identity;
 pub mod keeper;
+pub mod metrics;
 pub mod net;
 pub mod policy;
 pub mod proto;

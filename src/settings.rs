@@ -66,6 +66,8 @@ pub struct Config {
     pub reload: Reload,
     /// Where commands reach the running server; none where they do not.
     pub control: Option<Control>,
+    /// Where its figures are told.
+    pub metrics: Metrics,
     /// Who may do what: the decision data.
     pub policy: Arc<Policy>,
 }
@@ -82,6 +84,17 @@ pub struct Reload {
 pub struct Control {
     /// The path of the Unix socket, in a directory that only the server's account writes.
     pub socket: PathBuf,
+}
+
+/// Where the figures of the running server are told, for this machine alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metrics {
+    /// A loopback address with a port.
+    pub listen: Option<SocketAddr>,
+    /// The path of a Unix socket, in a directory that only the server's account writes.
+    pub socket: Option<PathBuf>,
+    /// Whether the quotas of users are told one by one, by their names.
+    pub users: bool,
 }
 
 /// Where control connections arrive.

@@ -76,9 +76,9 @@ fn metrics_tell_how_things_are_and_whether_there_is_a_server() {
     }
     let loaded = server.records_of("policy.loaded").remove(0);
     assert!(text.contains(&format!("policy=\"{}\"}} 1", loaded.text("/unmapped/policy").unwrap())), "{text}");
-    for name in text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next()) {
+    for name in crate::metrics::names(&text) {
         assert_eq!(text.matches(&format!("# HELP {name} ")).count(), 1, "{name}");
-        assert_eq!(text.matches(&format!("# TYPE {name} gauge\n")).count(), 1, "{name}");
+        assert_eq!(text.matches(&format!("# TYPE {name} ")).count(), 1, "{name}");
     }
     server.stop();
     let output = server.command().args(["status", "--format", "prometheus"]).output().unwrap();

@@ -20,6 +20,7 @@
 //! | [`sink`] | the queue and the handle through which records are written |
 //! | `pen` | records put into lines: numbered, chained, signed |
 //! | `writer` | the thread that owns the file |
+//! | [`tally`] | what the records come to, counted |
 //! | [`flood`] | refused connections, counted where they come in floods |
 
 pub mod chain;
@@ -39,6 +40,7 @@ pub mod rotation;
 pub mod signing;
 pub mod sink;
 mod tail;
+pub mod tally;
 pub mod text;
 #[cfg(test)]
 mod trial;

@@ -18,6 +18,7 @@ use super::keys::Keys;
 use super::record::Record;
 use super::resume::Beginning;
 use super::rotation::Renamer;
+use super::tally::Tally;
 use super::writer::{Writer, now};
 use crate::settings::{Audit, AuditSync, Checkpoints, Rotation, RunAs};
 
@@ -57,6 +58,7 @@ pub(super) struct Gate {
     room: Arc<Semaphore>,
     healthy: AtomicBool,
     pace: Mutex<Pace>,
+    pub(super) tally: Tally,
 }
 
 /// When records are synced and signed, and files closed. It can change while the log is written.
@@ -76,6 +78,8 @@ impl Pace {
 #[expect(clippy::large_enum_variant, reason = "nearly all are the large one; a box would cost an allocation each")]
 pub(super) enum Message {
     Write(Entry),
+    /// Asks whether the thread goes on.
+    Ping(mpsc::SyncSender<()>),
     Finish,
 }
 
@@ -163,6 +167,13 @@ impl AuditLog {
     /// # Errors
     /// [`AuditFault`] where the record is not in the log: the event must not be confirmed.
     pub async fn record(&self, record: Record) -> Result<(), AuditFault> {
+        let came = self.gate.tally.comes(&record);
+        let written = self.write(record).await;
+        self.gate.tally.went(came, written);
+        written
+    }
+
+    async fn write(&self, record: Record) -> Result<(), AuditFault> {
         let place = Arc::clone(&self.gate.room).acquire_owned().await.map_err(|_| AuditFault::Closed)?;
         let (ack, heard) = oneshot::channel();
         self.send(Entry { record, ack: Ack::Task(ack), _place: Some(place) })?;
@@ -175,9 +186,31 @@ impl AuditLog {
     /// # Errors
     /// As [`Self::record`].
     pub fn record_blocking(&self, record: Record) -> Result<(), AuditFault> {
+        let came = self.gate.tally.comes(&record);
         let (ack, heard) = mpsc::sync_channel(1);
-        self.send(Entry { record, ack: Ack::Thread(ack), _place: None })?;
-        heard.recv().unwrap_or(Err(AuditFault::Closed))
+        let sent = self.send(Entry { record, ack: Ack::Thread(ack), _place: None });
+        let written = sent.and_then(|()| heard.recv().unwrap_or(Err(AuditFault::Closed)));
+        self.gate.tally.went(came, written);
+        written
+    }
+
+    /// What the records came to so far.
+    pub fn tally(&self) -> &Tally {
+        &self.gate.tally
+    }
+
+    /// Records that are being written or wait for that; [`QUEUE_RECORDS_MAX`] at most.
+    pub fn queued(&self) -> usize {
+        QUEUE_RECORDS_MAX.saturating_sub(self.gate.room.available_permits())
+    }
+
+    /// Asks the thread that writes whether it goes on: it answers between two writes, also while the
+    /// log cannot be written. An answer that never comes is that of a disk that hangs.
+    pub fn ping(&self) -> mpsc::Receiver<()> {
+        let (answer, heard) = mpsc::sync_channel(1);
+        // Where the log is closed, the answer's end is, too.
+        let _ = self.queue.send(Message::Ping(answer));
+        heard
     }
 
     /// Says when records reach the disk, and when they are signed and files closed from here on. The
@@ -239,7 +272,7 @@ pub(super) fn start<F: RawFile>(
 ) -> io::Result<(AuditLog, AuditWriter)> {
     let (queue, entries) = mpsc::channel();
     let room = Arc::new(Semaphore::new(QUEUE_RECORDS_MAX));
-    let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true), pace: Mutex::new(pace) });
+    let gate = Arc::new(Gate { room, healthy: AtomicBool::new(true), pace: Mutex::new(pace), tally: Tally::default() });
     let writer = Writer::new(file, beginning, others, entries, Arc::clone(&gate));
     let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
     let log = AuditLog { queue: queue.clone(), gate };

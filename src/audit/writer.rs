@@ -18,6 +18,7 @@ use super::record::{Detail, Record};
 use super::resume::Beginning;
 use super::rotation::{Renamer, closed_name};
 use super::sink::{AuditFault, Entry, Gate, Message};
+use super::tally::timed;
 use crate::settings::AuditSync;
 
 /// Records written at once at most, so that the first of them need not wait for long.
@@ -205,11 +206,16 @@ impl<F: RawFile> Writer<F> {
     /// Takes what is queued without waiting; true where the end was asked for.
     fn gather(&self, first: Message, batch: &mut Vec<Entry>) -> bool {
         let mut message = Some(first);
-        while let Some(Message::Write(entry)) = message {
-            batch.push(entry);
+        loop {
+            match message {
+                Some(Message::Write(entry)) => batch.push(entry),
+                // Nobody may be waiting any more.
+                Some(Message::Ping(answer)) => drop(answer.try_send(())),
+                Some(Message::Finish) => return true,
+                None => return false,
+            }
             message = if batch.len() < BATCH_RECORDS_MAX { self.queue.try_recv().ok() } else { None };
         }
-        message.is_some()
     }
 
     fn write(&mut self, batch: &mut Vec<Entry>) {
@@ -259,7 +265,8 @@ impl<F: RawFile> Writer<F> {
         // After an outage only a sync shows that the disk takes what is written.
         let sync = self.gate.pace().sync == AuditSync::Each || self.outage.is_some() || !self.due.is_empty();
         let last = self.due.iter().any(|own| matches!(own, Own::Checkpoint(reason) if *reason != Reason::Interval));
-        self.file.append(pen.lines(), sync)?;
+        let (file, lines) = (&mut self.file, pen.lines());
+        timed(&self.gate.tally.appends, || file.append(lines, sync))?;
         self.written(sync, last);
         self.due.clear();
         self.has_content |= !batch.is_empty();
@@ -312,7 +319,7 @@ impl<F: RawFile> Writer<F> {
 
     fn sync(&mut self) {
         if self.unsynced.take().is_some()
-            && let Err(error) = self.file.sync()
+            && let Err(error) = timed(&self.gate.tally.syncs, || self.file.sync())
         {
             self.begin_outage(&error);
         }

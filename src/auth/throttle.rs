@@ -416,8 +416,7 @@ impl<C: Clock + Clone> Throttle<C> {
     }
 
     /// Addresses (IPv6: /64 networks) banned at this moment.
-    #[cfg(test)]
-    fn banned(&self) -> usize {
+    pub fn banned(&self) -> usize {
         let now = self.now();
         lock(&self.standing).count(|standing| standing.banned_until > now)
     }

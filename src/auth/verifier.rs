@@ -6,6 +6,7 @@
 //! is checked against a hash that nothing matches, and every check takes as long as the dearest.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,11 +35,41 @@ pub struct Verifier {
     wait_max: Duration,
     /// As many as checks run at a time, at most.
     workspaces: Arc<Mutex<Vec<Workspace>>>,
+    checks_parallel: usize,
+    /// Checks that wait for their turn.
+    waiting: AtomicUsize,
+}
+
+/// Checks of passwords at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Those that are computed.
+    pub running: usize,
+    /// Those that wait for their turn.
+    pub waiting: usize,
+    /// How many can be computed at a time.
+    pub running_max: usize,
 }
 
 /// The password was not checked, since too many are being checked. It is no failed login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
+
+/// Counts one that waits until it is dropped, also where nobody waits for it any more.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Why a new password was not hashed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +98,8 @@ impl Verifier {
             running: Arc::new(Semaphore::new(checks_parallel)),
             wait_max: WAIT_MAX,
             workspaces: Arc::new(Mutex::new(workspaces)),
+            checks_parallel,
+            waiting: AtomicUsize::new(0),
         })
     }
 
@@ -143,8 +176,18 @@ impl Verifier {
 
     /// A place among those that run, which is given back when it is dropped.
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Busy> {
+        let _waiting = Waiting::new(&self.waiting);
         let turn = timeout(self.wait_max, Arc::clone(&self.running).acquire_owned());
         turn.await.map_err(|_| Busy)?.map_err(|_| Busy)
+    }
+
+    /// How many checks there are at this moment.
+    pub fn load(&self) -> Load {
+        Load {
+            running: self.checks_parallel.saturating_sub(self.running.available_permits()),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            running_max: self.checks_parallel,
+        }
     }
 }
 

@@ -1,10 +1,8 @@
 //! The commands people type: one file per command, each of which says how it is used.
 //!
 //! `deployment` writes what `init` and `quickstart` leave behind; `control` asks the running server; `password` asks for, reads or makes
-//! passwords; `metrics` writes what Prometheus reads. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
+//! passwords; `terminal` knows colours and widths. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
 //! sysexits(3)); `doctor`, `cert check`, `user audit` and `audit verify` have 3 for warnings, and `audit verify` more.
-//! passwords; `metrics` writes what Prometheus reads; `terminal` knows colours and widths. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
-//! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
 
 mod audit;
 mod ban;
@@ -17,7 +15,6 @@ mod firewall;
 mod freeze;
 mod init;
 mod kick;
-mod metrics;
 mod password;
 mod policy;
 mod quickstart;

@@ -1,12 +1,11 @@
 //! `portcullis status`.
 
-mod metrics;
-
 use std::path::Path;
 
 use super::control::{Socket, ask};
 use super::{Failure, drain, freeze, say};
 use crate::daemon::calls::{Answer, AuditStatus, Call, SinkStatus, SpaceLine, Status};
+use crate::metrics::text::Metrics;
 
 /// Show how the running server is.
 ///
@@ -39,18 +38,34 @@ enum Format {
 /// Asks for it and shows it.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let format = if arguments.json { Format::Json } else { arguments.format };
-    let answer = ask(&Call::Status {}, &arguments.socket, policy);
-    if answer.is_err() && format == Format::Prometheus {
-        say(metrics::text(None))?;
+    if format == Format::Prometheus {
+        return prometheus(arguments, policy);
     }
-    let Answer::Status(status) = answer? else {
-        return Err(Failure::Failed("the server answered something else".to_owned()));
+    let Answer::Status(status) = ask(&Call::Status {}, &arguments.socket, policy)? else {
+        return Err(something_else());
     };
     match format {
-        Format::Text => say(table(&status)),
         Format::Json => say(serde_json::to_string(&status).map_err(|error| Failure::Failed(error.to_string()))?),
-        Format::Prometheus => say(metrics::text(Some(&status))),
+        Format::Text | Format::Prometheus => say(table(&status)),
     }
+}
+
+/// The metrics as the server writes them, or where none answers, that.
+fn prometheus(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
+    match ask(&Call::Metrics {}, &arguments.socket, policy) {
+        Ok(Answer::Metrics { text }) => say(text.trim_end()),
+        Ok(_) => Err(something_else()),
+        Err(failure) => {
+            let mut metrics = Metrics::default();
+            metrics.plain("portcullis_up", "Whether the server answered.", 0);
+            say(metrics.text())?;
+            Err(failure)
+        }
+    }
+}
+
+fn something_else() -> Failure {
+    Failure::Failed("the server answered something else".to_owned())
 }
 
 /// One fact a line, with its name in front of the first of a kind.

@@ -69,12 +69,15 @@ pub(super) fn judge(
     let changes = read.changes.as_ref().map(|found| (found.directory.as_path(), place_of(&["passwords", "changes"])));
     let control = read.control.as_ref().and_then(|control| control.socket.parent());
     let control = control.map(|path| (path, place_of(&["control", "socket"])));
+    let metrics = read.metrics.socket.as_ref().and_then(|socket| socket.parent());
+    let metrics = metrics.map(|path| (path, place_of(&["metrics", "socket"])));
     let mut seen = BTreeSet::new();
     let own_directories = [
         ("the audit directory", Subject::Audit, audit),
         ("the log directory", Subject::Log, log),
         ("the directory of changed passwords", Subject::Owners, changes),
         ("the directory of the control socket", Subject::Owners, control),
+        ("the directory of the metrics socket", Subject::Owners, metrics),
     ];
     for (what, subject, found) in own_directories {
         findings.about(subject);
@@ -88,7 +91,8 @@ pub(super) fn judge(
     let keys = identities().map(|(identity, places)| beside(&identity.key, places.key));
     let deployment = directory.parent().map(|parent| (parent.to_owned(), server_file));
     let own = |found: (&Path, Place)| (found.0.to_owned(), found.1);
-    let own_directories = [deployment, audit.map(own), log.map(own), changes.map(own), control.map(own)];
+    let own_directories =
+        [deployment, audit.map(own), log.map(own), changes.map(own), control.map(own), metrics.map(own)];
     findings.about(Subject::Owners);
     judge_closed(own_directories.into_iter().chain(certificates).chain(keys).flatten(), findings);
 
@@ -97,6 +101,7 @@ pub(super) fn judge(
         ("the audit log", audit.map(|(path, _)| path)),
         ("the operational log", read.log.directory.as_deref()),
         ("the control socket", control.map(|(path, _)| path)),
+        ("the metrics socket", metrics.map(|(path, _)| path)),
     ]
     .into_iter()
     .chain(std::iter::once((

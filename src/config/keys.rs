@@ -175,6 +175,7 @@ const TABLES: &[(&str, &[Key])] = &[
         key("time", Table("time")),
         key("reload", Table("reload")),
         key("control", Table("control")),
+        key("metrics", Table("metrics")),
     ]),
     ("listen", &[
         key("explicit", List(Shape::Socket)),
@@ -278,6 +279,11 @@ const TABLES: &[(&str, &[Key])] = &[
     ]),
     ("control", &[
         key("socket", Text(Shape::Path)),
+    ]),
+    ("metrics", &[
+        key("listen", Text(Shape::Socket)),
+        key("socket", Text(Shape::Path)),
+        key("users", Flag),
     ]),
     ("users", &[
         key("user", Named("user.NAME")),

@@ -263,6 +263,7 @@ pub(super) struct Sections {
     pub(super) log: super::Log,
     pub(super) reload: super::Reload,
     pub(super) control: Option<super::Control>,
+    pub(super) metrics: super::Metrics,
     pub(super) policy: Policy,
 }
 
@@ -306,6 +307,8 @@ fn sections(
     let log = server::log(&root.open("log", findings), directory, findings);
     let reload = running::reload(&root.open("reload", findings), findings);
     let control = running::control(&root.open("control", findings), directory, findings);
+    let taken = (listen.as_ref(), passive.as_ref().map(|passive| passive.ports), control.as_ref());
+    let metrics = running::metrics(&root.open("metrics", findings), directory, taken, findings);
     let zone = hours::zone(&root.open("time", findings), findings);
     let Granted { bindings: exceptions, tls: tls_exceptions, .. } =
         exceptions::read(&root, Holder::Network { tls_minimum }, &networks, today, findings);
@@ -346,6 +349,7 @@ fn sections(
         log,
         reload,
         control,
+        metrics,
         policy,
     }
 }
@@ -372,6 +376,7 @@ impl Sections {
             log: self.log,
             reload: self.reload,
             control: self.control,
+            metrics: self.metrics,
             policy: Arc::new(self.policy),
         })
     }

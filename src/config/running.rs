@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,14 +12,14 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::account::{Named, Serving};
-use super::findings::{Findings, Place};
+use super::findings::{Findings, Place, shown};
 use super::identities::Identities;
 use super::load::{self, Loaded, Reach, SERVER_FILE, USERS_FILE};
 use super::overrides::Override;
 use super::problem::{Problems, Subject};
 use super::section::Section;
 use super::shell::word;
-use super::{Audit, Config, Control, Reload, RunAs, server, tree};
+use super::{Audit, Config, Control, Listen, Metrics, PortRange, Reload, RunAs, server, tree};
 
 /// Longest path of a Unix socket, in bytes (unix(7)).
 const SOCKET_BYTES_MAX: usize = 107;
@@ -30,21 +31,68 @@ pub(super) fn reload(section: &Section<'_>, findings: &mut Findings) -> Reload {
 
 /// `[control]`.
 pub(super) fn control(section: &Section<'_>, directory: &Path, findings: &mut Findings) -> Option<Control> {
+    socket(section, "control", directory, findings).map(|socket| Control { socket })
+}
+
+/// The path of a Unix socket; `what` it is for is the usual name of its file, too.
+fn socket(section: &Section<'_>, what: &str, directory: &Path, findings: &mut Findings) -> Option<PathBuf> {
     let text = section.text("socket", findings)?;
     let path = server::path(text, directory, findings)?;
     let Some(name) = path.file_name() else {
-        findings.error(text.place, "this is no path of a socket", "for example: socket = \"../run/control.sock\"");
+        let help = format!("for example: socket = \"../run/{what}.sock\"");
+        findings.error(text.place, "this is no path of a socket", help);
         return None;
     };
     // Relative ones climb out of the policy directory: shorter without that.
     let parent = path.parent().map(super::disk::resolved).unwrap_or_default();
     let socket = parent.join(name);
     if OsStr::as_bytes(socket.as_os_str()).len() > SOCKET_BYTES_MAX {
-        let message = format!("the path of the control socket is longer than {SOCKET_BYTES_MAX} bytes");
-        findings.error(text.place, message, "name a shorter one, such as \"/run/portcullis/control.sock\"");
+        let message = format!("the path of the {what} socket is longer than {SOCKET_BYTES_MAX} bytes");
+        findings.error(text.place, message, format!("name a shorter one, such as \"/run/portcullis/{what}.sock\""));
         return None;
     }
-    Some(Control { socket })
+    Some(socket)
+}
+
+/// `[metrics]`: for this machine alone, as nobody is asked who they are.
+pub(super) fn metrics(
+    section: &Section<'_>,
+    directory: &Path,
+    (listen, passive, control): (Option<&Listen>, Option<PortRange>, Option<&Control>),
+    findings: &mut Findings,
+) -> Metrics {
+    let address = section.text("listen", findings).and_then(|text| {
+        let Ok(address) = text.text.parse::<SocketAddr>() else {
+            let message = format!("`{}` is no address with a port", shown(text.text));
+            findings.error(text.place, message, "write it as \"127.0.0.1:9721\" or \"[::1]:9721\"");
+            return None;
+        };
+        let own = listen.into_iter().flat_map(|listen| listen.explicit.iter().chain(&listen.implicit));
+        if !address.ip().is_loopback() {
+            let message = format!("{address} can be reached from other machines, and metrics are told to whoever asks");
+            let help = "listen on \"127.0.0.1:9721\" or \"[::1]:9721\", and let a proxy or agent on this machine that \
+                        knows its callers pass them on";
+            findings.error(text.place, message, help);
+            return None;
+        }
+        let mut own = own.map(SocketAddr::port);
+        if address.port() == 0 || own.any(|port| port == address.port()) {
+            findings.error(text.place, "this port is not free for metrics", "choose one that [listen] does not name");
+            return None;
+        }
+        if passive.is_some_and(|ports| ports.contains(address.port())) {
+            let help = "choose one outside of [passive] ports";
+            findings.error(text.place, "this port is one of the passive ports", help);
+            return None;
+        }
+        Some(address)
+    });
+    let path = socket(section, "metrics", directory, findings);
+    if path.is_some() && path.as_deref() == control.map(|control| control.socket.as_path()) {
+        let help = "name another path; \"../run/metrics.sock\" is usual";
+        findings.error(section.place_of("socket"), "this is the control socket", help);
+    }
+    Metrics { listen: address, socket: path, users: section.boolean("users", false, findings) }
 }
 
 /// The control socket that `server.toml` names, whatever else is wrong with the files.

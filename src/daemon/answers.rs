@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
@@ -12,6 +12,7 @@ use super::control::Control;
 use super::driver::Driver;
 use super::freezes::Leave;
 use super::link::{Link, LinkNeeds};
+use super::metrics;
 use super::mover::{Job, Sight, Start, What, blocking, lines, link_fault, store_fault};
 use super::places::TransferPlace;
 use super::sessions::Expected;
@@ -132,8 +133,10 @@ impl Driver {
             }
         };
         let place = self.shared.admission.handshake();
+        let began = Instant::now();
         match tls.accept_control(stream, self.shared.config().limits.handshake_time, place).await {
             Ok((stream, mut facts)) => {
+                self.shared.figures.handshakes.observe(began.elapsed());
                 facts.exception = offered.exception.map(|exception| exception.to_string());
                 self.entered.protected(facts.version);
                 self.control = Control::Tls(Box::new(stream));
@@ -183,10 +186,12 @@ impl Driver {
                 Ok(PassivePort { port, address })
             }
             Err(ReserveFault::Exhausted) => {
+                self.shared.figures.passive_failures.add([metrics::EXHAUSTED], 1);
                 warn!(client = %comer.address, waited = ?wait, "every passive port is taken by clients of this address");
                 Err(PassiveFault::Exhausted)
             }
             Err(fault @ ReserveFault::Bind(_)) => {
+                self.shared.figures.passive_failures.add([metrics::UNBINDABLE], 1);
                 error!(%fault, "no passive port can be bound");
                 Err(PassiveFault::Unbindable)
             }

@@ -14,6 +14,7 @@ use governor::{Quota, RateLimiter};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
+use crate::metrics::Counter;
 use crate::policy::account::AccountLimits;
 use crate::settings::Limits;
 
@@ -68,6 +69,11 @@ impl Bandwidth {
         self.up.set(rates.up);
         self.down.set(rates.down);
     }
+
+    /// Bytes of content that moved so far: from clients, and to them.
+    pub(super) fn moved(&self) -> [u64; 2] {
+        [self.up.moved.get(), self.down.moved.get()]
+    }
 }
 
 /// The limit of one way.
@@ -78,6 +84,8 @@ struct Rate {
     limiter: RwLock<Option<Arc<Limiter>>>,
     /// Whose turn it is: first come, first served.
     turn: Semaphore,
+    /// Bytes that moved so far.
+    moved: Counter,
 }
 
 #[derive(Debug)]
@@ -106,7 +114,12 @@ impl Limiter {
 
 impl Rate {
     fn unlimited() -> Self {
-        Self { bytes_per_second: AtomicU64::new(0), limiter: RwLock::default(), turn: Semaphore::new(1) }
+        Self {
+            bytes_per_second: AtomicU64::new(0),
+            limiter: RwLock::default(),
+            turn: Semaphore::new(1),
+            moved: Counter::default(),
+        }
     }
 
     fn set(&self, bytes_per_second: Option<u64>) {
@@ -201,6 +214,9 @@ impl Pace {
 
     /// Waits until so many bytes may move.
     pub(super) async fn take(&self, bytes: usize) {
+        for rate in self.rates() {
+            rate.moved.add(u64::try_from(bytes).unwrap_or(0));
+        }
         if self.rates().any(Rate::is_limited) {
             // On the heap, so that transfers without a limit stay as small as they are.
             Box::pin(self.wait(bytes)).await;

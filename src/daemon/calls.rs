@@ -50,6 +50,8 @@ pub(crate) enum Call {
     Unban(Unbanning),
     /// List sessions again and again on one connection.
     Watch(Wanted),
+    /// Say it in the figures of `/metrics`, quotas of users included.
+    Metrics {},
 }
 
 impl Call {
@@ -68,6 +70,7 @@ impl Call {
             Self::Thaw(_) => "thaw",
             Self::Unban(_) => "unban",
             Self::Watch(_) => "watch",
+            Self::Metrics {} => "metrics",
         }
     }
 }
@@ -98,6 +101,11 @@ pub(crate) enum Answer {
     Thaw(Thawed),
     /// To `unban`.
     Unban(Unbanned),
+    /// To `metrics`.
+    Metrics {
+        /// Text that Prometheus reads.
+        text: String,
+    },
     /// Nothing was done.
     Refused {
         /// Why.

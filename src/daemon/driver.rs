@@ -218,6 +218,7 @@ impl Driver {
     async fn serve_line(&mut self, line: Result<Line, LineError>) {
         self.entered.active();
         self.keep_rate().await;
+        self.shared.figures.command(&line);
         self.still_patient();
         let moved_bytes = self.progress.load(Ordering::Relaxed);
         self.input(Input::Line(line, moved_bytes)).await;
@@ -357,7 +358,10 @@ impl Driver {
     async fn perform(&mut self, effect: Effect) -> bool {
         match effect {
             Effect::Audit(record) => return self.record(*record).await,
-            Effect::Reply(reply) => reply.write(&mut self.replies),
+            Effect::Reply(reply) => {
+                self.shared.figures.reply(reply.code());
+                reply.write(&mut self.replies);
+            }
             Effect::Delay(delay) => {
                 self.flush().await;
                 self.pause(delay).await;

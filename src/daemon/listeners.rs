@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use super::arrivals::admit;
 use super::server::Shared;
 use super::stopping::Stop;
+use super::supervisor::pulse::Beat;
 use crate::net::listener::{self, Listener, Resting, UNPRIVILEGED};
 use crate::settings::Listen;
 
@@ -70,8 +71,9 @@ impl Listeners {
         let (give_back, closed) = oneshot::channel();
         let (shared, stop, alive) = (Arc::clone(&self.shared), self.stop.clone(), self.alive.clone());
         let how = Arc::clone(&implicit);
+        let beat = self.shared.pulse.enter(format!("the socket {address}"), true);
         tokio::spawn(async move {
-            let mut sessions = accept(&shared, listener, &how, stop, told, give_back).await;
+            let mut sessions = accept(&shared, listener, (&how, beat), stop, told, give_back).await;
             while let Some(ended) = sessions.join_next().await {
                 log_panic(ended);
             }
@@ -198,7 +200,7 @@ pub(super) fn announce(address: SocketAddr, implicit: bool) {
 async fn accept(
     shared: &Arc<Shared>,
     listener: Listener,
-    implicit: &AtomicBool,
+    (implicit, mut beat): (&AtomicBool, Beat),
     mut stop: watch::Receiver<Stop>,
     mut close: oneshot::Receiver<()>,
     give_back: oneshot::Sender<Listener>,
@@ -214,6 +216,7 @@ async fn accept(
                 let _ = give_back.send(listener);
                 break;
             }
+            () = beat.answer() => {}
             Some(ended) = sessions.join_next() => log_panic(ended),
             arrival = listener.accept() => {
                 admit(shared, arrival, implicit.load(Ordering::Acquire), &told, &mut sessions);

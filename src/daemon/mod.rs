@@ -25,6 +25,7 @@ mod keeper;
 mod link;
 mod listeners;
 pub mod logging;
+mod metrics;
 mod minutes;
 mod mover;
 mod passwords;
@@ -39,8 +40,10 @@ mod server;
 mod sessions;
 mod signing;
 mod socket;
+mod socket_file;
 mod space;
 mod stopping;
+mod supervisor;
 mod unchangeable;
 
 use std::fmt;
@@ -67,11 +70,16 @@ use current::InForce;
 pub(crate) use keeper::confine as confine_keeper;
 use listeners::{Bound, Listeners};
 use logging::{Logging, Severity};
+use metrics::Figures;
+use metrics::endpoint::Endpoint;
 use reload::Reloader;
 use sandbox::Report;
 use server::Shared;
 use socket::ControlSocket;
+use socket_file::SocketFile;
 use stopping::{Signals, Stop};
+use supervisor::activation::Passed;
+use supervisor::notify;
 
 /// What the operator is told while the server starts.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +113,7 @@ fn step<T, E: fmt::Display>(doing: &'static str, result: Result<T, E>) -> Result
 /// # Errors
 /// [`StartError`] where the server could not be started; once it serves, it only ends on request.
 pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
+    let passed = Passed::from_env();
     let logging = step("setting up the log", Logging::install(&config.log, config.process.run_as.as_ref()))?;
     descriptors::raise_limit(config.limits.sessions);
     let tls = step("loading the certificate", ServerTls::load(&config.tls))?;
@@ -116,7 +125,12 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     let opened = step("opening the audit log", opened.sign_with(keys))?;
     let keeper = step("starting the keeper of the audit log", keeper::Started::start(&config))?;
     let changes = step("opening the changed passwords", passwords::open(&config))?;
-    let bound = bind(&config)?;
+    let mut passed = step("taking the sockets of the service manager over", passed)?;
+    let bound = bind(&config, &mut passed)?;
+    let endpoint = endpoint(&config, &mut passed)?;
+    step("taking the sockets of the service manager over", passed.finish())?;
+    let supervisor = notify::Opened::from_env();
+    let figures = Figures::open();
     let socket = config.control.as_ref().map(|control| ControlSocket::bind(control, config.process.run_as.as_ref()));
     let socket = step("opening the control socket", socket.transpose())?;
     // Inside the sandbox, neither the files that name the name servers can be read, nor can the
@@ -131,8 +145,21 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     certificates::tell_of_unreadable(&config.tls);
     let guard = step("opening the log file", logging.start_file())?;
     let confinement = Confinement::new(&plan, report);
-    let opened =
-        Opened { tls, log: opened, keeper, changes, bound, socket, names, confinement, severity: logging.severity() };
+    let severity = logging.severity();
+    let opened = Opened {
+        tls,
+        log: opened,
+        keeper,
+        changes,
+        bound,
+        socket,
+        endpoint,
+        supervisor,
+        figures,
+        names,
+        confinement,
+        severity,
+    };
     let served = confined(config, opened, workers, notice);
     drop(guard);
     served
@@ -146,6 +173,9 @@ struct Opened {
     changes: Option<Changes>,
     bound: Vec<Bound>,
     socket: Option<ControlSocket>,
+    endpoint: Endpoint,
+    supervisor: notify::Opened,
+    figures: Figures,
     /// What knows the addresses of names that are advertised.
     names: Names,
     confinement: Confinement,
@@ -154,7 +184,20 @@ struct Opened {
 
 /// Everything that happens inside the sandbox.
 fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> Result<(), StartError> {
-    let Opened { tls, log, keeper, changes, bound, socket, names, confinement, severity } = opened;
+    let Opened {
+        tls,
+        log,
+        keeper,
+        changes,
+        bound,
+        socket,
+        endpoint,
+        supervisor,
+        figures,
+        names,
+        confinement,
+        severity,
+    } = opened;
     let (audit, writer) = step("starting the audit log", log.start(Some(keeper.renamer())))?;
     let (keeper, end_of_keeper) = step("listening to the keeper", keeper.attend(audit.clone()))?;
     let runtime = step(
@@ -163,15 +206,18 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
     )?;
     let homes = Homes::new(roots::settings(&config));
     roots::open(&homes, &config, None);
-    let socket_file = socket.as_ref().map(ControlSocket::file);
+    let socket_files: Vec<SocketFile> = socket.iter().map(ControlSocket::file).chain(endpoint.file.clone()).collect();
+    let pulse = Arc::default();
+    let (notifier, telling) = step("starting to tell the service manager", supervisor.start(&audit, &pulse))?;
+    let told = (figures, pulse, notifier.clone());
     let result = runtime.block_on(async {
         let verifier = step("preparing password checks", verifier(&config))?;
         let in_force = InForce::new(config, tls, verifier);
-        let shared = Shared::new(in_force, homes, audit.clone(), changes, keeper);
+        let shared = Shared::new(in_force, homes, audit.clone(), changes, keeper, told);
         let shared = Arc::new(step("reading who is banned and what is frozen", shared)?);
-        let (stop, told) = watch::channel(Stop::No);
+        let (stop, stop_told) = watch::channel(Stop::No);
         let (alive, ended) = mpsc::channel(1);
-        let listeners = Listeners::new(&shared, told.clone(), alive);
+        let listeners = Listeners::new(&shared, stop_told.clone(), alive);
         let (signals, hangups) = step("catching signals", Signals::catch())?;
         step("writing the audit log", record_start(&audit, &shared.config(), confinement.report()).await)?;
         tokio::spawn(signals.conduct(stop, Arc::clone(&shared)));
@@ -179,18 +225,20 @@ fn confined(config: Config, opened: Opened, workers: usize, notice: Notice) -> R
         reloader.look_names_up().await;
         step("listening", reloader.accept_from(bound).await)?;
         ready(&shared.config(), notice);
-        server::serve(&reloader, hangups, socket, ended, told).await;
+        shared.notifier.ready(notify::SERVING);
+        server::serve(&reloader, hangups, (socket, endpoint), ended, stop_told).await;
         Ok(shared.config().limits.drain_time)
     });
     // Blocking work that still runs is an upload's last write; it may finish.
     runtime.shutdown_timeout(*result.as_ref().unwrap_or(&std::time::Duration::ZERO));
-    if let Some(file) = socket_file {
-        file.remove();
-    }
+    socket_files.iter().for_each(SocketFile::remove);
     if result.is_ok() {
         stopped(&audit, writer);
     }
     end_of_keeper.finish();
+    notifier.end();
+    // It failed only where it ended before.
+    let _ = telling.map(std::thread::JoinHandle::join);
     result.map(drop)
 }
 
@@ -199,15 +247,26 @@ fn has_names(config: &Config) -> bool {
     !config.passive.names().is_empty()
 }
 
-/// Binds every listener before the privileges for it are gone.
-fn bind(config: &Config) -> Result<Vec<Bound>, StartError> {
+/// Takes over or binds every listener, before the privileges for it are gone.
+fn bind(config: &Config, passed: &mut Passed) -> Result<Vec<Bound>, StartError> {
     let named = listeners::named(&config.listen).into_iter();
     named
         .map(|(address, implicit)| {
-            let socket = step("listening", listener::bind(address))?;
+            let socket = match passed.take(address) {
+                Some(socket) => socket,
+                None => step("listening", listener::bind(address))?,
+            };
             Ok(Bound { address, implicit, socket })
         })
         .collect()
+}
+
+/// Binds what metrics are asked for on.
+fn endpoint(config: &Config, passed: &mut Passed) -> Result<Endpoint, StartError> {
+    let metrics = &config.metrics;
+    let tcp = metrics.listen.and_then(|address| passed.take(address));
+    let unix = metrics.socket.as_ref().and_then(|path| passed.take_unix(path));
+    step("listening for metrics", Endpoint::bind(metrics, (tcp, unix), config.process.run_as.as_ref()))
 }
 
 /// The hash of every user.

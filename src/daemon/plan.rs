@@ -14,7 +14,8 @@ pub(super) fn plan(config: &Config) -> Plan {
     let mut create_write = vec![config.audit.directory.clone()];
     create_write.extend(config.log.directory.clone());
     let changes = config.password_changes.iter().map(|changes| changes.directory.clone());
-    let control = config.control.iter().filter_map(|control| Some(control.socket.parent()?.to_owned()));
+    let sockets = config.control.iter().map(|control| &control.socket).chain(&config.metrics.socket);
+    let sockets = sockets.filter_map(|socket| Some(socket.parent()?.to_owned()));
     let passive = config.passive.ports.first..=config.passive.ports.last;
     let listened = named(&config.listen).into_iter().map(|(address, _)| address.port()..=address.port());
     let later = config.listen.reload_ports.iter().map(|ports| ports.first..=ports.last);
@@ -23,7 +24,7 @@ pub(super) fn plan(config: &Config) -> Plan {
         read_only: readable(config),
         read_write: stores(config).chain(config.storage.base_directories.iter().cloned()).chain(changes).collect(),
         create_write,
-        remove: control.collect(),
+        remove: sockets.collect(),
         bind_ports: std::iter::once(passive).chain(listened).chain(later).collect(),
         connect: config.active,
         connect_ports: Vec::new(),

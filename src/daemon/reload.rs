@@ -20,6 +20,7 @@ use super::logging::Severity;
 use super::prepare::{self, Prepared};
 use super::roots;
 use super::server::Shared;
+use super::supervisor::notify::SERVING;
 use crate::audit::event::Event;
 use crate::audit::record::{Detail, Record};
 use crate::config::{self, Problem, Problems, Rejected};
@@ -128,6 +129,7 @@ impl Reloader {
 
     /// Reads the policy again, tells the operator, and records it.
     pub(super) async fn reload(self: &Arc<Self>, by: Asker) -> Outcome {
+        self.shared.notifier.reloading();
         let mut listeners = Arc::clone(&self.listeners).lock_owned().await;
         let mut outcome =
             Outcome::Failed("the files or the passwords of users change all the time; try again".to_owned());
@@ -142,6 +144,8 @@ impl Reloader {
             }
         }
         tell(&outcome, by);
+        self.shared.figures.reload(&outcome);
+        self.shared.notifier.ready(&outcome.sentence());
         outcome
     }
 
@@ -307,6 +311,25 @@ impl Reloader {
         let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = std::mem::replace(&mut *lookups, next) {
             before.abort();
+        }
+    }
+}
+
+impl Outcome {
+    /// How the server is behind it, for the service manager.
+    fn sentence(&self) -> String {
+        match self {
+            Self::Loaded { .. } => SERVING.to_owned(),
+            Self::Rejected(problems) => {
+                format!(
+                    "Serving; the policy files were refused for {} errors, and what was in force stays.",
+                    errors(problems)
+                )
+            }
+            Self::TestsFailed(failed) => {
+                format!("Serving; the policy fails {} of its tests, and what was in force stays.", failed.len())
+            }
+            Self::Failed(reason) => format!("Serving; the policy could not be read again: {reason}."),
         }
     }
 }

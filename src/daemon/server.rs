@@ -22,6 +22,8 @@ use super::drain::Drain;
 use super::driver::Driver;
 use super::freezes::Freezes;
 use super::keeper::Keeper;
+use super::metrics::Figures;
+use super::metrics::endpoint::Endpoint;
 use super::minutes;
 use super::places::Places;
 use super::reload::{Asker, Reloader};
@@ -29,6 +31,8 @@ use super::sessions::Sessions;
 use super::socket::ControlSocket;
 use super::space::{self, Warned};
 use super::stopping::Stop;
+use super::supervisor::notify::Notifier;
+use super::supervisor::pulse::Pulse;
 use crate::audit::event::Event;
 use crate::audit::flood::{FloodCounter, Refusal};
 use crate::audit::record::{Detail, Record, SessionFacts};
@@ -88,6 +92,12 @@ pub(super) struct Shared {
     /// Places for connections of proxies whose header is still to come.
     pub(super) headers: Arc<Semaphore>,
     pub(super) refusals: Arc<Semaphore>,
+    /// What is counted besides the audit log.
+    pub(super) figures: Figures,
+    /// Whether the parts of the server go on.
+    pub(super) pulse: Arc<Pulse>,
+    /// What the service manager hears.
+    pub(super) notifier: Notifier,
     flood: Mutex<FloodCounter>,
 }
 
@@ -102,7 +112,9 @@ impl Shared {
         audit: AuditLog,
         changes: Option<Changes>,
         keeper: Arc<Keeper>,
+        told: (Figures, Arc<Pulse>, Notifier),
     ) -> std::io::Result<Self> {
+        let (figures, pulse, notifier) = told;
         let state = changes.as_ref().map(|changes| Arc::clone(changes.directory()));
         let bans = Bans::open(state.clone())?;
         let freezes = Freezes::open(state.clone())?;
@@ -128,6 +140,9 @@ impl Shared {
             policy_changed: watch::Sender::default(),
             headers: Arc::new(Semaphore::new(HEADERS_MAX)),
             refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+            figures,
+            pulse,
+            notifier,
             flood: Mutex::default(),
             current: Current::new(in_force),
         })
@@ -232,7 +247,7 @@ impl Shared {
 pub(super) async fn serve(
     reloader: &Arc<Reloader>,
     hangups: Signal,
-    socket: Option<ControlSocket>,
+    (socket, endpoint): (Option<ControlSocket>, Endpoint),
     mut ended: mpsc::Receiver<()>,
     mut stop: watch::Receiver<Stop>,
 ) {
@@ -251,8 +266,11 @@ pub(super) async fn serve(
     if let Some(socket) = socket {
         upkeep.spawn(socket.serve(Arc::clone(reloader), stop.clone()));
     }
+    upkeep.spawn(endpoint.serve(Arc::clone(reloader), stop.clone()));
+    upkeep.spawn(shared.pulse.enter("the runtime".to_owned(), false).keep_answering());
     // A sender that is gone means the same.
     let _ = stop.wait_for(|stop| *stop > Stop::No).await;
+    shared.notifier.stopping(shared.config().limits.drain_time);
     reloader.end().await;
     while ended.recv().await.is_some() {}
     shared.homes.end_scans();

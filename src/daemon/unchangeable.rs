@@ -34,6 +34,8 @@ pub(super) fn refusals(before: &Config, after: &Config, confinement: &Confinemen
     fixed(copies, "where the audit log is copied to ([audit] stdout, journald, syslog)", copied);
     fixed(before.log.directory == after.log.directory, "[log] directory", "the log is open there");
     fixed(before.control == after.control, "[control] socket", "it is bound, and no other can be");
+    let figures = |config: &Config| (config.metrics.listen, config.metrics.socket.clone());
+    fixed(figures(before) == figures(after), "[metrics] listen and socket", "they are bound, and no others can be");
     let changes = |config: &Config| config.password_changes.as_ref().map(|changes| changes.directory.clone());
     fixed(changes(before) == changes(after), "[passwords] changes", "the directory is in use");
     fixed(

@@ -86,6 +86,17 @@ pub struct Stranger {
     pub unreported: u64,
 }
 
+/// Passive ports at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// How many there are.
+    pub ports: usize,
+    /// Those that are listened on, counted for each address of this machine.
+    pub open: usize,
+    /// Data connections that are awaited; clients of different addresses share ports.
+    pub reserved: usize,
+}
+
 /// Why no port could be reserved.
 #[derive(Debug)]
 pub enum ReserveFault {
@@ -210,13 +221,24 @@ impl PassivePorts {
     /// Reservations at this moment.
     #[cfg(test)]
     fn in_use(&self) -> usize {
-        self.lock().doors.values().map(|door| door.waiting.len()).sum()
+        self.usage().reserved
     }
 
     /// Ports open at this moment.
     #[cfg(test)]
     fn open_ports(&self) -> usize {
-        self.lock().doors.len()
+        self.usage().open
+    }
+
+    /// What is in use at this moment.
+    pub fn usage(&self) -> Usage {
+        let range = self.settings().range;
+        let state = self.lock();
+        Usage {
+            ports: usize::from(range.last.saturating_sub(range.first)).saturating_add(1),
+            open: state.doors.len(),
+            reserved: state.doors.values().map(|door| door.waiting.len()).sum(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -10,6 +10,15 @@ macro_rules! codes {
         pub enum Code {
             $($(#[$doc])* $name = $number,)*
         }
+
+        impl Code {
+            /// The three digits.
+            pub const fn digits(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($number),)*
+                }
+            }
+        }
     };
 }
 

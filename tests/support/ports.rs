@@ -43,6 +43,11 @@ impl PortBlock {
         self.first + 1
     }
 
+    /// For metrics.
+    pub fn metrics(&self) -> u16 {
+        self.first + 2
+    }
+
     /// The first and the last passive port: twenty of them.
     pub fn passive(&self) -> (u16, u16) {
         (self.first + 4, self.first + 23)

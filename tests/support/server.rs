@@ -35,6 +35,7 @@ pub struct Builder {
     overrides: Vec<String>,
     allow_from: Option<String>,
     implicit: bool,
+    metrics: bool,
     address: Option<IpAddr>,
     names: Vec<String>,
     inside: Vec<String>,
@@ -123,6 +124,13 @@ impl Builder {
         self
     }
 
+    /// Whether it tells its figures, on a port of its own.
+    #[must_use]
+    pub fn metrics(mut self) -> Self {
+        self.metrics = true;
+        self
+    }
+
     /// Words in front of `portcullis serve`, which lead into a network namespace.
     #[must_use]
     pub fn inside(mut self, words: Vec<String>) -> Self {
@@ -173,6 +181,9 @@ impl Builder {
             set(toml, "login.delay-first-ms", "1");
             // However full the disk is on which the tests run.
             set(toml, "storage.free-space-warn-percent", "0");
+            if self.metrics {
+                set(toml, "metrics.listen", &format!("127.0.0.1:{}", server.ports.metrics()));
+            }
             for (key, value) in &self.policy {
                 set(toml, key, value);
             }

@@ -64,7 +64,6 @@ impl<K: Hash + Eq + Clone, V: Ord + Copy> Bounded<K, V> {
         held.map(|(key, value)| (key.clone(), *value)).collect()
     }
 
-    #[cfg(test)]
     pub(super) fn count(&self, wanted: impl Fn(&V) -> bool) -> usize {
         self.map.values().filter(|value| wanted(value)).count()
     }

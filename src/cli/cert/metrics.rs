@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::cli::doctor::report::Severity;
-use crate::cli::metrics::Metrics;
+use crate::metrics::text::Metrics;
 
 /// One certificate, or what goes with certificates.
 pub(super) struct Sample<'a> {

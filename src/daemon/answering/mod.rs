@@ -6,7 +6,7 @@ mod drain;
 mod freezes;
 mod reload;
 mod sessions;
-mod status;
+pub(super) mod status;
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::calls::{Answer, Call, REQUEST_BYTES_MAX, Wanted};
+use super::metrics;
 use super::reload::Reloader;
 use super::server::Shared;
 use super::stopping::Stop;
@@ -167,6 +168,7 @@ impl Connection {
             Call::Freeze(freezing) => self.freeze(freezing.clone()).await,
             Call::Freezes {} => self.freezes(),
             Call::Kick(kicking) => self.kick(kicking).await,
+            Call::Metrics {} => self.metrics().await,
             Call::Reload {} => self.reload().await,
             Call::Sessions(wanted) | Call::Watch(wanted) => self.sessions(wanted).await,
             Call::Status {} => self.status().await,
@@ -181,6 +183,15 @@ impl Connection {
         let reloader = Arc::clone(&self.reloader);
         match tokio::task::spawn_blocking(move || status::status(&reloader, stopping)).await {
             Ok(status) => Done { answer: Answer::Status(Box::new(status)), failure: None, result: None },
+            Err(_) => Done::refused("failed", "the figures could not be gathered"),
+        }
+    }
+
+    async fn metrics(&self) -> Done {
+        let stopping = *self.stop.borrow() > Stop::No;
+        let reloader = Arc::clone(&self.reloader);
+        match tokio::task::spawn_blocking(move || metrics::text(&reloader, stopping, true)).await {
+            Ok(text) => Done { answer: Answer::Metrics { text }, failure: None, result: None },
             Err(_) => Done::refused("failed", "the figures could not be gathered"),
         }
     }

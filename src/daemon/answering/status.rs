@@ -16,7 +16,7 @@ use crate::trail::files::{self, LogFile};
 use crate::trail::lines::Lines;
 
 /// Gathers it; for a thread that may block.
-pub(super) fn status(reloader: &Reloader, stopping: bool) -> Status {
+pub(in crate::daemon) fn status(reloader: &Reloader, stopping: bool) -> Status {
     let shared = &reloader.shared;
     let (config, policy) = (shared.config(), shared.policy());
     let (loading, now) = (reloader.loading(), Timestamp::now());
