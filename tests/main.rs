@@ -14,6 +14,7 @@ mod support;
 
 mod active;
 mod advertise;
+mod audit_key;
 mod audit_log;
 mod bandwidth;
 mod bans;

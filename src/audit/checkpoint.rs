@@ -38,6 +38,7 @@ impl Reason {
 }
 
 /// What the log writes of itself, before the records of others.
+#[expect(clippy::large_enum_variant, reason = "there is a handful of them at a start, and one at a time later")]
 #[derive(Clone, Debug)]
 pub(super) enum Own {
     /// A record.
@@ -57,6 +58,18 @@ fn text(text: impl Into<String>) -> Detail {
     Detail::Text(text.into())
 }
 
+/// The record of a signed head, which is that of the record before it.
+pub(super) fn checkpoint(head: &SignedHead, reason: Reason) -> Record {
+    Record::new(Event::AuditCheckpoint)
+        .with("log", text(&head.log))
+        .with("head_seq", Detail::Number(head.seq))
+        .with("head_hash", text(&head.hash))
+        .with("head_time", text(&head.time))
+        .with("reason", text(reason.word()))
+        .with("key", text(&head.key))
+        .with("signature", text(&head.signature))
+}
+
 impl Signer {
     pub(super) fn new(log: String, key: SigningKey) -> Self {
         Self { log, key }
@@ -70,18 +83,6 @@ impl Signer {
     /// The log up to a record, signed.
     pub(super) fn head(&self, seq: u64, hash: ChainHash, time: Timestamp) -> SignedHead {
         Head { log: self.log.clone(), seq, hash, time }.signed(&self.key)
-    }
-
-    /// The record of a signed head, which is that of the record before it.
-    pub(super) fn checkpoint(&self, head: &SignedHead, reason: Reason) -> Record {
-        Record::new(Event::AuditCheckpoint)
-            .with("log", text(&head.log))
-            .with("head_seq", Detail::Number(head.seq))
-            .with("head_hash", text(&head.hash))
-            .with("head_time", text(&head.time))
-            .with("reason", text(reason.word()))
-            .with("key", text(&head.key))
-            .with("signature", text(&head.signature))
     }
 
     /// The first record of the log.

@@ -138,13 +138,30 @@ pub(super) struct LogFile<F> {
     length: u64,
     /// Whether remains of a failed write may stand behind `length`.
     dirty: bool,
-    /// Whether half a line stands at the end that cannot be cut off.
+    /// Whether half a line of somebody else stands at the end.
     half_line: bool,
+    /// What is still to be written of lines whose beginning cannot be cut off.
+    owed: Vec<u8>,
+}
+
+/// Lines that were not appended.
+#[derive(Debug)]
+pub(super) struct NotAppended {
+    pub(super) error: io::Error,
+    /// Whether a part of them is in the file for good: they are completed before anything else, and
+    /// are not to be appended again.
+    pub(super) stays: bool,
+}
+
+impl From<io::Error> for NotAppended {
+    fn from(error: io::Error) -> Self {
+        Self { error, stays: false }
+    }
 }
 
 impl<F: RawFile> LogFile<F> {
     pub(super) fn new(raw: F, length: u64) -> Self {
-        Self { raw, length, dirty: false, half_line: false }
+        Self { raw, length, dirty: false, half_line: false, owed: Vec::new() }
     }
 
     /// The file itself.
@@ -191,12 +208,18 @@ impl<F: RawFile> LogFile<F> {
         self.length = self.raw.length()?;
         self.half_line = !self.raw.ends_a_line()?;
         self.dirty = false;
+        self.owed.clear();
         Ok(())
     }
 
-    /// Appends all of the lines, and syncs them if asked to, or leaves the file as it was.
-    pub(super) fn append(&mut self, lines: &[u8], sync: bool) -> io::Result<()> {
-        self.clean()?;
+    /// Appends all of the lines, and syncs them if asked to, or leaves the file as it was. A file that
+    /// was made inside the sandbox only grows: there, what was begun is completed by the next append.
+    pub(super) fn append(&mut self, lines: &[u8], sync: bool) -> Result<(), NotAppended> {
+        match self.clean() {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => self.go_on_at_end()?,
+            cleaned => cleaned?,
+        }
+        self.complete()?;
         let separator: &[u8] = if self.half_line { b"\n" } else { b"" };
         let written = self
             .write_all(separator)
@@ -206,12 +229,43 @@ impl<F: RawFile> LogFile<F> {
             let length = separator.len().saturating_add(lines.len());
             self.length = self.length.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
             self.half_line = false;
-        } else {
-            self.dirty = true;
-            // Where this fails too, the next append tries again before it writes.
-            let _ = self.clean();
         }
-        written
+        let Err(error) = written else { return Ok(()) };
+        self.dirty = true;
+        // Where this fails too, the next append tries again before it writes.
+        let stays = match self.clean() {
+            Err(denied) if denied.kind() == ErrorKind::PermissionDenied => self.owe(separator, lines),
+            _ => false,
+        };
+        Err(NotAppended { error, stays })
+    }
+
+    /// Remembers the rest of these lines, if a part of them is in the file.
+    fn owe(&mut self, separator: &[u8], lines: &[u8]) -> bool {
+        let Ok(found) = self.raw.length() else { return false };
+        let there = usize::try_from(found.saturating_sub(self.length)).unwrap_or(usize::MAX);
+        let all = [separator, lines].concat();
+        let Some(rest) = all.get(there..).filter(|_| there > 0) else { return false };
+        self.owed = rest.to_vec();
+        self.length = found;
+        (self.dirty, self.half_line) = (false, false);
+        true
+    }
+
+    /// Writes what is owed.
+    fn complete(&mut self) -> io::Result<()> {
+        while !self.owed.is_empty() {
+            match self.raw.write(&self.owed) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.owed.drain(..count.min(self.owed.len()));
+                    self.length = self.length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn sync(&mut self) -> io::Result<()> {
@@ -219,16 +273,11 @@ impl<F: RawFile> LogFile<F> {
     }
 
     fn clean(&mut self) -> io::Result<()> {
-        if self.dirty {
-            // Somebody may have cut it meanwhile: a file made longer would have a hole.
-            let length = self.length.min(self.raw.length()?);
-            match self.raw.set_len(length) {
-                // A log that was made inside the sandbox may be one that only grows.
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => self.go_on_at_end()?,
-                cut => cut?,
-            }
-            self.dirty = false;
+        // Somebody may have cut it meanwhile: a file made longer would have a hole.
+        if self.dirty && self.raw.length()? > self.length {
+            self.raw.set_len(self.length)?;
         }
+        self.dirty = false;
         Ok(())
     }
 

@@ -142,7 +142,7 @@ mod tests {
         let (old, new) = (SigningKey::generate().unwrap(), SigningKey::generate().unwrap());
         let made = Succession::sign("01L", &old, new.public());
         let text = format!("no succession\n{}\n", made.to_line().unwrap());
-        assert_eq!(Succession::read_lines(&text), [made.clone()]);
+        assert_eq!(Succession::read_lines(&text), std::slice::from_ref(&made));
         assert!(made.leads_from(&old.public().id(), "01L"));
         assert!(!made.leads_from(&old.public().id(), "01K"));
         assert!(!made.leads_from(&new.public().id(), "01L"));

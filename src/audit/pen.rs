@@ -6,7 +6,7 @@ use std::io;
 use jiff::Timestamp;
 
 use super::chain::ChainHash;
-use super::checkpoint::{Reason, Signer};
+use super::checkpoint::{Reason, Signer, checkpoint};
 use super::head::SignedHead;
 use super::json::{self, Stamp};
 use super::record::Record;
@@ -79,7 +79,7 @@ impl Pen {
     /// Signs everything up to here.
     pub(super) fn sign(&mut self, time: Timestamp, reason: Reason) -> io::Result<()> {
         let head = self.signer.head(self.drafted.last_seq, self.drafted.hash, time);
-        self.put(time, &self.signer.checkpoint(&head, reason), false)?;
+        self.put(time, &checkpoint(&head, reason), false)?;
         self.drafted.signed_seq = self.drafted.last_seq;
         self.signed = Some(head);
         Ok(())

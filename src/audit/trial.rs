@@ -20,7 +20,7 @@ pub(super) fn settings(directory: &Path, sync: AuditSync) -> Audit {
         directory: directory.to_owned(),
         sync,
         signing_key: None,
-        checkpoints: Checkpoints { records: u64::MAX, time: Duration::from_secs(86_400) },
+        checkpoints: Checkpoints { records: u64::MAX, time: Duration::from_hours(24) },
         rotation: Rotation { bytes: None, age: None },
     }
 }

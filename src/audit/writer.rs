@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use super::checkpoint::{Own, Reason};
 use super::event::Event;
-use super::growing::{Found, LogFile, RawFile, Tampering};
+use super::growing::{Found, LogFile, NotAppended, RawFile, Tampering};
 use super::head_file::HeadFile;
 use super::pen::Pen;
 use super::record::{Detail, Record};
@@ -227,19 +227,21 @@ impl<F: RawFile> Writer<F> {
                 self.end_outage();
                 batch.drain(..).for_each(|entry| entry.ack.tell(Ok(())));
             }
-            Err(error) => {
+            Err(NotAppended { error, stays }) => {
                 self.begin_outage(&error);
                 let time = now();
                 for entry in batch.drain(..) {
                     entry.ack.tell(Err(AuditFault::Unwritable(error.kind())));
-                    self.keep(time, entry.record);
+                    if !stays {
+                        self.keep(time, entry.record);
+                    }
                 }
             }
         }
     }
 
     /// Appends what there is to say of the log itself, what an outage left, then the batch: all of it or nothing.
-    fn append(&mut self, batch: &[Entry]) -> io::Result<()> {
+    fn append(&mut self, batch: &[Entry]) -> Result<(), NotAppended> {
         match self.file.inspect(self.rotation.as_ref().map(|rotating| rotating.name.as_str()))? {
             Found::InPlace => {}
             Found::Renamed => self.go_on_in_new_file()?,
@@ -266,11 +268,20 @@ impl<F: RawFile> Writer<F> {
         let sync = self.gate.pace().sync == AuditSync::Each || self.outage.is_some() || !self.due.is_empty();
         let last = self.due.iter().any(|own| matches!(own, Own::Checkpoint(reason) if *reason != Reason::Interval));
         let (file, lines) = (&mut self.file, pen.lines());
-        timed(&self.gate.tally.appends, || file.append(lines, sync))?;
-        self.written(sync, last);
+        let appended = timed(&self.gate.tally.appends, || file.append(lines, sync));
+        match &appended {
+            Ok(()) => self.written(sync, last),
+            Err(NotAppended { stays: false, .. }) => return appended,
+            Err(_) => {
+                self.pen.commit();
+                if let Some(outage) = &mut self.outage {
+                    outage.kept.clear();
+                }
+            }
+        }
         self.due.clear();
         self.has_content |= !batch.is_empty();
-        Ok(())
+        appended
     }
 
     /// What the pen wrote is in the file.
@@ -301,7 +312,15 @@ impl<F: RawFile> Writer<F> {
                 }
             }
             self.pen.sign(time, Reason::Rotation)?;
-            self.file.append(self.pen.lines(), true)?;
+            let appended = self.file.append(self.pen.lines(), true);
+            if let Err(NotAppended { error, stays }) = appended {
+                if stays {
+                    // Another checkpoint comes behind it, once it is completed.
+                    self.pen.commit();
+                    self.due.retain(|own| matches!(own, Own::Checkpoint(_)));
+                }
+                return Err(error);
+            }
             rotating.closed = true;
             self.due.retain(|own| matches!(own, Own::Checkpoint(_)));
             self.written(true, true);

@@ -107,7 +107,7 @@ struct Disk {
     content: Vec<u8>,
     room: usize,
     sync_fails: bool,
-    cut_fails: bool,
+    cut_fails: Option<ErrorKind>,
     syncs: usize,
     /// What the file was renamed to.
     name: Option<String>,
@@ -143,8 +143,8 @@ impl RawFile for SmallDisk {
 
     fn set_len(&mut self, length: u64) -> io::Result<()> {
         let mut disk = self.0.lock().unwrap();
-        if disk.cut_fails {
-            return Err(ErrorKind::Other.into());
+        if let Some(error) = disk.cut_fails {
+            return Err(error.into());
         }
         disk.content.resize(usize::try_from(length).unwrap(), 0);
         Ok(())
@@ -243,11 +243,11 @@ fn remains_that_could_not_be_cut_off_are_cut_off_before_the_next_write() {
     let (log, writer) = disk.start(AuditSync::Each);
     until("the first records", || disk.records().len() == 2);
     let room = disk.0.lock().unwrap().content.len() + 100;
-    disk.change(|disk| (disk.cut_fails, disk.room) = (true, room));
+    disk.change(|disk| (disk.cut_fails, disk.room) = (Some(ErrorKind::Other), room));
     assert_eq!(log.record_blocking(numbered(1)), Err(FULL));
     disk.change(|disk| {
         assert_eq!(disk.content.len(), room);
-        (disk.cut_fails, disk.room) = (false, 1 << 20);
+        (disk.cut_fails, disk.room) = (None, 1 << 20);
     });
     log.record_blocking(numbered(2)).unwrap();
     writer.finish().unwrap();
@@ -332,4 +332,25 @@ fn a_disk_that_fills_up_between_two_files_delays_both_and_loses_nothing() {
     let open = story(&lines(&disk.content));
     assert_eq!(open, ["audit.rotated", "audit.degraded unwritable", "file.upload", "audit.checkpoint stop"]);
     assert_eq!(story(&lines(&disk.closed[0])).len() as u64, OWN_RECORDS + confirmed + 1);
+}
+
+#[test]
+fn what_was_begun_in_a_file_that_only_grows_is_completed_once_and_the_chain_holds() {
+    for (room, sync_fails) in [(0, false), (100, false), (1 << 20, true)] {
+        let disk = SmallDisk::with_room(1 << 20);
+        disk.change(|disk| disk.cut_fails = Some(ErrorKind::PermissionDenied));
+        let (log, writer) = disk.start(AuditSync::Each);
+        until("the first records", || disk.records().len() == 2);
+        disk.change(|disk| (disk.sync_fails, disk.room) = (sync_fails, disk.content.len() + room));
+        assert!(log.record_blocking(numbered(1)).is_err());
+        assert!(!log.is_healthy());
+        until("a further attempt", || log.record_blocking(numbered(2)).is_err());
+        disk.change(|disk| (disk.sync_fails, disk.room) = (false, 1 << 20));
+        until("recovery", || log.is_healthy());
+        log.record_blocking(numbered(3)).unwrap();
+        writer.finish().unwrap();
+        assert_chained(&[&disk.0.lock().unwrap().content]);
+        let numbers: Vec<_> = disk.records().iter().filter_map(|record| record["unmapped"]["n"].as_u64()).collect();
+        assert_eq!(numbers, [1, 2, 3], "each once");
+    }
 }

@@ -155,7 +155,7 @@ fn the_log_is_signed_after_some_records_or_some_time_and_only_where_there_is_som
         let before = length();
         std::thread::sleep(Duration::from_millis(150));
         assert_eq!(length(), before, "nothing new is signed twice");
-        settings.checkpoints = crate::settings::Checkpoints { records: 5, time: Duration::from_secs(3600) };
+        settings.checkpoints = crate::settings::Checkpoints { records: 5, time: Duration::from_hours(1) };
         log.change(&settings);
         for _ in 0..4 {
             log.record_blocking(upload()).unwrap();

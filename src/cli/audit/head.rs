@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::key::former_path;
 use super::{Failure, Source};
 use crate::audit::head::{HEAD_NAME, SignedHead};
 use crate::audit::keys::public_path;
@@ -55,7 +56,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
             format!("{}: no signed head, or one that was cut short; the server writes the next", path.display());
         return Err(Failure::Failed(message));
     };
-    let key = key(arguments, policy)?;
+    let key = key(arguments, policy, &head.key)?;
     let known = key.filter(|key| key.id() == head.key || arguments.public_key.is_some());
     if let Some(key) = known.filter(|key| !head.is_by(*key)) {
         let message = format!("{}: its signature is not one by the key {}", path.display(), key.id());
@@ -78,15 +79,17 @@ fn is_plain(head: &SignedHead) -> bool {
     [log, hash, time, key, signature].iter().all(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
-/// The key that was named, or the one that is there.
-fn key(arguments: &Arguments, policy: &Path) -> Result<Option<PublicKey>, Failure> {
-    let path = match &arguments.public_key {
-        Some(path) => path.clone(),
-        None => match running::audit(policy) {
-            Ok(Some(audit)) => public_path(&key_path(&audit)),
-            // The log was named; the policy need not be here.
-            _ => return Ok(None),
-        },
+/// The key that was named, or the one with this id, former or not, that lies beside that of the server.
+fn key(arguments: &Arguments, policy: &Path, id: &str) -> Result<Option<PublicKey>, Failure> {
+    let path = match (&arguments.public_key, running::audit(policy)) {
+        (Some(path), _) => path.clone(),
+        (None, Ok(Some(audit))) => {
+            let key = key_path(&audit);
+            let former = former_path(&key, id);
+            if id.bytes().all(|byte| byte.is_ascii_hexdigit()) && former.is_file() { former } else { public_path(&key) }
+        }
+        // The log was named; the policy need not be here.
+        (None, _) => return Ok(None),
     };
     let named = arguments.public_key.is_some();
     let content = match files::read(&path, files::PEM_BYTES_MAX, Links::Follow) {

@@ -1,6 +1,8 @@
 //! `portcullis audit key`: the key that signs the log.
 
+use std::fs::Permissions;
 use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -34,6 +36,11 @@ enum Command {
     New(Where),
     Show(Show),
     Rotate(Rotate),
+}
+
+/// Where the public half of a former key is kept, by its id.
+pub(super) fn former_path(key: &Path, id: &str) -> PathBuf {
+    key.with_extension(format!("{id}.pub"))
 }
 
 /// Which key.
@@ -194,6 +201,7 @@ fn log_id(place: &Path) -> Result<Option<String>, Failure> {
 
 fn rotate(arguments: &Rotate, policy: &Path) -> Result<(), Failure> {
     let path = arguments.key.path(policy)?;
+    let owner = path.metadata().map_err(|error| Failure::io(path.display(), &error))?;
     let Keys { key: old, mut successions } =
         read_keys(&path, None).map_err(|problem| Failure::Failed(problem.text(&path)))?;
     let log = log_id(&arguments.source.place(policy)?)?;
@@ -202,7 +210,7 @@ fn rotate(arguments: &Rotate, policy: &Path) -> Result<(), Failure> {
         let path = path.display().to_string();
         move |error: std::io::Error| Failure::io(path, &error)
     };
-    let kept = path.with_extension(format!("{}.pub", old.public().id()));
+    let kept = former_path(&path, &old.public().id());
     keys::write(&kept, &old.public().to_pem(), 0o644, true).map_err(failed(&kept))?;
     if let Some(log) = &log {
         successions.push(Succession::sign(log, &old, new.public()));
@@ -213,7 +221,14 @@ fn rotate(arguments: &Rotate, policy: &Path) -> Result<(), Failure> {
     }
     let text = new.to_pem().map_err(|error| Failure::Failed(error.to_string()))?;
     keys::write(&path, &text, 0o400, true).map_err(failed(&path))?;
-    keys::write(&public_path(&path), &new.public().to_pem(), 0o644, true).map_err(failed(&path))?;
+    if rustix::process::geteuid().is_root() {
+        // Whoever read the old one reads the new one.
+        let kept = chown(&path, Some(owner.uid()), Some(owner.gid()))
+            .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(owner.mode() & 0o640)));
+        kept.map_err(failed(&path))?;
+    }
+    let public = public_path(&path);
+    keys::write(&public, &new.public().to_pem(), 0o644, true).map_err(failed(&public))?;
     let signed = match &log {
         Some(log) => format!("The old key named it as its successor in the log {log}."),
         None => "There is no log yet that the old key signed.".to_owned(),
