@@ -15,6 +15,7 @@ mod support;
 mod active;
 mod advertise;
 mod audit_log;
+mod audit_verify;
 mod bandwidth;
 mod binding;
 mod cert;
