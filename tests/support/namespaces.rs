@@ -109,7 +109,7 @@ impl Namespace {
     }
 
     /// Where a path of it is seen from outside.
-    pub fn from_outside(&self, path: &Path) -> PathBuf {
+    pub fn outside(&self, path: &Path) -> PathBuf {
         Path::new("/proc").join(self.keeper.id().to_string()).join("root").join(path.strip_prefix("/").unwrap())
     }
 

@@ -22,9 +22,9 @@ pub(super) fn verdict(files: &[LogFile], mut story: Story, mut found: Drafts, op
     }
     let closed = story.last.is_some_and(|last| last.role == Role::Stops);
     if options.alone {
-        end_of_closed(files, &story, &mut found)
+        end_of_closed(files, &story, &mut found);
     } else {
-        end(files, &story, closed, &mut found, options)
+        end(files, &story, closed, &mut found, options);
     }
     let tail = tail(&story, options);
     unsigned_tail(&story, &tail, &mut found, options);
@@ -123,7 +123,6 @@ fn compare(files: &[LogFile], story: &Story, found: &mut Drafts, options: &Optio
                     format!("the head of record {seq} from {source} is signed by {key}, which is not trusted");
                 add(Kind::UnknownKey, None, message);
             }
-            (Worth::Untrusted, _) => {}
             (Worth::Good, Some((false, place))) => {
                 let message = format!(
                     "record {} is not the one that stood here when {source} was signed: it or one before it was \
@@ -134,9 +133,9 @@ fn compare(files: &[LogFile], story: &Story, found: &mut Drafts, options: &Optio
             }
             // The last in the order of their numbers knows most.
             (Worth::Good, None) if ends_log && last.is_none_or(|last| head.seq > last) => {
-                cut = Some((head.seq, source))
+                cut = Some((head.seq, source));
             }
-            (Worth::Good, None) => {}
+            (Worth::Untrusted, _) | (Worth::Good, None) => {}
         }
     }
     if let Some((seq, source)) = cut {
