@@ -198,7 +198,7 @@ fn end(files: &[LogFile], story: &Story, closed: bool, found: &mut Drafts, optio
         let message = format!("the file behind {file} is missing: the log went on in it with record {next}");
         let place = end_place(files, story);
         found.add(Draft { kind: Kind::MissingFile, place, seqs: Some((next, next)), message });
-    } else if !options.in_use && !closed {
+    } else if !options.in_use && !closed && !found.any(|kind| kind == Kind::Truncated) {
         let message = format!(
             "nobody writes the log, and record {last} is not one of a server that stopped in order: it crashed (its \
              next start will say so), or this is a copy of a log in use, or the end was cut off; a witness that \
