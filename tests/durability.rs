@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::audit_verify::assert_as_written;
 use crate::clients::{content, python, spawn, wait};
 use crate::support::{PATIENCE, Server, Wire, eventually};
 
@@ -133,6 +134,7 @@ fn what_got_its_226_survives_a_kill_at_any_moment() {
         assert_whole(&server, &told);
         assert_swept(&server);
         assert_recorded(&server, &told);
+        assert_as_written(&server, server.audit_file().parent().unwrap(), true);
     }
     let told = told.lock().unwrap();
     let stored: usize = told.stored.values().map(Vec::len).sum();

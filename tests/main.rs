@@ -16,6 +16,7 @@ mod active;
 mod advertise;
 mod audit_key;
 mod audit_log;
+mod audit_verify;
 mod bandwidth;
 mod bans;
 mod binding;

@@ -16,7 +16,7 @@ pub const LINE_BYTES_MAX: usize = 1 << 20;
 const BUFFER_BYTES: usize = 1 << 17;
 /// How much of a line that is too long is passed over, in bytes: a small compressed file can hold one
 /// that takes hours.
-const SKIPPED_BYTES_MAX: u64 = 1 << 28;
+const SKIPPED_BYTES_MAX: u64 = 1 << 26;
 
 /// One line.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! namespace, in which the test is root.
 
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use super::server::done;
@@ -100,6 +100,17 @@ impl Namespace {
             words.extend(["unshare", "--user", "--map-user=1000", "--map-group=1000", "--"].map(str::to_owned));
         }
         words
+    }
+
+    /// The words for a server that has its mounts, and the network of everybody else.
+    pub fn words_for_its_disks(&self) -> Vec<String> {
+        let words = self.words_for_a_server().into_iter();
+        words.filter(|word| word != "--net").collect()
+    }
+
+    /// Where a path of it is seen from outside.
+    pub fn outside(&self, path: &Path) -> PathBuf {
+        Path::new("/proc").join(self.keeper.id().to_string()).join("root").join(path.strip_prefix("/").unwrap())
     }
 
     /// A command in it.

@@ -22,9 +22,9 @@ pub(super) fn verdict(files: &[LogFile], mut story: Story, mut found: Drafts, op
     }
     let closed = story.last.is_some_and(|last| last.role == Role::Stops);
     if options.alone {
-        end_of_closed(files, &story, &mut found)
+        end_of_closed(files, &story, &mut found);
     } else {
-        end(files, &story, closed, &mut found, options)
+        end(files, &story, closed, &mut found, options);
     }
     let tail = tail(&story, options);
     unsigned_tail(&story, &tail, &mut found, options);
@@ -123,7 +123,6 @@ fn compare(files: &[LogFile], story: &Story, found: &mut Drafts, options: &Optio
                     format!("the head of record {seq} from {source} is signed by {key}, which is not trusted");
                 add(Kind::UnknownKey, None, message);
             }
-            (Worth::Untrusted, _) => {}
             (Worth::Good, Some((false, place))) => {
                 let message = format!(
                     "record {} is not the one that stood here when {source} was signed: it or one before it was \
@@ -134,9 +133,9 @@ fn compare(files: &[LogFile], story: &Story, found: &mut Drafts, options: &Optio
             }
             // The last in the order of their numbers knows most.
             (Worth::Good, None) if ends_log && last.is_none_or(|last| head.seq > last) => {
-                cut = Some((head.seq, source))
+                cut = Some((head.seq, source));
             }
-            (Worth::Good, None) => {}
+            (Worth::Untrusted, _) | (Worth::Good, None) => {}
         }
     }
     if let Some((seq, source)) = cut {
@@ -199,7 +198,7 @@ fn end(files: &[LogFile], story: &Story, closed: bool, found: &mut Drafts, optio
         let message = format!("the file behind {file} is missing: the log went on in it with record {next}");
         let place = end_place(files, story);
         found.add(Draft { kind: Kind::MissingFile, place, seqs: Some((next, next)), message });
-    } else if !options.in_use && !closed {
+    } else if !options.in_use && !closed && !found.any(|kind| kind == Kind::Truncated) {
         let message = format!(
             "nobody writes the log, and record {last} is not one of a server that stopped in order: it crashed (its \
              next start will say so), or this is a copy of a log in use, or the end was cut off; a witness that \

@@ -160,12 +160,12 @@ pub fn heads(path: &Path) -> io::Result<Vec<Witness>> {
     std::fs::File::open(path)?.take(HEADS_BYTES_MAX).read_to_string(&mut text)?;
     let source = safe(&path.display().to_string());
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let read = lines.map(|(index, line)| match serde_json::from_str(line) {
-        Ok(head) => Ok(Witness { head, source: source.clone() }),
-        Err(_) => {
+    let read = lines.map(|(index, line)| {
+        let head = serde_json::from_str(line).map_err(|_| {
             let number = index.saturating_add(1);
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("line {number} is no signed head of a log")))
-        }
+            io::Error::new(io::ErrorKind::InvalidData, format!("line {number} is no signed head of a log"))
+        })?;
+        Ok(Witness { head, source: source.clone() })
     });
     read.collect()
 }

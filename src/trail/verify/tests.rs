@@ -25,10 +25,10 @@ fn key() -> SigningKey {
 
 impl Log {
     /// Made by this function, and written.
-    fn of(make: impl FnOnce(&mut Made)) -> Self {
+    fn of(write: impl FnOnce(&mut Made)) -> Self {
         let mut made = Made::begun(key());
         let keys = vec![made.key.public()];
-        make(&mut made);
+        write(&mut made);
         let directory = tempfile::tempdir().unwrap();
         made.write(directory.path(), true);
         Self { directory, made, keys }
@@ -76,8 +76,7 @@ impl Log {
         let text = std::fs::read_to_string(self.path("audit.jsonl")).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         change(&mut lines);
-        std::fs::write(self.path("audit.jsonl"), lines.iter().map(|line| format!("{line}\n")).collect::<String>())
-            .unwrap();
+        std::fs::write(self.path("audit.jsonl"), lines.join("\n") + "\n").unwrap();
     }
 }
 

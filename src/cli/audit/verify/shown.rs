@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::KeySource;
-use crate::trail::verify::verdict::{Finding, Key, Notes, State, Trust, Verdict};
+use crate::trail::verify::verdict::{Finding, Key, Kind, Notes, State, Trust, Verdict};
 
 /// Findings and notes that are written out.
 const SHOWN_MAX: usize = 20;
@@ -40,7 +40,8 @@ fn write_all(out: &mut String, verdict: &Verdict, key_source: KeySource) -> std:
     }
     write_tail(out, verdict)?;
     for key in &verdict.keys {
-        writeln!(out, "key          {} ({}), {} checkpoints", key.id, trust(key, key_source), key.checkpoints)?;
+        let trust = trust(key, key_source, verdict);
+        writeln!(out, "key          {} ({trust}), {} checkpoints", key.id, key.checkpoints)?;
     }
     if key_source == KeySource::BesideLog {
         writeln!(out, "             a key from beside the log proves less: --public-key takes one from elsewhere")?;
@@ -97,13 +98,14 @@ fn write_tail(out: &mut String, verdict: &Verdict) -> std::fmt::Result {
     Ok(())
 }
 
-fn trust(key: &Key, source: KeySource) -> &'static str {
+fn trust(key: &Key, source: KeySource, verdict: &Verdict) -> &'static str {
     match (key.trust, source) {
         (Trust::Given, KeySource::Configured) => "from beside the key in server.toml",
         (Trust::Given, KeySource::BesideLog) => "from beside the log",
         (Trust::Given, KeySource::Given | KeySource::None) => "given",
         (Trust::Succeeded, _) => "named by a trusted key before it",
-        (Trust::None, _) => "NOT trusted",
+        (Trust::None, _) if verdict.findings.iter().any(|finding| finding.kind == Kind::UnknownKey) => "NOT trusted",
+        (Trust::None, _) => "not given; a trusted one signed later, for all of this too",
     }
 }
 
@@ -124,5 +126,40 @@ pub(super) fn finding(finding: &Finding) -> String {
         (Some(file), Some(line)) => format!("{file}:{line}: {}", finding.message),
         (Some(file), None) => format!("{file}: {}", finding.message),
         _ => finding.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::signing::SigningKey;
+    use crate::trail::files::find;
+    use crate::trail::verify::made::Made;
+    use crate::trail::verify::{Options, verify};
+
+    #[test]
+    fn a_reader_hears_first_what_is_proven_and_then_where_to_look() {
+        let mut made = Made::begun(SigningKey::generate().unwrap());
+        made.work(5);
+        made.checkpoint("stop");
+        let keys = [made.key.public()];
+        let directory = tempfile::tempdir().unwrap();
+        let look = |made: &Made| {
+            made.write(directory.path(), false);
+            verdict(&verify(&find(directory.path()).unwrap(), &keys, &Options::at(made.time)), KeySource::BesideLog)
+        };
+        let text = look(&made);
+        assert!(text.starts_with("PROVEN"), "{text}");
+        for words in
+            ["8 (1 to 8) in 1 file\n", "up to record 7", "stopped in order", "from beside the log)", "--public-key"]
+        {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        let whole = String::from_utf8(made.open.clone()).unwrap();
+        made.open = whole.replace("alice", "carol").into_bytes();
+        let text = look(&made);
+        assert!(text.starts_with("TAMPERED"), "{text}");
+        assert!(text.lines().nth(1).unwrap().contains("audit.jsonl:3: record 3 was changed"), "{text}");
+        assert!(text.contains("All findings:"), "{text}");
     }
 }

@@ -16,6 +16,10 @@ fn reseal(line: &str, change: impl Fn(&str) -> String, prev: Option<ChainHash>) 
     (String::from_utf8(object).unwrap(), hash)
 }
 
+fn newlines(text: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', text).count()
+}
+
 /// The number of the record in a line of the open file.
 fn seq_of(log: &Log, line: usize) -> u64 {
     log.made.seq - log.lines() as u64 + line as u64
@@ -23,7 +27,7 @@ fn seq_of(log: &Log, line: usize) -> u64 {
 
 impl Log {
     fn lines(&self) -> usize {
-        self.made.open.iter().filter(|byte| **byte == b'\n').count()
+        newlines(&self.made.open)
     }
 }
 
@@ -184,7 +188,7 @@ fn perpetrate(deed: &Deed, text: &mut Vec<u8>) -> Option<(usize, Vec<Kind>)> {
             if text[at] == *byte {
                 return None;
             }
-            let line = text[..at].iter().filter(|byte| **byte == b'\n').count();
+            let line = newlines(&text[..at]);
             text[at] = *byte;
             // At the very end it is the end of the line that is missing.
             return Some((line + 1, vec![Kind::Edited, Kind::NoRecord, Kind::Truncated]));
@@ -224,10 +228,10 @@ fn perpetrate(deed: &Deed, text: &mut Vec<u8>) -> Option<(usize, Vec<Kind>)> {
         Deed::Cut(at) => {
             let at = at.index(text.len());
             text.truncate(at);
-            return Some((text.iter().filter(|byte| **byte == b'\n').count(), vec![Kind::Truncated]));
+            return Some((newlines(text), vec![Kind::Truncated]));
         }
     };
-    *text = lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes();
+    *text = lines.into_iter().flat_map(|line| line.into_bytes().into_iter().chain([b'\n'])).collect();
     Some(seen)
 }
 
