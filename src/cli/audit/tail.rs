@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::fs::inotify;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::filters::Filters;
@@ -130,19 +130,15 @@ async fn follow(
     watch: Option<Arc<Notify>>,
     filter: &Filter,
     shown: &mut Shown<StdoutLock<'_>>,
+    mut stop: Stop,
 ) -> io::Result<()> {
-    let reader = reader()?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
     loop {
         follower.read(&mut |line, entry| if filter.admits(entry) { shown.record(line, entry) } else { Ok(()) })?;
         shown.flush()?;
         tokio::select! {
             () = changed(watch.as_deref()) => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = gone(reader.as_ref()) => return Ok(()),
-            _ = interrupted.recv() => return Ok(()),
-            _ = terminated.recv() => return Ok(()),
+            () = stop.asked() => return Ok(()),
         }
     }
 }
@@ -154,18 +150,36 @@ async fn changed(watch: Option<&Notify>) {
     }
 }
 
-/// The pipe that standard output is, if it is one: it tells when nobody reads it any more.
-fn reader() -> io::Result<Option<pipe::Sender>> {
-    let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let is_pipe = file.metadata()?.file_type().is_fifo();
-    // It stays as it is, since others may write to it, too; here nothing is written by this handle.
-    is_pipe.then(|| pipe::Sender::from_file_unchecked(file)).transpose()
+/// What ends the following: signals, and that nobody reads any more.
+struct Stop {
+    interrupted: Signal,
+    terminated: Signal,
+    reader: Option<pipe::Sender>,
 }
 
-/// Waits until nobody reads standard output any more.
-async fn gone(reader: Option<&pipe::Sender>) {
-    match reader {
-        Some(reader) if reader.ready(Interest::ERROR).await.is_ok() => {}
-        _ => pending().await,
+impl Stop {
+    fn new() -> io::Result<Self> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let is_pipe = file.metadata()?.file_type().is_fifo();
+        Ok(Self {
+            interrupted: signal(SignalKind::interrupt())?,
+            terminated: signal(SignalKind::terminate())?,
+            // It tells when nobody reads it. It stays as it is, since others may write to it: nothing is written here.
+            reader: is_pipe.then(|| pipe::Sender::from_file_unchecked(file)).transpose()?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        let gone = async {
+            match &self.reader {
+                Some(reader) if reader.ready(Interest::ERROR).await.is_ok() => {}
+                _ => pending().await,
+            }
+        };
+        tokio::select! {
+            () = gone => {}
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+        }
     }
 }
