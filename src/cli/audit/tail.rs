@@ -81,9 +81,13 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let last = last(&files, most, |entry| entry.seq <= newest && filter.admits(entry))?;
     let watch = watch(path.parent().unwrap_or(Path::new(".")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let followed =
-        show(&mut shown, &last).and_then(|()| runtime.block_on(follow(&mut follower, watch.ok(), &filter, &mut shown)));
-    match followed {
+    let shown = async {
+        // Before something is shown: who sees it may interrupt.
+        let stop = Stop::new()?;
+        show(&mut shown, &last)?;
+        follow(&mut follower, watch.ok(), &filter, &mut shown, stop).await
+    };
+    match runtime.block_on(shown) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(failed(error)),
         _ => Ok(()),
     }
@@ -112,8 +116,8 @@ fn watch(directory: &Path) -> io::Result<Arc<Notify>> {
     let watch = inotify::init(CreateFlags::CLOEXEC)?;
     let changes = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
     inotify::add_watch(&watch, directory, changes)?;
-    let changed = Arc::new(Notify::new());
-    let tell = Arc::clone(&changed);
+    let notify = Arc::new(Notify::new());
+    let tell = Arc::clone(&notify);
     std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&watch, &mut buffer);
@@ -121,7 +125,7 @@ fn watch(directory: &Path) -> io::Result<Arc<Notify>> {
             tell.notify_one();
         }
     })?;
-    Ok(changed)
+    Ok(notify)
 }
 
 /// Shows what is written from now on, until somebody interrupts or no longer reads it.
