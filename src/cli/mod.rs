@@ -8,6 +8,7 @@ mod audit;
 mod ban;
 mod cert;
 mod control;
+mod definition;
 mod deployment;
 mod doctor;
 mod drain;
@@ -95,6 +96,8 @@ enum Command {
     Doctor(doctor::Arguments),
     Firewall(firewall::Arguments),
     Audit(audit::Arguments),
+    Completions(definition::Completions),
+    Man(definition::Manual),
 }
 
 /// Why a command ends without success.
@@ -160,6 +163,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&arguments, &policy),
         Command::Firewall(arguments) => firewall::run(&arguments, &policy),
         Command::Audit(arguments) => audit::run(&arguments, &policy),
+        Command::Completions(arguments) => definition::complete(&arguments),
+        Command::Man(arguments) => definition::write_manual(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -306,6 +311,9 @@ mod tests {
             "audit session 01M825SED72M06C6JNSX8THYE4 --json",
             "audit who /in/a.csv --user alice --csv",
             "audit who /in/** --from 2026-11-01 --json",
+            "completions bash",
+            "completions powershell",
+            "man --out D",
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",
@@ -380,6 +388,8 @@ mod tests {
             "audit search --json --format csv",
             "audit session x.y",
             "audit who",
+            "completions",
+            "man",
             "firewall",
             "firewall nftables --table portcullis",
             "firewall nftables --table 0x",

@@ -1,5 +1,6 @@
 //! What the terminal can show: colours, and how much fits into a line.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 
 use clap::builder::styling::{AnsiColor, Style};
@@ -53,7 +54,8 @@ impl Screen {
             left = left.saturating_sub(width(shown));
             if self.coloured && *tone != Tone::Plain {
                 let style = style(*tone);
-                line.push_str(&format!("{style}{shown}{style:#}"));
+                // Writing into a `String` cannot fail.
+                let _ = write!(line, "{style}{shown}{style:#}");
             } else {
                 line.push_str(shown);
             }

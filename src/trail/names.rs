@@ -230,7 +230,9 @@ mod tests {
         let entries: Vec<Entry<'_>> = lines.iter().map(|line| Entry::parse(line.as_bytes()).unwrap()).collect();
         let mut names = Names::of(vec![PathPattern::parse(pattern).unwrap()]);
         loop {
-            entries.iter().for_each(|entry| names.learn(entry));
+            for entry in &entries {
+                names.learn(entry);
+            }
             if !names.goes_on() {
                 break;
             }

@@ -1,6 +1,6 @@
 //! `portcullis audit search`.
 
-use std::io::{self, BufWriter, ErrorKind};
+use std::io::{self, BufWriter, ErrorKind, StdoutLock};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -55,7 +55,15 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let filter = arguments.filters.filter()?;
     let files = narrowed(arguments.source.files(policy)?, &filter);
     let format = if arguments.json { Format::Json } else { arguments.format };
-    show(&files, &Needles::of(&filter), |entry| filter.admits(entry), format, arguments.limit)
+    show(&files, &Needles::of(&filter), |entry| filter.admits(entry), shown(format), arguments.limit)
+}
+
+/// Standard output, which many lines go to.
+pub(super) type Output = BufWriter<StdoutLock<'static>>;
+
+/// Records on standard output, in this form.
+pub(super) fn shown(format: Format) -> Shown<Output> {
+    Shown::new(BufWriter::with_capacity(1 << 16, io::stdout().lock()), format)
 }
 
 /// Shows the records that are meant, and says by the exit code whether there were any.
@@ -63,10 +71,9 @@ pub(super) fn show(
     files: &[LogFile],
     needles: &Needles,
     admits: impl Fn(&Entry<'_>) -> bool,
-    format: Format,
+    mut shown: Shown<Output>,
     limit: Option<u64>,
 ) -> Result<(), Failure> {
-    let mut shown = Shown::new(BufWriter::with_capacity(1 << 16, io::stdout().lock()), format);
     let mut unread = Complaints::default();
     let mut found = 0_u64;
     let each = |record: Found<'_>| {

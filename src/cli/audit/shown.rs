@@ -44,6 +44,8 @@ const COLUMNS: [&str; 19] = [
 pub(super) struct Shown<W: Write> {
     out: Out<W>,
     headed: bool,
+    /// Whether a row of the table tells the session and the digest, too.
+    detailed: bool,
 }
 
 enum Out<W: Write> {
@@ -60,12 +62,17 @@ impl<W: Write> Shown<W> {
             Format::Json => Out::Json(out),
             Format::Csv => Out::Csv(Box::new(csv::Writer::from_writer(out))),
         };
-        Self { out, headed: false }
+        Self { out, headed: false, detailed: false }
     }
 
     /// The same, without names of columns.
     pub(super) fn headless(self) -> Self {
         Self { headed: true, ..self }
+    }
+
+    /// The same; a row of the table tells the session and the digest of the content, too.
+    pub(super) fn detailed(self, detailed: bool) -> Self {
+        Self { detailed, ..self }
     }
 
     /// Shows a record.
@@ -76,7 +83,13 @@ impl<W: Write> Shown<W> {
                 if !headed {
                     writeln!(out, "{}", screen.line(&heading()))?;
                 }
-                writeln!(out, "{}", screen.line(&row(entry)))
+                let mut row = row(entry);
+                if self.detailed {
+                    row.push((Tone::Plain, digest(entry).map(|digest| format!("  {digest}")).unwrap_or_default()));
+                    let session = entry.session().map(harmless).unwrap_or_default();
+                    row.push((Tone::Faint, format!("  session {session}")));
+                }
+                writeln!(out, "{}", screen.line(&row))
             }
             Out::Json(out) => json(out, line),
             Out::Csv(out) => {
@@ -165,7 +178,6 @@ pub(super) fn json(out: &mut impl Write, line: &[u8]) -> io::Result<()> {
 fn cells(entry: &Entry<'_>) -> [String; 19] {
     let text = |text: Option<&str>| text.map(harmless).unwrap_or_default();
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-    let hash = entry.file.as_ref().and_then(|file| file.hashes.first());
     [
         entry.seq.to_string(),
         harmless(&entry.time_dt),
@@ -185,8 +197,14 @@ fn cells(entry: &Entry<'_>) -> [String; 19] {
         number(entry.traffic.map(|traffic| traffic.bytes_out)),
         number(entry.duration),
         number(entry.file.as_ref().and_then(|file| file.size)),
-        hash.map(|hash| format!("{}:{}", harmless(&hash.algorithm), harmless(&hash.value))).unwrap_or_default(),
+        digest(entry).unwrap_or_default(),
     ]
+}
+
+/// The digest over the content, with its kind.
+fn digest(entry: &Entry<'_>) -> Option<String> {
+    let hash = entry.file.as_ref()?.hashes.first()?;
+    Some(format!("{}:{}", harmless(&hash.algorithm), harmless(&hash.value)))
 }
 
 /// A cell that no spreadsheet takes for a formula: one that would begin as such begins with an apostrophe.

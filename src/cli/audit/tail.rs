@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::fs::inotify;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use super::filters::Filters;
@@ -81,9 +81,13 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let last = last(&files, most, |entry| entry.seq <= newest && filter.admits(entry))?;
     let watch = watch(path.parent().unwrap_or(Path::new(".")));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let followed =
-        show(&mut shown, &last).and_then(|()| runtime.block_on(follow(&mut follower, watch.ok(), &filter, &mut shown)));
-    match followed {
+    let shown = async {
+        // Before something is shown: who sees it may interrupt.
+        let stop = Stop::new()?;
+        show(&mut shown, &last)?;
+        follow(&mut follower, watch.ok(), &filter, &mut shown, stop).await
+    };
+    match runtime.block_on(shown) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(failed(error)),
         _ => Ok(()),
     }
@@ -112,8 +116,8 @@ fn watch(directory: &Path) -> io::Result<Arc<Notify>> {
     let watch = inotify::init(CreateFlags::CLOEXEC)?;
     let changes = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
     inotify::add_watch(&watch, directory, changes)?;
-    let changed = Arc::new(Notify::new());
-    let tell = Arc::clone(&changed);
+    let notify = Arc::new(Notify::new());
+    let tell = Arc::clone(&notify);
     std::thread::Builder::new().name("watch".to_owned()).spawn(move || {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut events = inotify::Reader::new(&watch, &mut buffer);
@@ -121,7 +125,7 @@ fn watch(directory: &Path) -> io::Result<Arc<Notify>> {
             tell.notify_one();
         }
     })?;
-    Ok(changed)
+    Ok(notify)
 }
 
 /// Shows what is written from now on, until somebody interrupts or no longer reads it.
@@ -130,19 +134,15 @@ async fn follow(
     watch: Option<Arc<Notify>>,
     filter: &Filter,
     shown: &mut Shown<StdoutLock<'_>>,
+    mut stop: Stop,
 ) -> io::Result<()> {
-    let reader = reader()?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut terminated = signal(SignalKind::terminate())?;
     loop {
         follower.read(&mut |line, entry| if filter.admits(entry) { shown.record(line, entry) } else { Ok(()) })?;
         shown.flush()?;
         tokio::select! {
             () = changed(watch.as_deref()) => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            () = gone(reader.as_ref()) => return Ok(()),
-            _ = interrupted.recv() => return Ok(()),
-            _ = terminated.recv() => return Ok(()),
+            () = stop.asked() => return Ok(()),
         }
     }
 }
@@ -154,18 +154,36 @@ async fn changed(watch: Option<&Notify>) {
     }
 }
 
-/// The pipe that standard output is, if it is one: it tells when nobody reads it any more.
-fn reader() -> io::Result<Option<pipe::Sender>> {
-    let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let is_pipe = file.metadata()?.file_type().is_fifo();
-    // It stays as it is, since others may write to it, too; here nothing is written by this handle.
-    is_pipe.then(|| pipe::Sender::from_file_unchecked(file)).transpose()
+/// What ends the following: signals, and that nobody reads any more.
+struct Stop {
+    interrupted: Signal,
+    terminated: Signal,
+    reader: Option<pipe::Sender>,
 }
 
-/// Waits until nobody reads standard output any more.
-async fn gone(reader: Option<&pipe::Sender>) {
-    match reader {
-        Some(reader) if reader.ready(Interest::ERROR).await.is_ok() => {}
-        _ => pending().await,
+impl Stop {
+    fn new() -> io::Result<Self> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let is_pipe = file.metadata()?.file_type().is_fifo();
+        Ok(Self {
+            interrupted: signal(SignalKind::interrupt())?,
+            terminated: signal(SignalKind::terminate())?,
+            // It tells when nobody reads it. It stays as it is, since others may write to it: nothing is written here.
+            reader: is_pipe.then(|| pipe::Sender::from_file_unchecked(file)).transpose()?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        let gone = async {
+            match &self.reader {
+                Some(reader) if reader.ready(Interest::ERROR).await.is_ok() => {}
+                _ => pending().await,
+            }
+        };
+        tokio::select! {
+            () = gone => {}
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::filters::SpanArguments;
-use super::search::show;
+use super::search::{show, shown};
 use super::shown::Format;
 use super::{Failure, Source};
 use crate::cli::complain;
@@ -81,5 +81,6 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         (false, true) => Format::Csv,
         (false, false) => Format::Table,
     };
-    show(&narrowed(files, &filter), &needles, |entry| filter.admits(entry) && names.mean(entry), format, None)
+    let files = narrowed(files, &filter);
+    show(&files, &needles, |entry| filter.admits(entry) && names.mean(entry), shown(format).detailed(true), None)
 }
