@@ -27,9 +27,9 @@ pub(super) fn refusals(before: &Config, after: &Config, confinement: &Confinemen
     let required = before.process.require_sandbox == after.process.require_sandbox;
     fixed(required, confined, "it was confined when it started");
     fixed(before.audit.directory == after.audit.directory, "[audit] directory", "the log is open there");
-    let copies = before.keeping.copies == after.keeping.copies;
-    let copied = "the keeper was confined to where it copies to";
-    fixed(copies, "where the audit log is copied to ([audit] stdout, journald, syslog)", copied);
+    let same_copies = before.keeping.copies == after.keeping.copies;
+    let why = "the keeper was confined to where it copies to";
+    fixed(same_copies, "where the audit log is copied to ([audit] stdout, journald, syslog)", why);
     fixed(before.log.directory == after.log.directory, "[log] directory", "the log is open there");
     fixed(before.control == after.control, "[control] socket", "it is bound, and no other can be");
     let changes = |config: &Config| config.password_changes.as_ref().map(|changes| changes.directory.clone());
