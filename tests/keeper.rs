@@ -154,8 +154,8 @@ fn no_file_goes_before_every_copy_has_it() {
 fn taken(receiver: &UnixDatagram, count: usize) -> Vec<u64> {
     let mut buffer = vec![0; 1 << 17];
     let mut message = || {
-        let received = receiver.recv(&mut buffer).unwrap();
-        String::from_utf8(buffer[..received].to_vec()).unwrap()
+        let bytes = receiver.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..bytes].to_vec()).unwrap()
     };
     (0..count).map(|_| number(&message()).unwrap()).collect()
 }

@@ -67,8 +67,8 @@ fn clients_notice_nothing_of_a_dead_receiver_and_it_gets_everything_when_it_is_b
     let wanted: Vec<u64> = server.audit().iter().map(crate::support::Record::seq).collect();
     let mut buffer = vec![0; 1 << 17];
     for seq in wanted {
-        let received = receiver.recv(&mut buffer).unwrap();
-        assert_eq!(number(std::str::from_utf8(&buffer[..received]).unwrap()), Some(seq));
+        let bytes = receiver.recv(&mut buffer).unwrap();
+        assert_eq!(number(std::str::from_utf8(&buffer[..bytes]).unwrap()), Some(seq));
     }
     assert_eq!(server.records_of("audit.sink_failed").len(), 1);
     eventually("status tells", || (status(&server)["sinks"][0]["healthy"] == true).then_some(()));

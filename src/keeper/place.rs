@@ -169,6 +169,9 @@ mod tests {
     use crate::audit::chain::ChainHash;
     use crate::trail::files::find;
 
+    /// Names of files with what is in them.
+    type Others<'a> = &'a [(&'a str, &'a [u8])];
+
     fn names(directory: &Path) -> Vec<String> {
         let entries = directory.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = entries.collect();
@@ -223,7 +226,6 @@ mod tests {
         let plain = closed_name(1);
         let (unfinished, whole) = (format!("{plain}.gz.new"), format!("{plain}.gz"));
         // What there is besides the plain file, and what is there after the next start.
-        type Others<'a> = &'a [(&'a str, &'a [u8])];
         let cases: [(Others<'_>, &str); 4] = [
             (&[(&unfinished, &zipped[..20])], &plain),
             (&[(&unfinished, &zipped)], &plain),
