@@ -64,12 +64,15 @@ fn syslog(section: &Section<'_>, directory: &Path, findings: &mut Findings) -> O
     let records = [("all", Records::All), ("checkpoints", Records::Checkpoints)];
     let records = section.word("records", &records, Records::All, findings);
     let facility = section.word("facility", &FACILITIES, AUTHPRIV, findings);
+    let mut file = |key: &str| section.text(key, findings).and_then(|text| server::path(text, directory, findings));
+    let files = [file("ca"), file("certificate"), file("key")];
+    let name = section.text("server-name", findings);
     if section.get("to").is_none() {
         section.missing("to", TO_EXAMPLE, findings);
     }
     let to = section.text("to", findings)?;
     let target = match (to.text.strip_prefix("tls://"), to.text.strip_prefix("unix:")) {
-        (Some(place), _) => Target::Tls(over_tls(section, (place, to), directory, findings)?),
+        (Some(place), _) => Target::Tls(over_tls(section, (place, to), (name, files), findings)?),
         (None, Some(socket)) if socket.starts_with('/') => {
             if let Some(key) = ["ca", "server-name", "certificate", "key"].iter().find(|key| section.get(key).is_some())
             {
@@ -91,7 +94,7 @@ fn syslog(section: &Section<'_>, directory: &Path, findings: &mut Findings) -> O
 fn over_tls(
     section: &Section<'_>,
     (place, to): (&str, Text<'_>),
-    directory: &Path,
+    (name, [authorities, certificate, key]): (Option<Text<'_>>, [Option<PathBuf>; 3]),
     findings: &mut Findings,
 ) -> Option<SyslogServer> {
     let Some((host, port)) = host_and_port(place) else {
@@ -103,7 +106,7 @@ fn over_tls(
         );
         return None;
     };
-    let name = match section.text("server-name", findings) {
+    let name = match name {
         Some(text) if text.text.parse::<IpAddr>().is_err() && host::host(text.text.as_bytes()).is_err() => {
             findings.error(text.place, "this is no name of a server", "write the name that its certificate has");
             return None;
@@ -111,11 +114,6 @@ fn over_tls(
         Some(text) => text.text.to_ascii_lowercase(),
         None => host.clone(),
     };
-    let mut file = |key: &str| -> Option<PathBuf> {
-        let text = section.text(key, findings)?;
-        server::path(text, directory, findings)
-    };
-    let (authorities, certificate, key) = (file("ca"), file("certificate"), file("key"));
     if section.get("ca").is_none() {
         let help = "name the authority of the syslog server's certificate: ca = \"../certs/logs-ca.pem\"";
         findings.error(section.place(), format!("{} needs `ca`", shown(to.text)), help);

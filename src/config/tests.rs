@@ -563,3 +563,25 @@ proptest! {
 }
 
 mod examples;
+
+#[test]
+fn copies_of_the_log_go_over_tls_with_a_known_authority_or_stay_on_the_machine() {
+    let with = |lines: &str| judge(&format!("{SERVER}\n[[audit.syslog]]\n{lines}\n"), "", &[]);
+    for (lines, part) in [
+        ("to = \"tls://logs.example.org\"", "needs `ca`"),
+        ("to = \"udp://logs.example.org:514\"", "in clear nothing is sent"),
+        ("to = \"tls://logs.example.org:0\"\nca = \"ca.pem\"", "no host and port"),
+        ("to = \"unix:/dev/log\"\nca = \"ca.pem\"", "is for TLS"),
+        ("to = \"unix:log\"", "no place of a syslog server"),
+        ("to = \"tls://a.b\"\nca = \"ca.pem\"\nkey = \"x.key\"", "belong together"),
+        ("records = \"all\"", "has no `to`"),
+        ("to = \"unix:/dev/log\"\n[[audit.syslog]]\nto = \"unix:/dev/log\"", "twice"),
+    ] {
+        let told = said(&with(lines));
+        assert!(told.contains(part), "{lines}: {told}");
+    }
+    let judged = with("to = \"tls://logs.example.org\"\nca = \"ca.pem\"");
+    let copies = judged.config.unwrap().keeping.copies;
+    assert_eq!(copies.len(), 1);
+    assert_eq!(copies[0].target.to_string(), "tls://logs.example.org:6514");
+}

@@ -29,9 +29,9 @@ pub(super) fn refusals(before: &Config, after: &Config, confinement: &Confinemen
     fixed(before.audit.directory == after.audit.directory, "[audit] directory", "the log is open there");
     let key = "[audit] signing-key";
     fixed(before.audit.signing_key == after.audit.signing_key, key, "the key was read when it started");
-    let copies = before.keeping.copies == after.keeping.copies;
-    let copied = "the keeper was confined to where it copies to";
-    fixed(copies, "where the audit log is copied to ([audit] stdout, journald, syslog)", copied);
+    let same_copies = before.keeping.copies == after.keeping.copies;
+    let why = "the keeper was confined to where it copies to";
+    fixed(same_copies, "where the audit log is copied to ([audit] stdout, journald, syslog)", why);
     fixed(before.log.directory == after.log.directory, "[log] directory", "the log is open there");
     fixed(before.control == after.control, "[control] socket", "it is bound, and no other can be");
     let figures = |config: &Config| (config.metrics.listen, config.metrics.socket.clone());

@@ -87,3 +87,65 @@ pub fn verify(file: &LogFile) -> Result<Summary, Fault> {
     }
     summary.ok_or(Fault::Line(0, "it holds no record"))
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::audit::event::Event;
+    use crate::audit::json::{Stamp, append_line};
+    use crate::audit::record::{Detail, Record};
+    use crate::audit::rotation::closed_name;
+
+    /// The lines of records with these numbers, and the hash of the last.
+    pub(crate) fn lines(seqs: std::ops::RangeInclusive<u64>, mut head: ChainHash) -> (Vec<u8>, ChainHash) {
+        let mut text = Vec::new();
+        for seq in seqs {
+            let stamp = Stamp { seq, time: Timestamp::UNIX_EPOCH, uid: "01RECORD", late: false };
+            let record = Record::new(Event::LoginSuccess).with("note", Detail::Text(format!("number {seq}")));
+            head = append_line(&mut text, &stamp, &record, head).unwrap();
+        }
+        (text, head)
+    }
+
+    /// A closed file in a directory.
+    pub(crate) fn file(directory: &Path, first_seq: u64, content: &[u8]) -> LogFile {
+        let path = directory.join(closed_name(first_seq));
+        std::fs::write(&path, content).unwrap();
+        LogFile { path, kind: Kind::Closed { first_seq, compressed: false } }
+    }
+
+    #[test]
+    fn a_file_that_verifies_says_what_it_holds() {
+        let directory = tempfile::tempdir().unwrap();
+        let (content, head) = lines(5..=9, ChainHash::NONE);
+        let summary = verify(&file(directory.path(), 5, &content)).unwrap();
+        assert_eq!(summary, Summary { first_seq: 5, last_seq: 9, last_hash: head, last_time: 0 });
+    }
+
+    #[test]
+    fn whatever_was_done_to_a_file_is_found_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let (content, _) = lines(5..=9, ChainHash::NONE);
+        let whole: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
+        let changed = String::from_utf8(content.clone()).unwrap().replacen("number 7", "number 8", 1).into_bytes();
+        let swapped = [whole[0], whole[2], whole[1], whole[3], whole[4]].concat();
+        let removed = [whole[0], whole[2], whole[3], whole[4]].concat();
+        for (content, first_seq, line) in [
+            (changed, 5, 3),
+            (swapped, 5, 2),
+            (removed, 5, 2),
+            (content[..content.len() - 1].to_vec(), 5, 5),
+            (content[..content.len() - 40].to_vec(), 5, 5),
+            (content.clone(), 4, 1),
+            (b"\n".to_vec(), 5, 1),
+            (Vec::new(), 5, 0),
+        ] {
+            let fault = verify(&file(directory.path(), first_seq, &content)).unwrap_err();
+            assert!(matches!(fault, Fault::Line(found, _) if found == line), "{fault}, and not in line {line}");
+        }
+    }
+}

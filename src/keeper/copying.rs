@@ -85,15 +85,15 @@ impl Copying {
                 receiver.hand_over(&items)?;
                 items.clear();
             }
-            if let Some(since) = failing.take() {
-                let seconds = since.elapsed().as_secs();
-                self.common.tell(&Report::SinkRecovered { sink: self.name.clone(), seconds });
-                self.change(|state, _| state.failing_since = None);
-            }
             let place = follower.place().clone();
             self.change(|state, _| state.copied_seq = place.seq);
             if let Some(certain) = handed.up_to(place, receiver.is_certain()) {
                 self.common.memory.set(&self.name, &certain);
+            }
+            if let Some(since) = failing.take() {
+                let seconds = since.elapsed().as_secs();
+                self.common.tell(&Report::SinkRecovered { sink: self.name.clone(), seconds });
+                self.change(|state, _| state.failing_since = None);
             }
             if more {
                 continue;

@@ -307,3 +307,6 @@ pub fn end(directory: &Path) -> Cursor {
         Cursor { seq: last.unwrap_or(0), ..Cursor::default() }
     })
 }
+
+#[cfg(test)]
+mod tests;

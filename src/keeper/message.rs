@@ -172,3 +172,72 @@ fn push_field(entry: &mut Vec<u8>, name: &str, value: &[u8]) {
     entry.extend_from_slice(value);
     entry.push(b'\n');
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn item(user: &str, line: &str) -> Item {
+        let facts = Facts {
+            seq: 7,
+            time: "2026-11-22T06:15:02.123456Z".into(),
+            event: "auth.failure".into(),
+            severity: 2,
+            success: false,
+            user: Some(user.to_owned()),
+            address: Some("192.0.2.7".into()),
+            session: None,
+        };
+        Item { line: line.as_bytes().to_vec(), facts }
+    }
+
+    #[test]
+    fn a_record_is_a_message_of_rfc_5424() {
+        let message = item("al\"i]c\\e\u{1b}", "{\"seq\":7}").syslog(10, "files example.org");
+        assert_eq!(
+            String::from_utf8(message).unwrap(),
+            "<85>1 2026-11-22T06:15:02.123456Z filesexample.org portcullis - auth.failure [portcullis@32473 seq=\"7\" \
+             outcome=\"failure\" event=\"auth.failure\" user=\"al\\\"i\\]c\\\\e?\" address=\"192.0.2.7\"] {\"seq\":7}"
+        );
+        let nowhere = item("a", "x").syslog(10, " ");
+        assert!(String::from_utf8(nowhere).unwrap().contains("Z - portcullis "));
+    }
+
+    #[test]
+    fn a_record_is_an_entry_of_the_journal() {
+        let entry = item("a\nb", "{\"seq\":7}").journal();
+        let text = String::from_utf8_lossy(&entry);
+        assert!(text.contains("PORTCULLIS_USER\n\u{3}\0\0\0\0\0\0\0a\nb\nPORTCULLIS_ADDRESS=192.0.2.7\n"), "{text}");
+        assert!(text.contains("PRIORITY=5\nSYSLOG_IDENTIFIER=portcullis\nPORTCULLIS_SEQ=7\n"), "{text}");
+        assert!(text.ends_with("PORTCULLIS_RECORD={\"seq\":7}\n"), "{text}");
+    }
+
+    #[test]
+    fn of_a_record_that_is_too_long_what_names_it_is_copied() {
+        let short = item("a", &"x".repeat(RECORD_BYTES_MAX)).shortened();
+        let told: serde_json::Value = serde_json::from_slice(&short.line).unwrap();
+        assert_eq!((told["seq"].as_u64(), told["bytes"].as_u64()), (Some(7), Some(65_536)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_ends_the_structured_data(user in any::<String>()) {
+            let message = String::from_utf8(item(&user, "{}").syslog(10, "h")).unwrap();
+            let mut inside = false;
+            let mut escaped = false;
+            let end = message.char_indices().find(|(_, c)| {
+                let end = *c == ']' && !inside;
+                match c {
+                    '"' if !escaped => inside = !inside,
+                    _ => {}
+                }
+                escaped = *c == '\\' && !escaped;
+                end
+            });
+            prop_assert_eq!(&message[end.unwrap().0..], "] {}");
+            prop_assert!(!message.chars().any(char::is_control));
+        }
+    }
+}

@@ -160,3 +160,97 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::closed::tests::{file, lines};
+    use super::super::closed::verify;
+    use super::*;
+    use crate::audit::chain::ChainHash;
+    use crate::trail::files::find;
+
+    /// Names of files with what is in them.
+    type Others<'a> = &'a [(&'a str, &'a [u8])];
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = directory.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_open_file_gets_the_name_of_its_first_record_and_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert_eq!(rename_open(path, &closed_name(5)).unwrap_err().kind(), ErrorKind::NotFound);
+        std::fs::write(path.join(FILE_NAME), lines(5..=9, ChainHash::NONE).0).unwrap();
+        for wrong in ["audit.jsonl", "x", "../x", &closed_name(4), &format!("{}.gz", closed_name(5))] {
+            assert!(rename_open(path, wrong).is_err(), "{wrong}");
+        }
+        rename_open(path, &closed_name(5)).unwrap();
+        assert_eq!(names(path), [closed_name(5)]);
+    }
+
+    #[test]
+    fn no_closed_file_is_ever_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        std::fs::write(path.join(FILE_NAME), lines(5..=9, ChainHash::NONE).0).unwrap();
+        for taken in [closed_name(5), format!("{}.gz", closed_name(5))] {
+            std::fs::write(path.join(&taken), "kept").unwrap();
+            assert_eq!(rename_open(path, &closed_name(5)).unwrap_err().kind(), ErrorKind::AlreadyExists);
+            assert_eq!(std::fs::read(path.join(&taken)).unwrap(), b"kept");
+            std::fs::remove_file(path.join(&taken)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_holds_the_same_records_in_less_room() {
+        let directory = tempfile::tempdir().unwrap();
+        let plain = file(directory.path(), 1, &lines(1..=500, ChainHash::NONE).0);
+        let before = verify(&plain).unwrap();
+        let (bytes_before, bytes) = compress(directory.path(), 1).unwrap();
+        assert!(bytes * 3 < bytes_before, "{bytes} of {bytes_before}");
+        assert_eq!(names(directory.path()), [format!("{}.gz", closed_name(1))]);
+        assert_eq!(verify(&find(directory.path()).unwrap()[0]).unwrap(), before);
+    }
+
+    #[test]
+    fn what_a_crash_leaves_at_any_point_comes_to_a_complete_log() {
+        let (content, _) = lines(1..=50, ChainHash::NONE);
+        let made = tempfile::tempdir().unwrap();
+        file(made.path(), 1, &content);
+        compress(made.path(), 1).unwrap();
+        let zipped = std::fs::read(made.path().join(format!("{}.gz", closed_name(1)))).unwrap();
+        let plain = closed_name(1);
+        let (unfinished, whole) = (format!("{plain}.gz.new"), format!("{plain}.gz"));
+        // What there is besides the plain file, and what is there after the next start.
+        let cases: [(Others<'_>, &str); 4] = [
+            (&[(&unfinished, &zipped[..20])], &plain),
+            (&[(&unfinished, &zipped)], &plain),
+            (&[(&whole, &zipped)], &whole),
+            (&[], &plain),
+        ];
+        for (others, left) in cases {
+            let directory = tempfile::tempdir().unwrap();
+            file(directory.path(), 1, &content);
+            for (name, bytes) in others {
+                std::fs::write(directory.path().join(name), bytes).unwrap();
+            }
+            sweep(directory.path()).unwrap();
+            assert_eq!(names(directory.path()), [left]);
+            assert_eq!(verify(&find(directory.path()).unwrap()[0]).unwrap().last_seq, 50);
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_that_differs_takes_nothing_away() {
+        let directory = tempfile::tempdir().unwrap();
+        file(directory.path(), 1, &lines(1..=50, ChainHash::NONE).0);
+        std::fs::write(directory.path().join(format!("{}.gz", closed_name(1))), "no gzip").unwrap();
+        sweep(directory.path()).unwrap();
+        assert!(compress(directory.path(), 1).is_err());
+        assert_eq!(names(directory.path()), [closed_name(1), format!("{}.gz", closed_name(1))]);
+    }
+}

@@ -68,12 +68,13 @@ impl Common {
         waited.unwrap_or_else(PoisonError::into_inner).0.stopping
     }
 
-    /// The same, or until a file was renamed.
-    pub(super) fn wait(&self, time: Duration) -> bool {
-        let flags = self.flags();
-        let before = flags.renamed;
-        let waiting = |flags: &mut Flags| !flags.stopping && flags.renamed == before;
-        self.changed.wait_timeout_while(flags, time, waiting).unwrap_or_else(PoisonError::into_inner).0.stopping
+    /// The same, or until a file was renamed since `seen`, which is brought up to date.
+    pub(super) fn wait(&self, time: Duration, seen: &mut u64) -> bool {
+        let waiting = |flags: &mut Flags| !flags.stopping && flags.renamed == *seen;
+        let waited = self.changed.wait_timeout_while(self.flags(), time, waiting);
+        let flags = waited.unwrap_or_else(PoisonError::into_inner).0;
+        *seen = flags.renamed;
+        flags.stopping
     }
 
     fn change(&self, change: impl FnOnce(&mut Flags)) {
@@ -104,11 +105,11 @@ pub fn run(confine: impl FnOnce(&Begin) -> Result<Vec<String>, String>) -> io::R
     drop(entered);
     let names = Names::read(&begin.resolvers);
     let host = std::fs::read_to_string(HOST_NAME).unwrap_or_default().trim().to_owned();
-    let begun = confine(&begin).and_then(|sandbox| match place::sweep(&begin.directory) {
+    let confined = confine(&begin).and_then(|sandbox| match place::sweep(&begin.directory) {
         Ok(()) => Ok(sandbox),
         Err(error) => Err(format!("{}: {error}", begin.directory.display())),
     });
-    let sandbox = match begun {
+    let sandbox = match confined {
         Ok(sandbox) => sandbox,
         Err(reason) => {
             protocol::write(&server, &Report::Unable { reason: reason.clone() })?;
@@ -126,6 +127,8 @@ pub fn run(confine: impl FnOnce(&Begin) -> Result<Vec<String>, String>) -> io::R
     });
     // Where copies begin that are new is written down before the server goes on.
     common.memory.save()?;
+    // Before anything else can be told.
+    common.tell(&Report::Ready { sandbox });
     let retention = Arc::new(Mutex::new(begin.retention));
     let (noted, heard) = channel();
     let upkeep = Upkeep {
@@ -151,7 +154,6 @@ pub fn run(confine: impl FnOnce(&Begin) -> Result<Vec<String>, String>) -> io::R
     }
     let telling = Arc::clone(&common);
     spawn("state", move || tell_state(&telling, &states))?;
-    common.tell(&Report::Ready { sandbox });
     obey(&common, &mut orders, &retention, &noted);
     common.change(|flags| flags.stopping = true);
     let end = Instant::now().checked_add(FINISH_TIME);

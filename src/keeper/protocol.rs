@@ -257,7 +257,9 @@ mod tests {
             Order::Noted { file: "a\nb".into(), recorded: true },
         ];
         let mut wire = Vec::new();
-        orders.iter().for_each(|order| write(&mut wire, order).unwrap());
+        for order in &orders {
+            write(&mut wire, order).unwrap();
+        }
         let mut wire = wire.as_slice();
         for order in orders {
             assert_eq!(read::<Order>(&mut wire).unwrap(), Some(order));

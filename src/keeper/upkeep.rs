@@ -38,6 +38,7 @@ impl Upkeep {
     /// Does it until the keeper ends.
     pub(super) fn run(mut self) {
         let mut told: Option<String> = None;
+        let mut seen = 0;
         loop {
             let done = self.round();
             match done {
@@ -50,7 +51,7 @@ impl Upkeep {
                     }
                 }
             }
-            if self.common.wait(PERIOD) {
+            if self.common.wait(PERIOD, &mut seen) {
                 return;
             }
         }

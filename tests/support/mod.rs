@@ -2,11 +2,13 @@
 //! [`wire`] speaks to it line by line and byte by byte, [`data`] is the other connection of FTP,
 //! [`tls`] the client's side of TLS, [`records`] reads the audit log, [`ports`] hands out ports,
 //! [`namespaces`] networks of their own; [`haproxy`] stands between client and server, and [`dns`]
-//! answers for names; [`made_log`] makes audit logs of which the truth is known.
+//! answers for names; [`made_log`] makes audit logs of which the truth is known; [`keeper`] is the second
+//! process of the audit log by itself.
 
 pub mod data;
 pub mod dns;
 pub mod haproxy;
+pub mod keeper;
 pub mod made_log;
 pub mod namespaces;
 pub mod ports;

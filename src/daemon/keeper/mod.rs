@@ -96,14 +96,7 @@ impl Started {
         };
         self.stream.set_read_timeout(Some(READY_TIME))?;
         protocol::write(&self.stream, &Order::Begin(Box::new(begin)))?;
-        let report = loop {
-            match protocol::read(&mut self.reports)? {
-                // Threads of it may have been quicker.
-                Some(Report::State(_) | Report::SinkFailed { .. } | Report::Trouble { .. }) => {}
-                report => break report,
-            }
-        };
-        match report {
+        match protocol::read(&mut self.reports)? {
             Some(Report::Ready { sandbox }) => sandbox.iter().for_each(|line| info!("keeper: {line}")),
             Some(Report::Unable { reason }) => return Err(io::Error::other(reason)),
             Some(_) => return Err(io::Error::other("it said something else than that it is ready")),
