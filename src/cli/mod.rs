@@ -2,7 +2,7 @@
 //!
 //! `deployment` writes what `init` and `quickstart` leave behind; `control` asks the running server; `password` asks for, reads or makes
 //! passwords; `metrics` writes what Prometheus reads. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
-//! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings.
+//! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings, `audit findings` for findings.
 
 mod audit;
 mod cert;
@@ -58,9 +58,11 @@ Examples:
   portcullis status
   portcullis firewall nftables
   portcullis audit files
+  portcullis audit findings
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
-cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings.";
+cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings;
+for audit findings 3 findings.";
 
 // A word here would take the place of the longer ones at the arguments of each.
 #[derive(Debug, Subcommand)]
@@ -263,6 +265,9 @@ mod tests {
             "firewall iptables --set passive.ports=50000",
             "audit files --json",
             "audit files --log /backup/audit",
+            "audit findings --json",
+            "audit findings --from 24h --severity high",
+            "audit findings --kind guess-success --kind mass-change --log /backup/audit --to 2026-11-30",
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",

@@ -93,7 +93,7 @@ numbers! {
     SUCCESS_AFTER_FAILURES    = "findings" "success-after-failures": 5,          1..=100_000 "failures";
     SLIPS                     = "findings" "slips":                  3,          0..=100 "failures";
     SPRAY_USERS               = "findings" "spray-users":            8,          2..=1_000 "users";
-    LEARNING_DAYS             = "findings" "learning-days":          7,          1..=60 "days";
+    LEARNING_DAYS             = "findings" "learning-days":          14,         1..=60 "days";
     ROAMING_NETWORKS          = "findings" "roaming-networks":       8,          1..=32 "networks";
     UNUSUAL_HOURS             = "findings" "unusual-hours":          3,          1..=11 "hours";
     VOLUME_FACTOR             = "findings" "volume-factor":          3,          2..=1_000 "times";

@@ -52,7 +52,7 @@ impl Default for Thresholds {
             success_after_failures: 5,
             slips: 3,
             spray_users: 8,
-            learning_days: 7,
+            learning_days: 14,
             roaming_networks: 8,
             unusual_hours: 3,
             volume_factor: 3,

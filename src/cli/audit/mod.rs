@@ -1,6 +1,9 @@
 //! `portcullis audit`.
 
 mod files;
+mod findings;
+mod knowledge;
+mod moment;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +18,8 @@ use crate::trail::files::{LogFile, find};
 #[command(after_help = "\
 Examples:
   portcullis audit files
-  portcullis audit files --log /backup/audit --json")]
+  portcullis audit files --log /backup/audit --json
+  portcullis audit findings --from 7d")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -24,12 +28,14 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Files(files::Arguments),
+    Findings(findings::Arguments),
 }
 
 /// Runs a command about the audit log.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     match &arguments.command {
         Command::Files(arguments) => files::run(arguments, policy),
+        Command::Findings(arguments) => findings::run(arguments, policy),
     }
 }
 
