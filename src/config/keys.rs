@@ -90,7 +90,7 @@ numbers! {
 
     GUESS_FAILURES            = "findings" "guess-failures":         10,         2..=100_000 "failures";
     GUESS_QUIET_MINUTES       = "findings" "guess-quiet-minutes":    60,         1..=10_080 "minutes";
-    SUCCESS_AFTER_FAILURES    = "findings" "success-after-failures": 5,          1..=100_000 "failures";
+    SUCCESS_AFTER_FAILURES    = "findings" "success-after-failures": 8,          1..=100_000 "failures";
     SLIPS                     = "findings" "slips":                  3,          0..=100 "failures";
     SPRAY_USERS               = "findings" "spray-users":            8,          2..=1_000 "users";
     LEARNING_DAYS             = "findings" "learning-days":          14,         1..=60 "days";

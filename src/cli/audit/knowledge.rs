@@ -22,16 +22,12 @@ const ENDED_DAYS: i64 = 7;
 pub(super) fn of_policy(directory: &Path, now: Timestamp) -> (Thresholds, Context, Option<String>) {
     // Who may not read keys and passwords learns of the rest.
     let loaded = Config::load(directory, &[]).or_else(|_| Config::load_text(directory, &[]));
-    match loaded {
-        Ok(loaded) => (loaded.config.findings, context(&loaded.config, directory, now), None),
-        Err(_) => {
-            let note = format!(
-                "the policy in {} cannot be used: accounts and what ends are not looked at",
-                directory.display()
-            );
-            (thresholds::of_policy(directory).unwrap_or_default(), Context::at(now), Some(note))
-        }
+    if let Ok(loaded) = loaded {
+        return (loaded.config.findings, context(&loaded.config, directory, now), None);
     }
+    let note =
+        format!("the policy in {} cannot be used: accounts and what ends are not looked at", directory.display());
+    (thresholds::of_policy(directory).unwrap_or_default(), Context::at(now), Some(note))
 }
 
 fn context(config: &Config, directory: &Path, now: Timestamp) -> Context {
