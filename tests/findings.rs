@@ -95,7 +95,7 @@ fn floors(kind: Kind) -> (f64, f64) {
     }
 }
 
-/// More seeds with `PORTCULLIS_SEEDS`: docs/audit.md has what twelve came to.
+/// More seeds with `PORTCULLIS_SEEDS`: docs/audit.md has what eight came to.
 #[test]
 fn attacks_are_found_and_ordinary_life_is_left_alone() {
     let mut scores = BTreeMap::new();
