@@ -6,6 +6,7 @@
 //! compressed files of 100,000 records. Attacks are planted in it, which are printed.
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "made for tests")]
+#![allow(unreachable_pub, reason = "the tests use the module too")]
 
 #[path = "../tests/support/made_log/mod.rs"]
 mod made_log;

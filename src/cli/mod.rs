@@ -3,6 +3,8 @@
 //! `deployment` writes what `init` and `quickstart` leave behind; `control` asks the running server; `password` asks for, reads or makes
 //! passwords; `terminal` knows colours and widths. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
 //! sysexits(3)); `doctor`, `cert check`, `user audit` and `audit verify` have 3 for warnings, and `audit verify` more.
+//! passwords; `metrics` writes what Prometheus reads. Exit codes: 0 done, 1 failed or denied, 2 usage, 78 bad configuration (`EX_CONFIG` of
+//! sysexits(3)); `doctor`, `cert check` and `user audit` have 3 for warnings, `audit findings` for findings.
 
 mod audit;
 mod ban;
@@ -69,9 +71,12 @@ Examples:
   portcullis firewall nftables
   portcullis audit search --event auth.failure --from 1d
   portcullis audit tail --follow
+  portcullis audit files
+  portcullis audit findings
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
-cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings.";
+cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings;
+for audit findings 3 findings.";
 
 // A word here would take the place of the longer ones at the arguments of each.
 #[derive(Debug, Subcommand)]
@@ -314,6 +319,9 @@ mod tests {
             "completions bash",
             "completions powershell",
             "man --out D",
+            "audit findings --json",
+            "audit findings --from 24h --severity high",
+            "audit findings --kind guess-success --kind mass-change --log /backup/audit --to 2026-11-30",
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",

@@ -96,10 +96,10 @@ numbers! {
     AUDIT_KEEP_BYTES          = "audit" "keep-bytes":                NONE,       1_048_576..=9_223_372_036_854_775_807 "bytes";
     GUESS_FAILURES            = "findings" "guess-failures":         10,         2..=100_000 "failures";
     GUESS_QUIET_MINUTES       = "findings" "guess-quiet-minutes":    60,         1..=10_080 "minutes";
-    SUCCESS_AFTER_FAILURES    = "findings" "success-after-failures": 5,          1..=100_000 "failures";
+    SUCCESS_AFTER_FAILURES    = "findings" "success-after-failures": 8,          1..=100_000 "failures";
     SLIPS                     = "findings" "slips":                  3,          0..=100 "failures";
     SPRAY_USERS               = "findings" "spray-users":            8,          2..=1_000 "users";
-    LEARNING_DAYS             = "findings" "learning-days":          7,          1..=60 "days";
+    LEARNING_DAYS             = "findings" "learning-days":          14,         1..=60 "days";
     ROAMING_NETWORKS          = "findings" "roaming-networks":       8,          1..=32 "networks";
     UNUSUAL_HOURS             = "findings" "unusual-hours":          3,          1..=11 "hours";
     VOLUME_FACTOR             = "findings" "volume-factor":          3,          2..=1_000 "times";

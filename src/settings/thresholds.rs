@@ -48,11 +48,11 @@ impl Default for Thresholds {
     fn default() -> Self {
         Self {
             guess_failures: 10,
-            guess_quiet: Duration::from_mins(60),
-            success_after_failures: 5,
+            guess_quiet: Duration::from_hours(1),
+            success_after_failures: 8,
             slips: 3,
             spray_users: 8,
-            learning_days: 7,
+            learning_days: 14,
             roaming_networks: 8,
             unusual_hours: 3,
             volume_factor: 3,

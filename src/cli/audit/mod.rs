@@ -13,6 +13,9 @@ mod tail;
 mod verify;
 mod who;
 mod words;
+mod findings;
+mod knowledge;
+mod moment;
 
 use std::path::{Path, PathBuf};
 
@@ -35,7 +38,8 @@ Examples:
   portcullis audit tail --follow
   portcullis audit session 01M825SED72M06C6JNSX8THYE4
   portcullis audit who /in/report.csv
-  portcullis audit report --from 24h --out report.html")]
+  portcullis audit report --from 24h --out report.html
+  portcullis audit findings --from 7d")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,6 +57,7 @@ enum Command {
     Session(session::Arguments),
     Who(who::Arguments),
     Report(report::Arguments),
+    Findings(findings::Arguments),
 }
 
 /// Runs a command about the audit log.
@@ -68,6 +73,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         Command::Session(arguments) => session::run(arguments, policy),
         Command::Who(arguments) => who::run(arguments, policy),
         Command::Report(arguments) => report::run(arguments, policy),
+        Command::Findings(arguments) => findings::run(arguments, policy),
     }
 }
 

@@ -112,7 +112,7 @@ fn check<'a>(identity: &'a Identity, config: &'a Config, days: Days, now: Timest
 }
 
 /// When the first certificate of the chain ends, where that can be read.
-fn end_of(identity: &Identity) -> Option<Timestamp> {
+pub(in crate::cli) fn end_of(identity: &Identity) -> Option<Timestamp> {
     let chain = pem::certificates(&read(&identity.certificate).ok()?.bytes).ok()?;
     let end = |der: &[u8]| X509Certificate::from_der(der).ok().map(|(_, parsed)| facts::validity(&parsed).1);
     chain.iter().filter_map(|der| end(der)).min()

@@ -11,6 +11,7 @@ pub(super) mod make;
 mod metrics;
 mod new;
 
+pub(super) use check::end_of;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

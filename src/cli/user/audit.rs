@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
 }
 
 /// The last logins; none where the server does not keep them.
-fn last_logins(config: &Config) -> Result<Option<BTreeMap<Username, LastLogin>>, Failure> {
+pub(in crate::cli) fn last_logins(config: &Config) -> Result<Option<BTreeMap<Username, LastLogin>>, Failure> {
     let Some(changes) = &config.password_changes else { return Ok(None) };
     let path = changes.directory.join(logins::FILE_NAME);
     let text = match std::fs::metadata(&path) {

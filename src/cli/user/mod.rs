@@ -13,6 +13,7 @@ mod show;
 mod state;
 mod totp;
 
+pub(super) use audit::last_logins;
 use std::path::Path;
 
 use clap::{Args, Subcommand};

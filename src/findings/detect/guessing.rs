@@ -1,5 +1,7 @@
 //! Guesses from one source: at one user's password or at many, and those that were right.
 
+use std::fmt::Write as _;
+
 use super::super::bounded::Bounded;
 use super::super::collect::{Collected, Trace, finding};
 use super::super::command::Search;
@@ -54,6 +56,13 @@ impl Series {
         self.users.iter().find(|(name, _)| name == user).map_or(0, |(_, count)| *count)
     }
 
+    /// The next success of this user needs failures of its own to be told.
+    fn tell_once(&mut self, user: &Name) {
+        for (_, count) in self.users.iter_mut().filter(|(name, _)| name == user) {
+            *count = 0;
+        }
+    }
+
     /// A success explains the failures of this user before it.
     fn forgive(&mut self, user: &Name) {
         self.failures = self.failures.saturating_sub(self.failures_of(user));
@@ -87,17 +96,18 @@ impl Guessing {
             let own = series.failures_of(&user);
             let began = series.trace.first_time;
             let many = u64::try_from(series.users.len()).unwrap_or(u64::MAX) >= self.thresholds.spray_users;
-            let right = if !self.known.source_before(source, began) {
+            let right = if self.known.neighbour_before(source, &user, began) {
+                // The user comes from around there always, and people forget passwords.
+                own >= self.thresholds.guess_failures.max(own_limit)
+            } else if !self.known.source_before(source, began) {
                 // Nobody ever came from there.
                 own > 0 && series.failures >= own_limit
-            } else if self.known.pair_before(source, &user, began) {
-                // The user comes from there always: people forget passwords.
-                own >= self.thresholds.guess_failures.max(own_limit)
             } else {
                 own >= own_limit || (own > 0 && many)
             };
             if right {
                 found.push(guessed_right(series, source, &user, seen));
+                series.tell_once(&user);
             } else if own <= self.thresholds.slips {
                 series.forgive(&user);
             }
@@ -166,13 +176,14 @@ fn judge(thresholds: &Thresholds, known: &Known, source: Source, series: Series,
         series.trace.when()
     );
     if series.elsewhere > 0 {
-        seen += &format!("; {} more failures for further names", series.elsewhere);
+        // Writing into a `String` cannot fail.
+        let _ = write!(seen, "; {} more failures for further names", series.elsewhere);
     }
     if series.turned_away > 0 {
-        seen += &format!("; {} attempts were not even checked", series.turned_away);
+        let _ = write!(seen, "; {} attempts were not even checked", series.turned_away);
     }
     if series.banned {
-        seen += "; the source was banned";
+        seen.push_str("; the source was banned");
     }
     let (kind, severity, title, advice) = if spraying {
         let title = format!("{source} tried passwords of {users} users.");

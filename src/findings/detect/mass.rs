@@ -78,7 +78,7 @@ struct Shape {
     hour: u8,
     largest: u64,
     /// What would be told of each; full once they are a job.
-    bursts: Vec<Box<Finding>>,
+    bursts: Vec<Finding>,
     last_day: i32,
     days: usize,
 }
@@ -240,7 +240,7 @@ impl Habit {
         };
         let (day, hour) = day_and_hour(burst.trace.first_time, zone);
         let size = burst.changes();
-        let finding = Box::new(told(user, &what, burst));
+        let finding = told(user, &what, burst);
         let room = self.shapes.len() < SHAPES_MAX;
         let alike = self.shapes.iter_mut().find(|shape| shape.is_like(&what, hour, size));
         match alike {
@@ -256,14 +256,14 @@ impl Habit {
                 let bursts = vec![finding];
                 self.shapes.push(Shape { what, hour, largest: size, bursts, last_day: day, days: 1 });
             }
-            None => found.push(*finding),
+            None => found.push(finding),
         }
     }
 
     /// Tells what is no job.
     fn tell(self, found: &mut Collected) {
         let once = self.shapes.into_iter().filter(|shape| shape.days < JOB_DAYS);
-        once.flat_map(|shape| shape.bursts).for_each(|finding| found.push(*finding));
+        once.flat_map(|shape| shape.bursts).for_each(|finding| found.push(finding));
     }
 }
 

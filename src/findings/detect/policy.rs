@@ -14,7 +14,7 @@ use crate::settings::Thresholds;
 use crate::trail::entry::Fact;
 
 /// Changes after which it is known when the policy is changed.
-const CHANGES_MIN: u64 = 3;
+const CHANGES_MIN: u64 = 5;
 
 pub(super) struct PolicyChange {
     thresholds: Thresholds,

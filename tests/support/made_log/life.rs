@@ -70,7 +70,7 @@ impl Life {
             }
             self.work_elsewhere(midnight, random, happened);
             // Now and then the administrator changes the policy.
-            if random.random_bool(0.2) {
+            if random.random_bool(0.5) {
                 let changed = Record::new(Event::PolicyLoaded).with("changed", Detail::Flag(true));
                 happened.push((midnight + random.random_range(9..17) * HOUR_MS, changed));
             }
@@ -118,16 +118,22 @@ fn work(person: &Person, address: IpAddr, midnight: i64, random: &mut StdRng, ha
     if random.random_bool(0.06) {
         return; // A day off.
     }
+    // Some days there is more to fetch than on others.
+    let busy = if random.random_bool(0.03) { 3 } else { 1 };
     for _ in 0..random.random_range(1..5) {
-        let at = midnight + person.begins * HOUR_MS + random.random_range(0..9 * HOUR_MS);
-        let downloads = random.random_range(0..8);
+        // Now and then somebody stays longer.
+        let late = if random.random_bool(0.03) { 2 * HOUR_MS } else { 0 };
+        let at = midnight + person.begins * HOUR_MS + late + random.random_range(0..9 * HOUR_MS);
+        let downloads = random.random_range(0..8) * busy;
         let uploads = random.random_range(0..4);
-        let (slips, forgot, lingers) = (random.random_bool(0.06), random.random_bool(0.004), random.random_bool(0.01));
+        let (slips, forgot) = (random.random_bool(0.06), random.random_bool(0.004));
+        let tidies = if random.random_bool(0.01) { random.random_range(20..150) } else { 0 };
+        let parallel = if random.random_bool(0.02) { 3 } else { 0 };
         let sizes: Vec<u64> =
             (0..downloads + uploads).map(|_| person.file_bytes * random.random_range(20..400) / 100).collect();
         let mut visit = Visit::begin(at, address, "FileZilla 3.67", random, happened);
         if slips || forgot {
-            for _ in 0..if forgot { 4 } else { 1 } {
+            for _ in 0..if forgot { 5 } else { 1 } {
                 visit.fail(&person.name, "bad_password");
             }
         }
@@ -139,11 +145,13 @@ fn work(person: &Person, address: IpAddr, midnight: i64, random: &mut StdRng, ha
                 visit.upload(&format!("/projects/p{number}/draft.odt"), size, number % 2 == 0);
             }
         }
-        if lingers {
-            // A folder of pictures goes.
-            for number in 0..40 {
-                visit.delete(&format!("/projects/old/picture-{number}.jpg"));
-            }
+        // An old folder of pictures goes.
+        for number in 0..tidies {
+            visit.delete(&format!("/projects/old/picture-{number}.jpg"));
+        }
+        // A program that opens several connections mixes up their sessions.
+        for _ in 0..parallel {
+            visit.refused_data("foreign_session");
         }
         if downloads == 7 {
             visit.refused_data("not_resumed");
