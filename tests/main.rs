@@ -59,6 +59,7 @@ mod refusals;
 mod reload;
 mod reload_judged;
 mod reload_load;
+mod report;
 mod resumption;
 mod schema;
 mod site;

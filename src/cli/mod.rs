@@ -58,6 +58,7 @@ Examples:
   portcullis status
   portcullis firewall nftables
   portcullis audit files
+  portcullis audit report --from 24h --out report.html
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
 cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings.";
@@ -263,6 +264,9 @@ mod tests {
             "firewall iptables --set passive.ports=50000",
             "audit files --json",
             "audit files --log /backup/audit",
+            "audit report --from 2026-11-01 --to 2026-11-30 --out report.html --title November --log D",
+            "audit report --from 24h --out - --format csv --zone Europe/Berlin",
+            "audit report --from 2026-11-22T06:00 --to 2026-11-22T06:00:00Z --out F --format md",
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",
@@ -273,6 +277,9 @@ mod tests {
             assert!(Cli::try_parse_from(words).is_ok(), "{line}");
         }
         for line in [
+            "audit report",
+            "audit report --out F --from yesterday",
+            "audit report --out F --format pdf",
             "policy explain alice",
             "policy explain alice --from office LIST /",
             "policy diff OLD",
