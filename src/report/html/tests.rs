@@ -1,4 +1,5 @@
 use jiff::tz::TimeZone;
+use proptest::prelude::*;
 
 use super::*;
 use crate::report::series::Calendar;
@@ -68,5 +69,34 @@ fn a_reader_without_eyes_finds_landmarks_headings_in_order_and_a_name_for_each_p
     for section in page.split("<section ").skip(1) {
         let id = section.split("aria-labelledby=\"").nth(1).unwrap().split('"').next().unwrap();
         assert!(page.contains(&format!("<h2 id=\"{id}\"")), "{id}");
+    }
+}
+
+/// The page on a log whose records have this name wherever a name can stand.
+fn page_on(name: &str) -> String {
+    let mut summary = Summary::new(Calendar::of(TimeZone::UTC), None, None);
+    for (seq, event) in ["auth.success", "auth.failure", "tls.handshake_ok", "file.upload", "policy.loaded", name]
+        .into_iter()
+        .enumerate()
+    {
+        let line = serde_json::json!({
+            "seq": seq, "time": 1_795_327_200_000_i64, "time_dt": "2026-11-22T06:00:00Z", "severity_id": 1, "status_id": 2,
+            "status_detail": name, "metadata": {"event_code": event, "uid": name}, "actor": {"user": {"name": name}},
+            "src_endpoint": {"ip": "192.0.2.7", "port": 1}, "tls": {"version": name, "cipher": name},
+            "file": {"path": name}, "traffic": {"bytes_in": 5, "bytes_out": 0},
+            "unmapped": {"client": name, "kx": name, "x": name},
+        });
+        summary.take(line.to_string().as_bytes());
+    }
+    assert_eq!((summary.records, summary.unreadable), (6, 0));
+    page(&Report { verdict: None, findings: None, ..report(&summary) }).into_string()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn no_name_makes_or_ends_an_element(name in ".+") {
+        let tags = |page: &str| page.matches('<').count();
+        prop_assert_eq!(tags(&page_on(&name)), tags(&page_on("name")));
     }
 }
