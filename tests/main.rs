@@ -70,6 +70,7 @@ mod refusals;
 mod reload;
 mod reload_judged;
 mod reload_load;
+mod report;
 mod resumption;
 mod running_sessions;
 mod schema;

@@ -73,6 +73,7 @@ Examples:
   portcullis audit tail --follow
   portcullis audit files
   portcullis audit findings
+  portcullis audit report --from 24h --out report.html
 
 Exit codes: 0 done, 1 failed or denied, 2 wrong usage, 78 the policy files
 cannot be used; for doctor, cert check and user audit 1 errors, 3 warnings;
@@ -322,6 +323,9 @@ mod tests {
             "audit findings --json",
             "audit findings --from 24h --severity high",
             "audit findings --kind guess-success --kind mass-change --log /backup/audit --to 2026-11-30",
+            "audit report --from 2026-11-01 --to 2026-11-30 --out report.html --title November --log D",
+            "audit report --from 24h --out - --format csv --zone Europe/Berlin",
+            "audit report --from 2026-11-22T06:00 --to 2026-11-22T06:00:00Z --out F --format md",
             "reload --json",
             "reload --socket /run/portcullis/control.sock",
             "status --json",
@@ -364,6 +368,9 @@ mod tests {
             "thaw 3 --all",
             "drain --within 600 --cancel",
             "top --interval 0",
+            "audit report",
+            "audit report --out F --from yesterday",
+            "audit report --out F --format pdf",
             "policy explain alice",
             "policy explain alice --from office LIST /",
             "policy diff OLD",

@@ -75,7 +75,9 @@ impl Bars<'_> {
             let steps: Vec<f64> =
                 (0..=highest.div_ceil(step).max(1)).map(|n| words::float(n.saturating_mul(step))).collect();
             let top = steps.last().copied().unwrap_or(1.0);
-            let ticks: Vec<f64> = self.ticks(ticks_max).into_iter().map(index).collect();
+            // An hour begins at its mark; a day is marked in its middle.
+            let middle = if self.unit == Unit::Hour { 0.0 } else { 0.5 };
+            let ticks: Vec<f64> = self.ticks(ticks_max).into_iter().map(|at| index(at) + middle).collect();
             let count = index(self.figures.len().max(1));
             let text = |anchor| TextStyle::from(("sans-serif", TEXT).into_font()).color(&INK).pos(anchor);
             let below = Pos::new(HPos::Center, VPos::Top);
@@ -111,7 +113,7 @@ impl Bars<'_> {
 
     /// What stands at a mark of the axis of time.
     fn tick(&self, at: f64) -> String {
-        let Some((start, _)) = usize::try_from(whole(at)).ok().and_then(|at| self.figures.get(at)) else {
+        let Some((start, _)) = usize::try_from(whole(at.floor())).ok().and_then(|at| self.figures.get(at)) else {
             return String::new();
         };
         let clock = self.calendar.clock(*start);

@@ -84,3 +84,17 @@ fn harmless(text: &str) -> String {
     let text = words::harmless(text);
     if text.starts_with(['=', '+', '-', '@', '|', '%', '＝', '＋', '－', '＠']) { format!("'{text}") } else { text }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_begins_as_a_formula_does() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "|calc", "\t=1", "\u{ff1d}1"] {
+            let cell = harmless(text);
+            assert!(cell.starts_with('\'') || cell.starts_with('\\'), "{cell}");
+        }
+        assert_eq!(harmless("/in/r.csv"), "/in/r.csv");
+    }
+}

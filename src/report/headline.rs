@@ -54,7 +54,7 @@ pub(super) fn figures(summary: &Summary) -> Vec<(&'static str, String, String)> 
         |number: u64| if number > 0 { format!(", {} cut short", words::count(number)) } else { String::new() };
     vec![
         ("Logins", words::count(totals.logins), format!("of {}", words::many(known, "user", "users"))),
-        ("Failed logins", words::count(failed), format!("{} of them not even checked", words::count(totals.throttled))),
+        ("Failed logins", words::count(failed), format!("{} not even checked", words::count(totals.throttled))),
         (
             "Received",
             words::bytes(totals.bytes_in),
@@ -66,7 +66,7 @@ pub(super) fn figures(summary: &Summary) -> Vec<(&'static str, String, String)> 
             format!("{}{}", words::many(totals.downloads, "download", "downloads"), unfinished(downloads)),
         ),
         ("Removed", words::count(summary.removed), "files and directories".to_owned()),
-        ("Refused or failed", words::count(refused), "of whatever was asked".to_owned()),
+        ("Refused or failed", words::count(refused), "connections, logins, requests".to_owned()),
         ("Sessions", words::count(summary.sessions), "connections that were taken".to_owned()),
         ("Records", words::count(summary.records), numbers(summary)),
     ]

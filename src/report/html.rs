@@ -169,7 +169,7 @@ fn logins(report: &Report<'_>) -> Markup {
             (figure(report, "chart-failed", "Failed logins", "bad", false, &bad))
             (figure(report, "chart-logins", "Logins that succeeded", "good", false, &good))
         }
-        (folded("The same figures as a table", &tables::over_days(summary), report, FOLDED_ROWS_MAX))
+        (folded("The same figures as a table", &tables::logins_over_time(summary), report, FOLDED_ROWS_MAX))
         (table::of(&tables::guessing(summary, ROWS_MAX), report))
         (table::of(&tables::names(summary, ROWS_MAX), report))
     };
@@ -186,7 +186,7 @@ fn transfers(report: &Report<'_>) -> Markup {
             (figure(report, "chart-in", "Bytes received", "good", true, &received))
             (figure(report, "chart-out", "Bytes sent", "out", true, &sent))
         }
-        p.note { "Figures: see the table under Logins." }
+        (folded("The same figures as a table", &tables::transfers_over_time(summary), report, FOLDED_ROWS_MAX))
         (table::of(&tables::users(summary, ROWS_MAX), report))
         (folded("What each user moved, by day", &tables::user_days(summary, FOLDED_ROWS_MAX), report, FOLDED_ROWS_MAX))
     };
@@ -297,3 +297,6 @@ fn code_words(text: &str) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Which tables a report has.
 
-use super::series::Unit;
+use super::series::{Series, Unit};
 use super::summary::{Journal, Seen, Source, Summary, User};
 use super::table::{Bar, Cell, Column, Pictures, Table};
 use super::top::{Figures, Ranking, Top};
@@ -217,35 +217,54 @@ pub fn user_days(summary: &Summary, most: usize) -> Table {
     table
 }
 
-/// Logins and transfers over time.
-pub fn over_days(summary: &Summary) -> Table {
-    let mut table = Table::new(
-        "over_time",
-        "Logins and transfers over time",
+/// Logins over time.
+pub fn logins_over_time(summary: &Summary) -> Table {
+    let table = Table::new(
+        "logins_over_time",
+        "Logins over time",
         1,
         &[
             Column::of("from", "From"),
             Column::of("logins", "Logins"),
             Column::of("failed", "Failed logins"),
             Column::of("not_checked", "Not even checked"),
+        ],
+    );
+    intervals(table, summary, &summary.logins, |figures| figures.map(Cell::Count))
+}
+
+/// Transfers over time.
+pub fn transfers_over_time(summary: &Summary) -> Table {
+    let table = Table::new(
+        "transfers_over_time",
+        "Transfers over time",
+        1,
+        &[
+            Column::of("from", "From"),
             Column::of("uploads", "Uploads"),
             Column::of("bytes_in", "Received"),
             Column::of("downloads", "Downloads"),
             Column::of("bytes_out", "Sent"),
         ],
     );
+    intervals(table, summary, &summary.transfers, |[uploads, bytes_in, downloads, bytes_out]| {
+        [Cell::Count(uploads), Cell::Bytes(bytes_in), Cell::Count(downloads), Cell::Bytes(bytes_out)]
+    })
+}
+
+/// A row for each interval that something happened in.
+fn intervals<const N: usize>(
+    mut table: Table,
+    summary: &Summary,
+    series: &Series<N>,
+    cells: impl Fn([u64; N]) -> [Cell; N],
+) -> Table {
     let (calendar, unit) = (summary.calendar(), summary.unit());
-    let logins = summary.logins.over(calendar, unit, summary.drawn());
-    let transfers = summary.transfers.over(calendar, unit, summary.drawn());
-    for (logins, transfers) in logins.iter().zip(&transfers) {
-        let [uploads, bytes_in, downloads, bytes_out] = transfers.figures;
-        if logins.figures == [0; 3] && transfers.figures == [0; 4] {
-            continue;
+    for interval in series.over(calendar, unit, summary.drawn()) {
+        if interval.figures != [0; N] {
+            let key = Cell::Interval(words::interval(calendar, unit, interval.start), interval.start);
+            table.rows.push([key].into_iter().chain(cells(interval.figures)).collect());
         }
-        let mut cells = vec![Cell::Interval(words::interval(calendar, unit, logins.start), logins.start)];
-        cells.extend(logins.figures.map(Cell::Count));
-        cells.extend([Cell::Count(uploads), Cell::Bytes(bytes_in), Cell::Count(downloads), Cell::Bytes(bytes_out)]);
-        table.rows.push(cells);
     }
     table
 }
@@ -408,7 +427,8 @@ pub fn all(summary: &Summary, most: usize) -> Vec<Table> {
     vec![
         guessing(summary, most),
         names(summary, most),
-        over_days(summary),
+        logins_over_time(summary),
+        transfers_over_time(summary),
         users(summary, most),
         user_days(summary, most),
         networks(summary, most),

@@ -7,6 +7,8 @@ use crate::report::{Report, words};
 
 /// Size of a small picture, in its own units: as many as there are bars at most.
 const PICTURE_HEIGHT: u64 = 24;
+/// Longest text that is kept in one line, in characters.
+const SHORT_CHARACTERS_MAX: usize = 26;
 /// Bars of a small picture; more are taken together.
 const PICTURE_BARS_MAX: usize = 100;
 
@@ -48,8 +50,10 @@ pub(super) fn of(table: &Table, report: &Report<'_>) -> Markup {
 /// A moment as the clocks of the zone show it; UTC where it is pointed at.
 pub(super) fn moment(report: &Report<'_>, time: i64) -> Markup {
     let utc = words::utc(time);
+    let local = words::local_minute(report.summary.calendar(), time);
+    let (day, clock) = local.split_once(' ').unwrap_or_default();
     html! {
-        time datetime=(utc) title=(utc) { (words::local_minute(report.summary.calendar(), time)) }
+        time datetime=(utc) title=(utc) { span.short { (day) } " " span.short { (clock) } }
     }
 }
 
@@ -79,8 +83,8 @@ fn content(cell: &Cell, report: &Report<'_>) -> Markup {
     html! {
         @match cell {
             Cell::Empty => {}
-            Cell::Word(text) => (text),
-            Cell::Text(text) => bdi { (words::harmless(text)) }
+            Cell::Word(text) => span.short { (text) }
+            Cell::Text(text) => (name(text)),
             Cell::Count(0) => span.zero { "0" }
             Cell::Count(figure) => (words::count(*figure)),
             Cell::AtLeast(figure) => { (words::count(*figure)) " or more" }
@@ -95,6 +99,12 @@ fn content(cell: &Cell, report: &Report<'_>) -> Markup {
             }
         }
     }
+}
+
+/// A text from the log: in one line, where it is short.
+fn name(text: &str) -> Markup {
+    let class = if text.chars().count() <= SHORT_CHARACTERS_MAX { "short" } else { "long" };
+    html! { bdi class=(class) { (words::harmless(text)) } }
 }
 
 /// A bar under a figure. It says nothing that the figure does not.
