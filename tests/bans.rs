@@ -94,7 +94,8 @@ fn bans_that_the_server_made_are_listed_and_lifted() {
 #[test]
 fn nobody_shuts_everybody_out_by_mistake() {
     let server = Server::running();
-    for (network, words) in [("127.0.0.1", "this machine"), ("0.0.0.0/0", "everybody"), ("127.0.0.0/8", "this machine")] {
+    for (network, words) in [("127.0.0.1", "this machine"), ("0.0.0.0/0", "everybody"), ("127.0.0.0/8", "this machine")]
+    {
         let (code, told) = server.refused(&["ban", network]);
         assert!(code == 1 && told.contains(words) && told.contains("--yes"), "{told}");
     }
@@ -123,7 +124,10 @@ fn a_list_that_cannot_be_read_keeps_the_server_from_starting_without_it() {
     std::fs::write(&list, "[[ban]]\nnetwork = \"192.0.2.7/33\"\n").unwrap();
     let output = server.command().arg("serve").output().unwrap();
     let words = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.code() == Some(1) && words.contains("bans.toml") && words.contains("mend or remove"), "{words}");
+    assert!(
+        output.status.code() == Some(1) && words.contains("bans.toml") && words.contains("mend or remove"),
+        "{words}"
+    );
     std::fs::remove_file(list).unwrap();
     server.start();
 }

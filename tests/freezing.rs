@@ -5,7 +5,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use crate::clients::{lftp, run, curl, url};
+use crate::clients::{curl, lftp, run, url};
 use crate::support::{Server, Wire, eventually};
 
 /// Every command that changes something, at `f`, `d` and new names.
@@ -117,10 +117,9 @@ fn a_path_or_a_folder_is_frozen_with_all_below_it_and_stays_where_it_is() {
     wire.refuse("STOR shared/f", 550);
     wire.ask("DELE shared/f", 550);
     wire.ask("DELE a/g", 250);
-    for (arguments, words) in [
-        (["freeze", "--user", "nobody"], "no user"),
-        (["freeze", "--folder", "other"], "no folder"),
-    ] {
+    for (arguments, words) in
+        [(["freeze", "--user", "nobody"], "no user"), (["freeze", "--folder", "other"], "no folder")]
+    {
         let (code, told) = server.refused(&arguments);
         assert!(code == 1 && told.contains(words), "{told}");
     }

@@ -174,7 +174,10 @@ pub(super) mod tests {
             lines[1],
             "01ABCDEFGHAA  alice  192.0.2.7  1m15s     -  1.3  RETR                  20%  2.0 MiB  1.0 MiB/s  /a b\\u{a}"
         );
-        assert!(lines[2].starts_with("01ABCDEFGHAB  bob    192.0.2.7  1m15s    3s  1.3  waits for a command"), "{lines:?}");
+        assert!(
+            lines[2].starts_with("01ABCDEFGHAB  bob    192.0.2.7  1m15s    3s  1.3  waits for a command"),
+            "{lines:?}"
+        );
         assert_eq!(id_chars(&sessions[..1]), ID_CHARS_MIN);
     }
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Problem;
 pub(crate) use administration::{
-    BanLine, BanList, Banned, Banning, DrainStatus, Draining, FreezeLine, FreezeList, Freezing, Thawed, Thawing, Unbanned,
-    Unbanning,
+    BanLine, BanList, Banned, Banning, DrainStatus, Draining, FreezeLine, FreezeList, Freezing, Thawed, Thawing,
+    Unbanned, Unbanning,
 };
 pub(crate) use sessions::{Kicked, Kicking, SESSIONS_MAX, SessionLine, SessionList, TransferLine, Wanted};
 

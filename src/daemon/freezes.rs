@@ -171,8 +171,7 @@ impl Leave {
     pub(super) fn take_with(&self, other: Option<&Self>) -> Result<Changing<'_>, StoreFault> {
         let changing = self.shared.freezes.changes.read().unwrap_or_else(PoisonError::into_inner);
         let (policy, now) = (self.shared.policy(), Timestamp::now());
-        let frozen =
-            |leave: &Self| policy.frozen_at(&leave.user, leave.folder.as_deref(), &leave.path, now).is_some();
+        let frozen = |leave: &Self| policy.frozen_at(&leave.user, leave.folder.as_deref(), &leave.path, now).is_some();
         if frozen(self) || other.is_some_and(frozen) { Err(StoreFault::Frozen) } else { Ok(Changing(changing)) }
     }
 }

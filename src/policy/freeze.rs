@@ -127,9 +127,8 @@ impl Policy {
 
     /// Whether something strictly below a path is frozen that the path itself is not.
     pub(super) fn freezes_below(&self, user: &Username, path: &VirtualPath, now: Timestamp) -> bool {
-        self.freezing(user, now).any(
-            |freeze| matches!(&freeze.scope, Scope::Path(frozen) if frozen != path && frozen.is_within(path)),
-        )
+        self.freezing(user, now)
+            .any(|freeze| matches!(&freeze.scope, Scope::Path(frozen) if frozen != path && frozen.is_within(path)))
     }
 
     fn freezing(&self, user: &Username, now: Timestamp) -> impl Iterator<Item = &Freeze> {

@@ -195,7 +195,8 @@ impl View {
         self.first = self.first.min(shown.len().saturating_sub(height));
 
         let order = if self.reversed { ", reversed" } else { "" };
-        let totals = format!("{}, by {}{order}, each {} s", total(&self.list), self.sort.word(), self.interval.as_secs());
+        let totals =
+            format!("{}, by {}{order}, each {} s", total(&self.list), self.sort.word(), self.interval.as_secs());
         frame.render_widget(Line::styled(totals, Modifier::BOLD), top);
         let mut lines = table.iter();
         if let Some(heads) = lines.next() {
@@ -210,7 +211,8 @@ impl View {
     }
 
     fn last_line(&self) -> String {
-        let filter = if self.filter.is_empty() { String::new() } else { format!("filter: {}  ", escaped(&self.filter)) };
+        let filter =
+            if self.filter.is_empty() { String::new() } else { format!("filter: {}  ", escaped(&self.filter)) };
         match (&self.mode, &self.said) {
             (Mode::Filtering, _) => format!("filter: {}_  (Enter keeps it, Esc clears it)", escaped(&self.filter)),
             (Mode::Confirming(session), _) => {

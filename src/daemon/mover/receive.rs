@@ -72,7 +72,9 @@ pub(super) async fn run(
     let resumable = resumable && !ascii;
     let sink = writing.settle().await;
     let ended = match (received, sink) {
-        (Ok(()), Ok(sink)) => blocking(move || sink.commit(&buffer, filled, resumable, &leave)).await.map_err(MoveFault::Store),
+        (Ok(()), Ok(sink)) => {
+            blocking(move || sink.commit(&buffer, filled, resumable, &leave)).await.map_err(MoveFault::Store)
+        }
         (Err(too_large @ MoveFault::Store(StoreFault::TooLarge(bytes_max))), Ok(sink)) => {
             let given_up = blocking(move || sink.give_up(Fault::TooLarge(bytes_max), resumable)).await;
             return (Err(too_large), Yield { kept_bytes: given_up.ok().flatten(), ..Yield::default() });
@@ -93,9 +95,7 @@ pub(super) async fn run(
             let yielded = Yield { size: Some(stored.size), digest, replaced: stored.replaced, kept_bytes: None };
             (Ok(()), yielded)
         }
-        Ok(Err((fault, kept_bytes))) => {
-            (Err(MoveFault::Store(fault)), Yield { kept_bytes, ..Yield::default() })
-        }
+        Ok(Err((fault, kept_bytes))) => (Err(MoveFault::Store(fault)), Yield { kept_bytes, ..Yield::default() }),
         Err(fault) => (Err(fault), Yield::default()),
     }
 }

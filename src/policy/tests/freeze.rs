@@ -36,7 +36,8 @@ fn a_path_is_frozen_with_what_is_below_it_and_stays_where_it_is() {
     ] {
         assert_eq!(judged(&policy, permission, path).err().flatten().as_deref(), denied, "{permission} {path}");
     }
-    let judgement = policy.judge(&Principal::for_test("alice", "192.0.2.1"), set(&["list"]), &at("/a"), noon("2026-11-22"));
+    let judgement =
+        policy.judge(&Principal::for_test("alice", "192.0.2.1"), set(&["list"]), &at("/a"), noon("2026-11-22"));
     assert!(matches!(judgement, Judgement::Allow(grant) if !grant.is_for_whole_tree()));
 }
 
