@@ -34,7 +34,7 @@ const WATCH_TIME: Duration = Duration::from_secs(90);
 /// How long the request of a stranger is waited for.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest text that tells why, in bytes.
-const REASON_BYTES_MAX: usize = 500;
+const REASON_BYTES_MAX: usize = 512;
 /// Who may watch at the same time, so that others find a place at the socket.
 static WATCHERS: Semaphore = Semaphore::const_new(4);
 
