@@ -1,9 +1,9 @@
 //! A server that lets nobody new in and ends with its last session.
 
-use crate::support::{Server, Wire, eventually};
+use crate::support::{Dial, Server, Wire, eventually};
 
 fn turned_away(server: &Server) {
-    Wire::to(server).expect(421);
+    Dial::to(server).connect().expect(421);
 }
 
 #[test]

@@ -25,6 +25,7 @@ Examples:
   portcullis ban 192.0.2.0/24 --for 2h --reason 'guesses passwords'
   portcullis ban 2001:db8::/64 --until 2026-12-24T18:00
   portcullis ban 192.0.2.7 --forever --keep-sessions")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Ban {
     /// The address or network.
     #[arg(value_parser = network)]

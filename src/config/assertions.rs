@@ -264,7 +264,7 @@ mod tests {
             password_days_max: None,
             password_warning_days: 14,
             zone: TimeZone::get("Europe/Berlin").unwrap(),
-            freezes: Default::default(),
+            freezes: Arc::default(),
         }
     }
 

@@ -54,7 +54,7 @@ pub(super) fn policy(accounts: Vec<Account>) -> Policy {
         password_days_max: Some(180),
         password_warning_days: 14,
         zone: TimeZone::UTC,
-        freezes: Default::default(),
+        freezes: Arc::default(),
     }
 }
 

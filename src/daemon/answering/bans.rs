@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 
 use super::sessions::network;
-use super::{Connection, Done, ends, fits, second};
+use super::{Connection, Done, Refusal, ends, fits, second};
 use crate::daemon::bans::{BANS_MAX, Ban, Unchanged};
 use crate::daemon::calls::{Answer, BanLine, BanList, Banned, Banning, Unbanned, Unbanning};
 use crate::daemon::server::Shared;
@@ -20,7 +20,7 @@ impl Connection {
         let now = Timestamp::now();
         let ban = match judged(&self.shared().policy(), &banning, now) {
             Ok(ban) => ban,
-            Err(refused) => return refused,
+            Err(refused) => return refused.into(),
         };
         let told = ban.clone();
         let kept = self.shared().bans.are_kept();
@@ -44,7 +44,7 @@ impl Connection {
     pub(super) async fn unban(&self, unbanning: Unbanning) -> Done {
         let network = match network(&unbanning.network) {
             Ok(network) => network,
-            Err(refused) => return refused,
+            Err(refused) => return refused.into(),
         };
         self.blocking(move |shared| {
             let now = Timestamp::now();
@@ -108,12 +108,12 @@ fn by_hand(ban: &Ban, now: Timestamp) -> BanLine {
 }
 
 /// Reads what is to be banned. This machine and everybody are asked about once more.
-fn judged(policy: &Policy, banning: &Banning, now: Timestamp) -> Result<Ban, Done> {
+fn judged(policy: &Policy, banning: &Banning, now: Timestamp) -> Result<Ban, Refusal> {
     let network = network(&banning.network)?;
     let until = ends(banning.until.as_deref(), now)?;
     fits(banning.reason.as_deref())?;
     if let Some(whom) = too_many(policy, &network).filter(|_| !banning.yes) {
-        return Err(Done::refused("unconfirmed", format!("{network} is {whom}; add --yes where that is meant")));
+        return Err(Refusal::new("unconfirmed", format!("{network} is {whom}; add --yes where that is meant")));
     }
     Ok(Ban { network, since: now, until, reason: banning.reason.clone() })
 }

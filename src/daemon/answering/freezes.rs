@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Connection, Done, ends, fits, second};
+use super::{Connection, Done, Refusal, ends, fits, second};
 use crate::daemon::calls::{Answer, FreezeLine, FreezeList, Freezing, Thawed, Thawing};
 use crate::daemon::freezes::{FREEZES_MAX, Unchanged};
 use crate::daemon::server::Shared;
@@ -16,7 +16,7 @@ impl Connection {
         let now = Timestamp::now();
         let asked = match judged(&self.shared().policy(), freezing, now) {
             Ok(asked) => asked,
-            Err(refused) => return refused,
+            Err(refused) => return refused.into(),
         };
         self.blocking(move |shared| match shared.freeze(|number| Freeze { number, ..asked }, now) {
             Ok(freeze) => {
@@ -84,20 +84,20 @@ fn line(freeze: &Freeze, kept: bool) -> FreezeLine {
 }
 
 /// Reads what is to be frozen; its number is still to be given.
-fn judged(policy: &Policy, freezing: Freezing, now: Timestamp) -> Result<Freeze, Done> {
+fn judged(policy: &Policy, freezing: Freezing, now: Timestamp) -> Result<Freeze, Refusal> {
     let Freezing { user, path, folder, until, reason } = freezing;
     let until = ends(until.as_deref(), now)?;
     fits(reason.as_deref())?;
     let user = user.map(|name| known_user(policy, &name)).transpose()?;
     let scope = match (path, folder) {
-        (Some(_), Some(_)) => return Err(Done::refused("malformed", "name a path or a folder, not both")),
+        (Some(_), Some(_)) => return Err(Refusal::new("malformed", "name a path or a folder, not both")),
         (None, Some(name)) if policy.folders.contains_key(&name) => Scope::Folder(name),
-        (None, Some(_)) => return Err(Done::refused("not_found", "no folder of the policy has that name")),
+        (None, Some(_)) => return Err(Refusal::new("not_found", "no folder of the policy has that name")),
         (Some(path), None) => {
             let absolute = path.starts_with('/');
             let path = VirtualPath::root().join(path.as_bytes()).ok().filter(|_| absolute);
             let path =
-                path.ok_or_else(|| Done::refused("malformed", "a path begins with / and is one that users can name"))?;
+                path.ok_or_else(|| Refusal::new("malformed", "a path begins with / and is one that users can name"))?;
             if path.is_root() { Scope::Everything } else { Scope::Path(path) }
         }
         (None, None) => Scope::Everything,
@@ -105,9 +105,9 @@ fn judged(policy: &Policy, freezing: Freezing, now: Timestamp) -> Result<Freeze,
     Ok(Freeze { number: 0, user, scope, since: now, until, reason })
 }
 
-fn known_user(policy: &Policy, name: &str) -> Result<Username, Done> {
+fn known_user(policy: &Policy, name: &str) -> Result<Username, Refusal> {
     let user = Username::parse(name).ok().filter(|user| policy.users.contains_key(user));
-    user.ok_or_else(|| Done::refused("not_found", "no user of the policy has that name"))
+    user.ok_or_else(|| Refusal::new("not_found", "no user of the policy has that name"))
 }
 
 fn unchanged(fault: &Unchanged) -> Done {

@@ -35,7 +35,7 @@ const WATCH_TIME: Duration = Duration::from_secs(90);
 /// How long the request of a stranger is waited for.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest text that tells why, in bytes.
-const REASON_BYTES_MAX: usize = 500;
+const REASON_BYTES_MAX: usize = 512;
 /// Who may watch at the same time, so that others find a place at the socket.
 static WATCHERS: Semaphore = Semaphore::const_new(4);
 
@@ -62,6 +62,14 @@ struct Done {
     result: Option<String>,
 }
 
+/// Why nothing is done.
+struct Refusal {
+    /// In one word, for the audit log.
+    failure: &'static str,
+    /// For who asked.
+    reason: String,
+}
+
 /// Sessions that are looked at again and again: recorded when that begins, and with a count when it
 /// ends.
 struct Watch {
@@ -78,7 +86,18 @@ impl Done {
 
     /// Nothing was done.
     fn refused(failure: &'static str, reason: impl Into<String>) -> Self {
-        let reason = reason.into();
+        Refusal::new(failure, reason).into()
+    }
+}
+
+impl Refusal {
+    fn new(failure: &'static str, reason: impl Into<String>) -> Self {
+        Self { failure, reason: reason.into() }
+    }
+}
+
+impl From<Refusal> for Done {
+    fn from(Refusal { failure, reason }: Refusal) -> Self {
         Self { answer: Answer::Refused { reason: reason.clone() }, failure: Some(failure), result: Some(reason) }
     }
 }
@@ -263,19 +282,19 @@ fn second(time: Timestamp) -> String {
 }
 
 /// When something is to end.
-fn ends(until: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Done> {
+fn ends(until: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
     let Some(text) = until else { return Ok(None) };
     match text.parse::<Timestamp>() {
         Ok(time) if time > now => Ok(Some(time)),
-        Ok(_) => Err(Done::refused("malformed", "the end lies in the past")),
-        Err(_) => Err(Done::refused("malformed", "`until` is a time such as 2026-11-23T06:00:00Z")),
+        Ok(_) => Err(Refusal::new("malformed", "the end lies in the past")),
+        Err(_) => Err(Refusal::new("malformed", "`until` is a time such as 2026-11-23T06:00:00Z")),
     }
 }
 
 /// Whether a text that tells why is one that can be kept.
-fn fits(reason: Option<&str>) -> Result<(), Done> {
+fn fits(reason: Option<&str>) -> Result<(), Refusal> {
     if reason.is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
-        return Err(Done::refused("malformed", format!("the reason has {REASON_BYTES_MAX} bytes at most")));
+        return Err(Refusal::new("malformed", format!("the reason has {REASON_BYTES_MAX} bytes at most")));
     }
     Ok(())
 }

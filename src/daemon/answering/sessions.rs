@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Connection, Done, fits, second};
+use super::{Connection, Done, Refusal, fits, second};
 use crate::config::networks;
 use crate::daemon::calls::{Answer, Kicked, Kicking, SESSIONS_MAX, SessionLine, SessionList, TransferLine, Wanted};
 use crate::daemon::server::Shared;
@@ -31,7 +31,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(user: Option<&String>, address: Option<&String>) -> Result<Self, Done> {
+    fn new(user: Option<&String>, address: Option<&String>) -> Result<Self, Refusal> {
         let network = address.map(|text| network(text)).transpose()?;
         Ok(Self { user: user.cloned(), network })
     }
@@ -43,15 +43,15 @@ impl Filter {
 }
 
 /// Reads a network or an address.
-pub(super) fn network(text: &str) -> Result<IpNet, Done> {
-    networks::parse(text).map_err(|fault| Done::refused("malformed", format!("{}: {}", fault.message, fault.help)))
+pub(super) fn network(text: &str) -> Result<IpNet, Refusal> {
+    networks::parse(text).map_err(|fault| Refusal::new("malformed", format!("{}: {}", fault.message, fault.help)))
 }
 
 impl Connection {
     pub(super) async fn sessions(&self, wanted: &Wanted) -> Done {
         let filter = match Filter::new(wanted.user.as_ref(), wanted.address.as_ref()) {
             Ok(filter) => filter,
-            Err(refused) => return refused,
+            Err(refused) => return refused.into(),
         };
         let limit = wanted.limit.unwrap_or(SESSIONS_MAX).min(SESSIONS_MAX);
         self.blocking(move |shared| {
@@ -64,11 +64,11 @@ impl Connection {
 
     pub(super) async fn kick(&self, kicking: &Kicking) -> Done {
         if let Err(refused) = fits(kicking.reason.as_deref()) {
-            return refused;
+            return refused.into();
         }
         let meant = match self.meant(kicking) {
             Ok(meant) => meant,
-            Err(refused) => return refused,
+            Err(refused) => return refused.into(),
         };
         let kicked = self.end(meant, false, kicking.reason.clone()).await;
         if kicked.sessions == 0 {
@@ -77,7 +77,7 @@ impl Connection {
         Done::well(Answer::Kick(kicked), format!("{} sessions ended", kicked.sessions))
     }
 
-    fn meant(&self, kicking: &Kicking) -> Result<Vec<Arc<Live>>, Done> {
+    fn meant(&self, kicking: &Kicking) -> Result<Vec<Arc<Live>>, Refusal> {
         let all = self.shared().sessions.all();
         match (&kicking.session, &kicking.user, &kicking.address) {
             (Some(beginning), None, None) => one(all, beginning).map(|one| vec![one]),
@@ -85,7 +85,7 @@ impl Connection {
                 let filter = Filter::new(user.as_ref(), kicking.address.as_ref())?;
                 Ok(all.into_iter().filter(|live| filter.means(live)).collect())
             }
-            _ => Err(Done::refused("malformed", "name a session, a user or an address, and one of them alone")),
+            _ => Err(Refusal::new("malformed", "name a session, a user or an address, and one of them alone")),
         }
     }
 
@@ -106,7 +106,7 @@ impl Connection {
 }
 
 /// The session whose id begins so.
-fn one(all: Vec<Arc<Live>>, beginning: &str) -> Result<Arc<Live>, Done> {
+fn one(all: Vec<Arc<Live>>, beginning: &str) -> Result<Arc<Live>, Refusal> {
     let begins = |live: &Arc<Live>| {
         let start = live.facts.id.get(..beginning.len());
         !beginning.is_empty() && start.is_some_and(|start| start.eq_ignore_ascii_case(beginning))
@@ -115,9 +115,9 @@ fn one(all: Vec<Arc<Live>>, beginning: &str) -> Result<Arc<Live>, Done> {
     if meant.len() > 1 {
         let named: Vec<&str> = meant.iter().take(NAMED_MAX).map(|live| live.facts.id.as_str()).collect();
         let words = format!("{} sessions begin so, such as {}: give more of the id", meant.len(), named.join(", "));
-        return Err(Done::refused("ambiguous", words));
+        return Err(Refusal::new("ambiguous", words));
     }
-    meant.pop().ok_or_else(|| Done::refused("not_found", "no session has an id that begins so"))
+    meant.pop().ok_or_else(|| Refusal::new("not_found", "no session has an id that begins so"))
 }
 
 fn list(shared: &Shared, filter: &Filter, limit: usize) -> SessionList {

@@ -66,7 +66,7 @@ fn policy(set: PermissionSet) -> Policy {
         password_days_max: None,
         password_warning_days: 14,
         zone: jiff::tz::TimeZone::UTC,
-        freezes: Default::default(),
+        freezes: Arc::default(),
     }
 }
 
