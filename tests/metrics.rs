@@ -119,11 +119,11 @@ fn the_figures_tell_what_happened() {
     assert!((failed.map(|(_, value)| value).sum::<f64>() - 1.0).abs() < 0.1, "{text}");
     // What the audit log has is what is counted.
     for code in ["auth.success", "session.closed", "file.upload", "conn.accepted"] {
-        let counted = told[&format!("portcullis_audit_events_total{{event=\"{code}\"}}")];
-        assert!((counted - server.records_of(code).len() as f64).abs() < 0.1, "{code}: {text}");
+        let line = format!("portcullis_audit_events_total{{event=\"{code}\"}} {}", server.records_of(code).len());
+        assert!(text.lines().any(|one| one == line), "{line}: {text}");
     }
-    let written = told["portcullis_audit_records_total{outcome=\"written\"}"];
-    assert!(written >= server.audit().len() as f64 / 2.0 && told["portcullis_process_open_fds"] > 5.0, "{text}");
+    assert!(told["portcullis_audit_records_total{outcome=\"written\"}"] > 20.0, "{text}");
+    assert!(told["portcullis_process_open_fds"] > 5.0 && told["portcullis_process_threads"] > 1.0, "{text}");
 }
 
 #[test]

@@ -78,7 +78,9 @@ mod tests {
     fn what_is_beyond_its_memory_is_counted_as_one() {
         let words: Vec<&'static str> = (0..SLOTS + 3).map(|n| &*Box::leak(n.to_string().into_boxed_str())).collect();
         let counters = Counters::<1>::default();
-        words.iter().for_each(|word| counters.add([word], 1));
+        for word in &words {
+            counters.add([word], 1);
+        }
         let all = counters.all();
         assert_eq!((all.len(), all.last()), (SLOTS + 1, Some(&([BEYOND], 3))));
     }

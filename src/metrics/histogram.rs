@@ -61,7 +61,9 @@ mod tests {
     fn each_duration_is_in_the_first_bucket_that_holds_it_and_in_all_above() {
         const BOUNDS: &[Duration] = &[Duration::from_millis(1), Duration::from_millis(10)];
         let histogram = Histogram::new(BOUNDS);
-        [0, 1, 2, 10, 11, 5000].into_iter().for_each(|millis| histogram.observe(Duration::from_millis(millis)));
+        for millis in [0, 1, 2, 10, 11, 5000] {
+            histogram.observe(Duration::from_millis(millis));
+        }
         let seen = histogram.seen();
         assert_eq!(seen.buckets, [(BOUNDS[0], 2), (BOUNDS[1], 4)]);
         assert_eq!((seen.count, seen.sum), (6, Duration::from_millis(5024)));

@@ -24,8 +24,8 @@ const HANDSHAKE_TIMES: &[Duration] = &[
     Duration::from_millis(25),
     Duration::from_millis(50),
     Duration::from_millis(100),
-    Duration::from_micros(250_000),
-    Duration::from_micros(500_000),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
     Duration::from_secs(1),
     Duration::from_millis(2500),
     Duration::from_secs(5),
@@ -57,7 +57,9 @@ impl Figures {
     pub(super) fn open() -> Self {
         // Whoever watches a count has to see it at 0 first.
         let passive_failures = Counters::default();
-        [EXHAUSTED, UNBINDABLE].into_iter().for_each(|reason| passive_failures.add([reason], 0));
+        for reason in [EXHAUSTED, UNBINDABLE] {
+            passive_failures.add([reason], 0);
+        }
         Self {
             handshakes: Histogram::new(HANDSHAKE_TIMES),
             commands: Counters::default(),
