@@ -43,5 +43,5 @@ mod tail;
 pub mod tally;
 pub mod text;
 #[cfg(test)]
-mod trial;
+pub(crate) mod trial;
 mod writer;

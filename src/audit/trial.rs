@@ -44,7 +44,7 @@ pub(super) fn open(settings: &Audit) -> Result<OpenedLog, OpenError> {
     AuditLog::open(settings)?.sign_with(keys(&settings.directory))
 }
 
-pub(super) fn start(directory: &Path, sync: AuditSync) -> (AuditLog, AuditWriter) {
+pub(crate) fn start(directory: &Path, sync: AuditSync) -> (AuditLog, AuditWriter) {
     open(&settings(directory, sync)).unwrap().start(None).unwrap()
 }
 

@@ -19,8 +19,6 @@ use crate::settings::{Control, RunAs};
 
 /// Connections at the same time; any more are closed.
 const CONNECTIONS_MAX: usize = 8;
-/// How long a request may take to come, and an answer to be taken.
-const TIME: Duration = Duration::from_secs(5);
 /// How long to wait where connections cannot be accepted, and for the request of a stranger.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The mode of the socket: whoever may write to it may connect.

@@ -2,9 +2,12 @@
 
 mod files;
 mod filters;
+mod findings;
 mod head;
 mod keep;
 mod key;
+mod knowledge;
+mod moment;
 mod report;
 mod search;
 mod session;
@@ -13,9 +16,6 @@ mod tail;
 mod verify;
 mod who;
 mod words;
-mod findings;
-mod knowledge;
-mod moment;
 
 use std::path::{Path, PathBuf};
 

@@ -106,15 +106,15 @@ impl Drop for Beat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Audit, AuditSync};
+    use crate::audit::trial;
+    use crate::settings::AuditSync;
 
     const SHORT: Duration = Duration::from_millis(50);
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_part_that_does_not_answer_is_named_until_it_is_gone() {
         let directory = tempfile::tempdir().unwrap();
-        let settings = Audit { directory: directory.path().to_owned(), sync: AuditSync::Group };
-        let (audit, writer) = AuditLog::open(&settings).unwrap().start().unwrap();
+        let (audit, writer) = trial::start(directory.path(), AuditSync::Group);
         let pulse = Arc::new(Pulse::default());
         let good = tokio::spawn(pulse.enter("good".to_owned(), true).keep_answering());
         assert_eq!(pulse.check(&audit, Duration::from_secs(10)), Ok(()));
