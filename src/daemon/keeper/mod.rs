@@ -9,6 +9,7 @@ use std::io::{self, BufReader};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -70,6 +71,7 @@ impl Started {
         let (stream, its_own) = UnixStream::pair()?;
         // The program as it is on the disk now may be another one already.
         let child = Command::new("/proc/self/exe")
+            .arg0("portcullis")
             .args(["audit", "keep"])
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(its_own)))
