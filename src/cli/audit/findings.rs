@@ -29,7 +29,7 @@ Examples:
   portcullis audit findings
   portcullis audit findings --from 24h --severity high
   portcullis audit findings --kind guess-success --kind mass-change --json
-  portcullis audit findings --log /backup/audit --from 2026-11-01 --to 2026-11-30
+  portcullis audit findings --log /backup --from 2026-11-01 --to 2026-11-30
 
 What lies before --from is read all the same: it tells what is usual.")]
 pub(super) struct Arguments {
