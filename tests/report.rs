@@ -52,12 +52,12 @@ impl Made {
     }
 
     /// Adds a record, this many seconds after 6 o'clock UTC.
-    fn add(&mut self, seconds: i64, event: &str, further: Value) {
+    fn add(&mut self, seconds: i64, event: &str, further: impl Into<Value>) {
         let time = 1_795_327_200_000 + seconds * 1000;
         let time_dt = jiff::Timestamp::from_millisecond(time).unwrap().to_string();
         let mut record = json!({"seq": self.lines.len() + 1, "time": time, "time_dt": time_dt, "severity_id": 1,
             "status_id": 1, "metadata": {"event_code": event, "uid": "01RECORD"}});
-        record.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+        record.as_object_mut().unwrap().extend(further.into().as_object().unwrap().clone());
         self.lines.push(record.to_string());
     }
 
@@ -146,7 +146,11 @@ impl Network {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let network = Self { address: listener.local_addr().unwrap(), connections: Arc::default() };
         let connections = Arc::clone(&network.connections);
-        thread::spawn(move || listener.incoming().for_each(|_| drop(connections.fetch_add(1, Ordering::SeqCst))));
+        thread::spawn(move || {
+            for _ in listener.incoming() {
+                connections.fetch_add(1, Ordering::SeqCst);
+            }
+        });
         network
     }
 
