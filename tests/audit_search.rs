@@ -41,8 +41,8 @@ fn told() -> Server {
     )
     .stdin(Stdio::null()))
     .done();
-    run(&mut curl(&server, "alice").arg(url(&server, "in/a.csv"))).done();
-    run(&mut curl(&server, "bob").arg(url(&server, "b.csv"))).done();
+    run(curl(&server, "alice").arg(url(&server, "in/a.csv"))).done();
+    run(curl(&server, "bob").arg(url(&server, "b.csv"))).done();
     let mut wire = Wire::secure(&server);
     wire.refused("bob", "Orange-Bicycle-Kettle-17-moor");
     wire.ask("QUIT", 221);
