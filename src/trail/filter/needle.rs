@@ -2,6 +2,8 @@
 //! understood. Nothing that is meant is passed over: where a line has an escape, its texts may stand
 //! there in another form, and it is read.
 
+use std::ops::RangeInclusive;
+
 use memchr::memchr;
 use memchr::memmem::Finder;
 
@@ -9,12 +11,16 @@ use super::Filter;
 
 /// Texts, of each group of which one stands in every line that is meant.
 #[derive(Debug, Default)]
-pub struct Needles(Vec<Vec<Finder<'static>>>);
+pub struct Needles {
+    texts: Vec<Vec<Finder<'static>>>,
+    /// The number of the record lies in one of these, where there are any.
+    numbers: Vec<RangeInclusive<u64>>,
+}
 
 impl Needles {
     /// What the lines must have that a filter means.
     pub fn of(filter: &Filter) -> Self {
-        let mut needles = Self::default();
+        let mut needles = Self { texts: Vec::new(), numbers: filter.records.clone() };
         // What stands in a line as a whole text stands there between quotes.
         let quoted = |text: &String| format!("\"{text}\"");
         needles.require(filter.users.iter().map(quoted));
@@ -34,15 +40,26 @@ impl Needles {
     pub fn require(&mut self, texts: impl Iterator<Item = String>) {
         let group: Vec<Finder<'static>> = texts.map(|text| Finder::new(text.as_bytes()).into_owned()).collect();
         if !group.is_empty() {
-            self.0.push(group);
+            self.texts.push(group);
         }
     }
 
     /// Whether the record of a line may be meant.
     pub fn may_admit(&self, line: &[u8]) -> bool {
         let stands = |group: &Vec<Finder<'static>>| group.iter().any(|finder| finder.find(line).is_some());
-        self.0.iter().all(stands) || memchr(b'\\', line).is_some()
+        let other = number(line).is_some_and(|number| !self.numbers.iter().any(|range| range.contains(&number)));
+        if other && !self.numbers.is_empty() {
+            return false;
+        }
+        self.texts.iter().all(stands) || memchr(b'\\', line).is_some()
     }
+}
+
+/// The number of a line's record where the line begins with it; a record has no second one.
+fn number(line: &[u8]) -> Option<u64> {
+    let rest = line.strip_prefix(b"{\"seq\":")?;
+    let digits = rest.get(..memchr(b',', rest.get(..21).unwrap_or(rest))?)?;
+    str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?.parse().ok()
 }
 
 /// How every path begins that a pattern means: its names up to the first with a wildcard.
