@@ -29,11 +29,12 @@ const LINES_BETWEEN: u32 = 4096;
 Examples:
   portcullis audit report --from 2026-11-01 --to 2026-11-30 --out november.html
   portcullis audit report --from 24h --out report.html
-  portcullis audit report --log /backup/audit --zone Europe/Berlin --out all.html
+  portcullis audit report --log /backup/audit --zone Asia/Tokyo --out all.html
   portcullis audit report --from 7d --format csv --out - | sort
 
 A moment is a date (the whole day counts), a date and time, RFC 3339, or how
-long ago it was (24h, 7d). Days and hours are those of [time] zone in server.toml.")]
+long ago it was (24h, 7d). Days and hours are those of [time] zone in
+server.toml.")]
 pub(super) struct Arguments {
     /// Where the report begins, instead of with the log.
     #[arg(long, value_name = "MOMENT")]
