@@ -63,7 +63,7 @@ use crate::auth::verifier::Verifier;
 use crate::net::listener;
 use crate::net::names::Names;
 use crate::settings::{Argon2Cost, Config};
-use crate::store::Homes;
+use crate::store::{self, Homes};
 use crate::tls::ServerTls;
 use confinement::Confinement;
 use current::InForce;
@@ -142,6 +142,7 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     for line in report.to_string().lines() {
         info!("{line}");
     }
+    step("looking whether homes can be opened", store::probe())?;
     certificates::tell_of_unreadable(&config.tls);
     let guard = step("opening the log file", logging.start_file())?;
     let confinement = Confinement::new(&plan, report);

@@ -66,7 +66,7 @@ pub use fault::Fault;
 pub use floor::{Floor, Free};
 pub use listing::Listing;
 pub use read::ReadFile;
-pub use resolve::Lookup;
+pub use resolve::{Lookup, probe};
 pub use room::Usage;
 pub use root::{Homes, Root};
 pub use settings::StoreSettings;

@@ -1,10 +1,11 @@
 //! The only way from a virtual path to a descriptor: `openat2` beneath the root's descriptor,
 //! through no link of any kind.
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
 use super::entry::{EntryKind, Status};
@@ -109,6 +110,22 @@ pub(super) fn parent(root: impl AsFd, path: &VirtualPath) -> Result<(OwnedFd, &s
 /// Refuses names that no file is given here: a backslash is a separator to some clients.
 pub(super) fn acceptable_new_name(name: &str) -> Result<(), Fault> {
     if name.contains('\\') { Err(Fault::NameRefused) } else { Ok(()) }
+}
+
+/// Whether the system lets homes be opened at all: to be asked where the server is confined as it will be.
+///
+/// # Errors
+/// What is in the way, and what to do about it.
+pub fn probe() -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    match openat2(CWD, "/", flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+        Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(io::Error::other(format!(
+            "openat2(2), with which homes are opened, is not permitted here ({errno}): it needs Linux 5.6; under \
+             systemd, set RestrictSUIDSGID=no; in a container, let the seccomp profile permit it"
+        ))),
+        // Landlock may forbid this place; the call is there.
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
