@@ -159,7 +159,7 @@ fn cert_check_looks_at_what_goes_with_client_certificates_and_counts_days() {
         "# HELP portcullis_certificate_days_left ",
         "# TYPE portcullis_certificate_days_left gauge",
         "portcullis_certificate_days_left{kind=\"server\",name=\"localhost\",file=\"",
-        "portcullis_certificate_days_left{kind=\"client-authorities\",name=\"\",file=\"",
+        "portcullis_certificate_days_left{kind=\"client-authorities\",file=\"",
         "portcullis_certificate_not_after_timestamp_seconds{kind=\"client-revocations\",",
         "portcullis_certificate_check_severity ",
     ] {
