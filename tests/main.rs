@@ -17,6 +17,7 @@ mod advertise;
 mod audit_key;
 mod audit_log;
 mod audit_search;
+mod audit_tampering;
 mod audit_verify;
 mod bandwidth;
 mod bans;

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{error, fmt};
 
 use super::growing::{DiskFile, LogFile};
@@ -20,6 +21,10 @@ use rustix::fs::{FlockOperation, Gid, Mode, OFlags, Uid, fchown, flock, open};
 pub const FILE_NAME: &str = "audit.jsonl";
 /// Where the remains of a torn line go, in the same directory.
 pub const TORN_NAME: &str = "audit.jsonl.torn";
+
+/// How often, and how long between, a lock is tried that somebody else has.
+const LOCK_LOOKS_MAX: u32 = 20;
+const LOCK_LOOK_TIME: Duration = Duration::from_millis(5);
 
 /// Why the log cannot be opened.
 #[derive(Debug)]
@@ -159,7 +164,7 @@ impl Found {
         if past.last.is_none()
             && let Some((first_seq, closed, ends, torn)) = newest_closed(directory)?
         {
-            let unsigned = closed.is_some() && !ends.last.as_ref().is_some_and(Mark::is_checkpoint);
+            let unsigned = closed.is_some() && !ends.last.as_ref().is_some_and(Mark::closes_a_file);
             if let Some(closed) = closed.filter(|_| unsigned) {
                 whole_bytes = ends.whole_bytes;
                 spare = Some(std::mem::replace(&mut file, closed));
@@ -255,10 +260,16 @@ pub(super) fn open_alone(path: &Path) -> Result<File, OpenError> {
     if !metadata.is_file() {
         return Err(OpenError::NotAFile(path.to_owned()));
     }
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse(path.to_owned())),
-        Err(error) => return Err(failed(error.into())),
+    let mut looks = 0_u32;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            // Who asks whether a server writes it has the lock for a moment.
+            Err(rustix::io::Errno::WOULDBLOCK) if looks < LOCK_LOOKS_MAX => std::thread::sleep(LOCK_LOOK_TIME),
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(OpenError::InUse(path.to_owned())),
+            Err(error) => return Err(failed(error.into())),
+        }
+        looks = looks.saturating_add(1);
     }
     let mode = metadata.mode();
     if mode & 0o137 != 0 {
@@ -323,6 +334,21 @@ mod tests {
         assert!(matches!(Found::open(directory.path()), Err(OpenError::InUse(_))));
         drop(first);
         Found::open(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_look_at_the_lock_keeps_no_server_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(FILE_NAME);
+        fs::write(&path, "").unwrap();
+        let looking = File::open(&path).unwrap();
+        flock(&looking, FlockOperation::LockShared).unwrap();
+        let looks = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(looking);
+        });
+        Found::open(directory.path()).unwrap();
+        looks.join().unwrap();
     }
 
     #[test]

@@ -104,9 +104,12 @@ impl RawFile for DiskFile {
     }
 
     fn begin_anew(&mut self) -> io::Result<()> {
-        self.file = open_alone(&self.path).map_err(io::Error::other)?;
+        let file = open_alone(&self.path).map_err(io::Error::other)?;
         // So that the new name survives a power cut as its content does.
-        self.directory.sync_all()
+        self.directory.sync_all()?;
+        // Not before: where this is tried again, the file is still the one that was left.
+        self.file = file;
+        Ok(())
     }
 }
 

@@ -10,6 +10,7 @@ use super::checkpoint::{Reason, Signer, checkpoint};
 use super::head::SignedHead;
 use super::json::{self, Stamp};
 use super::record::Record;
+use super::tally::{Tally, labels};
 
 /// Memory kept for the lines of the next write.
 const LINES_BYTES_KEPT: usize = 1 << 20;
@@ -23,6 +24,8 @@ pub(super) struct Pen {
     drafted: Place,
     lines: Vec<u8>,
     signed: Option<SignedHead>,
+    /// What the log says of itself in the lines: the event, and the reason where it failed.
+    own: Vec<[&'static str; 2]>,
 }
 
 /// The end of the chain.
@@ -39,7 +42,7 @@ pub(super) struct Place {
 impl Pen {
     pub(super) fn new(signer: Signer, place: Place) -> Self {
         let uids = ulid::Generator::new();
-        Self { signer, uids, written: place, drafted: place, lines: Vec::new(), signed: None }
+        Self { signer, uids, written: place, drafted: place, lines: Vec::new(), signed: None, own: Vec::new() }
     }
 
     /// The end of the file.
@@ -63,6 +66,7 @@ impl Pen {
         self.lines.clear();
         self.lines.shrink_to(LINES_BYTES_KEPT);
         self.signed = None;
+        self.own.clear();
     }
 
     /// Puts a record behind the others.
@@ -76,10 +80,16 @@ impl Pen {
         Ok(())
     }
 
+    /// Puts a record of the log about itself behind the others.
+    pub(super) fn put_own(&mut self, time: Timestamp, record: &Record) -> io::Result<()> {
+        self.own.push(labels(record));
+        self.put(time, record, false)
+    }
+
     /// Signs everything up to here.
     pub(super) fn sign(&mut self, time: Timestamp, reason: Reason) -> io::Result<()> {
         let head = self.signer.head(self.drafted.last_seq, self.drafted.hash, time);
-        self.put(time, &checkpoint(&head, reason), false)?;
+        self.put_own(time, &checkpoint(&head, reason))?;
         self.drafted.signed_seq = self.drafted.last_seq;
         self.signed = Some(head);
         Ok(())
@@ -90,9 +100,11 @@ impl Pen {
         &self.lines
     }
 
-    /// The lines are in the file. Gives the newest head that they sign.
-    pub(super) fn commit(&mut self) -> Option<SignedHead> {
+    /// The lines are in the file. Gives the newest head that they sign, and counts what the log says of
+    /// itself, as nobody else knows of it.
+    pub(super) fn commit(&mut self, tally: &Tally) -> Option<SignedHead> {
         self.written = self.drafted;
+        self.own.drain(..).for_each(|labels| tally.told(labels));
         self.signed.take()
     }
 }

@@ -95,6 +95,11 @@ impl Mark {
         self.checkpoint.is_some()
     }
 
+    /// Whether it is what a closed file ends with.
+    pub(super) fn closes_a_file(&self) -> bool {
+        self.is_stop() || self.checkpoint.as_deref() == Some(Reason::Rotation.word())
+    }
+
     /// Whether the server stopped in order behind it.
     pub(super) fn is_stop(&self) -> bool {
         self.checkpoint.as_deref() == Some(Reason::Stop.word())

@@ -79,11 +79,7 @@ impl Default for Tally {
 impl Tally {
     /// Counts a record that is about to be written, and says when that began.
     pub(super) fn comes(&self, record: &Record) -> Instant {
-        let reason = match record.outcome {
-            Outcome::Success => "",
-            Outcome::Failure(reason) => reason,
-        };
-        self.events.add([record.event.description().code, reason], times(record));
+        self.events.add(labels(record), times(record));
         let resumed = |resumed: bool| if resumed { "resumed" } else { "full" };
         if let (Event::TlsEstablished, Some(tls)) = (record.event, &record.tls) {
             self.handshakes.add([tls.version, resumed(tls.resumed)], 1);
@@ -99,11 +95,25 @@ impl Tally {
         Instant::now()
     }
 
+    /// Counts a record of the log about itself, which is in the file.
+    pub(super) fn told(&self, labels: [&'static str; 2]) {
+        self.events.add(labels, 1);
+    }
+
     /// Counts what became of it.
     pub(super) fn went(&self, came: Instant, result: Result<(), AuditFault>) {
         self.waits.observe(came.elapsed());
         if result.is_ok() { &self.confirmed } else { &self.refused }.add(1);
     }
+}
+
+/// The event, and the reason where it failed.
+pub(super) fn labels(record: &Record) -> [&'static str; 2] {
+    let reason = match record.outcome {
+        Outcome::Success => "",
+        Outcome::Failure(reason) => reason,
+    };
+    [record.event.description().code, reason]
 }
 
 /// How often it happened: a flood of refusals is one record with their number.

@@ -72,6 +72,8 @@ struct Outage {
     kept: VecDeque<(Timestamp, Record)>,
     /// What was too much to keep.
     lost: u64,
+    /// Records that are in the file for good, though whoever waited for them was told that they are not.
+    unconfirmed: u64,
 }
 
 #[expect(clippy::large_enum_variant, reason = "nearly all are the large one; a box would cost an allocation each")]
@@ -232,9 +234,7 @@ impl<F: RawFile> Writer<F> {
                 let time = now();
                 for entry in batch.drain(..) {
                     entry.ack.tell(Err(AuditFault::Unwritable(error.kind())));
-                    if !stays {
-                        self.keep(time, entry.record);
-                    }
+                    self.outlasts(time, entry.record, stays);
                 }
             }
         }
@@ -255,12 +255,12 @@ impl<F: RawFile> Writer<F> {
         pen.begin();
         for own in &self.due {
             match own {
-                Own::Record(record) => pen.put(time, record, false)?,
+                Own::Record(record) => pen.put_own(time, record)?,
                 Own::Checkpoint(reason) => pen.sign(time, *reason)?,
             }
         }
         if let Some(outage) = &self.outage {
-            pen.put(time, &outage.record(), false)?;
+            pen.put_own(time, &outage.record())?;
             outage.kept.iter().try_for_each(|(came, record)| pen.put(*came, record, true))?;
         }
         batch.iter().try_for_each(|entry| pen.put(time, &entry.record, false))?;
@@ -273,9 +273,11 @@ impl<F: RawFile> Writer<F> {
             Ok(()) => self.written(sync, last),
             Err(NotAppended { stays: false, .. }) => return appended,
             Err(_) => {
-                self.pen.commit();
+                self.pen.commit(&self.gate.tally);
                 if let Some(outage) = &mut self.outage {
+                    // It is told of in the file, and another record tells of what comes from here on.
                     outage.kept.clear();
+                    (outage.lost, outage.unconfirmed) = (0, 0);
                 }
             }
         }
@@ -286,7 +288,7 @@ impl<F: RawFile> Writer<F> {
 
     /// What the pen wrote is in the file.
     fn written(&mut self, synced: bool, sync_head: bool) {
-        let head = self.pen.commit();
+        let head = self.pen.commit(&self.gate.tally);
         let at = Instant::now();
         self.unsynced = if synced { None } else { self.unsynced.or(Some(at)) };
         self.unsigned = match self.pen.unsigned() {
@@ -308,7 +310,7 @@ impl<F: RawFile> Writer<F> {
             self.pen.begin();
             for own in &self.due {
                 if let Own::Record(record) = own {
-                    self.pen.put(time, record, false)?;
+                    self.pen.put_own(time, record)?;
                 }
             }
             self.pen.sign(time, Reason::Rotation)?;
@@ -316,7 +318,7 @@ impl<F: RawFile> Writer<F> {
             if let Err(NotAppended { error, stays }) = appended {
                 if stays {
                     // Another checkpoint comes behind it, once it is completed.
-                    self.pen.commit();
+                    self.pen.commit(&self.gate.tally);
                     self.due.retain(|own| matches!(own, Own::Checkpoint(_)));
                 }
                 return Err(error);
@@ -383,7 +385,7 @@ impl<F: RawFile> Writer<F> {
         }
         tracing::error!(%error, "the audit log cannot be written; new work is refused until it can be");
         let kept = VecDeque::new();
-        self.outage = Some(Outage { since: at, cause: error.kind(), reminded: at, kept, lost: 0 });
+        self.outage = Some(Outage { since: at, cause: error.kind(), reminded: at, kept, lost: 0, unconfirmed: 0 });
     }
 
     fn end_outage(&mut self) {
@@ -394,9 +396,12 @@ impl<F: RawFile> Writer<F> {
         }
     }
 
-    fn keep(&mut self, time: Timestamp, record: Record) {
+    /// A record that was refused: it is in the file all the same, or is kept for it.
+    fn outlasts(&mut self, time: Timestamp, record: Record, stays: bool) {
         if let Some(outage) = &mut self.outage {
-            if outage.kept.len() < KEPT_RECORDS_MAX {
+            if stays {
+                outage.unconfirmed = outage.unconfirmed.saturating_add(1);
+            } else if outage.kept.len() < KEPT_RECORDS_MAX {
                 outage.kept.push_back((time, record));
             } else {
                 outage.lost = outage.lost.saturating_add(1);
@@ -421,6 +426,7 @@ impl Outage {
             .with("cause", Detail::Text(self.cause.to_string()))
             .with("records_late", Detail::Number(u64::try_from(self.kept.len()).unwrap_or(u64::MAX)))
             .with("records_lost", Detail::Number(self.lost))
+            .with("records_unconfirmed", Detail::Number(self.unconfirmed))
     }
 }
 

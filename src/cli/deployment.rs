@@ -150,14 +150,20 @@ impl Deployment {
         for (path, (text, mode)) in targets.iter().zip(contents) {
             write_new(path, text, mode).map_err(|error| Failure::io(path.display(), &error))?;
         }
-        self.share(settings.run_as.as_ref())
+        self.share(settings)
     }
 
     /// Lets the account that serves read what it reads again when that is asked for: root keeps the
-    /// files, and the account's group may read them.
-    fn share(&self, run_as: Option<&RunAs>) -> Result<(), Failure> {
+    /// files, and the account's group may read them. The key of the audit log stays root's, who starts the
+    /// server; in a system the account itself does, so there it is the account's.
+    fn share(&self, settings: &Settings) -> Result<(), Failure> {
+        let run_as = settings.run_as.as_ref();
         let Some(account) = run_as.filter(|_| rustix::process::geteuid().is_root()) else { return Ok(()) };
-        let [_, _, key, _, _, _, users] = self.targets();
+        let [_, _, key, signing, _, _, users] = self.targets();
+        if settings.system {
+            let given = chown(&signing, Some(account.uid), Some(account.gid));
+            given.map_err(|error| Failure::io(signing.display(), &error))?;
+        }
         for path in [key, users] {
             let shared = chown(&path, None, Some(account.gid))
                 .and_then(|()| std::fs::set_permissions(&path, Permissions::from_mode(0o640)));
@@ -299,6 +305,34 @@ mod tests {
             let metadata = path.metadata().unwrap();
             let readable = metadata.gid() == account.gid && metadata.mode() & 0o777 == 0o640;
             assert_eq!(readable, rustix::process::geteuid().is_root());
+        }
+    }
+
+    #[test]
+    fn the_key_of_the_audit_log_is_that_of_whoever_starts_the_server() {
+        use std::os::unix::fs::MetadataExt;
+
+        let account = crate::config::system_accounts::find("daemon").unwrap();
+        let root = rustix::process::geteuid();
+        for system in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let deployment = Deployment::at(directory.path());
+            let settings = Settings { run_as: Some(account.clone()), system, ..settings() };
+            // Its directories are those of this machine, which are made elsewhere.
+            std::fs::create_dir_all(directory.path().join("certs")).unwrap();
+            let [.., signing, _, _, _] = deployment.targets();
+            write_new(&signing, "key", 0o400).unwrap();
+            for path in [&deployment.targets()[2], &deployment.targets()[6]] {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                write_new(path, "text", 0o640).unwrap();
+            }
+            deployment.share(&settings).unwrap();
+            let metadata = signing.metadata().unwrap();
+            let expected = if system && root.is_root() { account.uid } else { root.as_raw() };
+            assert_eq!((metadata.uid(), metadata.mode() & 0o777), (expected, 0o400));
+            let faults =
+                crate::config::files::faults(&signing, &metadata, crate::config::files::Kind::Key, Some(&account));
+            assert!(faults.is_empty());
         }
     }
 

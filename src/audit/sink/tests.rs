@@ -225,6 +225,14 @@ fn a_full_disk_fails_the_record_leaves_whole_lines_and_is_recovered_from_unasked
     log.record_blocking(numbered(confirmed + 2)).unwrap();
     writer.finish().unwrap();
 
+    let told =
+        |event| log.tally().events.all().into_iter().find(|(words, _)| words[0] == event).map(|(_, count)| count);
+    assert_eq!(
+        (told("audit.begun"), told("audit.degraded")),
+        (Some(1), Some(1)),
+        "alerts see what nobody else records"
+    );
+
     let records = disk.records();
     assert_eq!(sequence(&records), (1..=records.len() as u64).collect::<Vec<_>>());
     let outage = records.iter().position(|r| r["metadata"]["event_code"] == "audit.degraded").unwrap();
@@ -350,7 +358,11 @@ fn what_was_begun_in_a_file_that_only_grows_is_completed_once_and_the_chain_hold
         log.record_blocking(numbered(3)).unwrap();
         writer.finish().unwrap();
         assert_chained(&[&disk.0.lock().unwrap().content]);
-        let numbers: Vec<_> = disk.records().iter().filter_map(|record| record["unmapped"]["n"].as_u64()).collect();
+        let records = disk.records();
+        let numbers: Vec<_> = records.iter().filter_map(|record| record["unmapped"]["n"].as_u64()).collect();
         assert_eq!(numbers, [1, 2, 3], "each once");
+        // Where the first is in the file, the log says that nobody was told so.
+        let refused = &records.iter().find(|record| record["metadata"]["event_code"] == "audit.degraded").unwrap();
+        assert_eq!(refused["unmapped"]["records_unconfirmed"], u64::from(room > 0), "{refused}");
     }
 }

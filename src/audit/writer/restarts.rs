@@ -82,6 +82,26 @@ fn a_server_killed_after_the_renaming_signs_the_old_file_to_its_end_and_begins_t
 }
 
 #[test]
+fn a_file_that_was_renamed_behind_an_earlier_checkpoint_is_signed_to_its_end_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    stopped(directory, 1);
+    let path = directory.join(FILE_NAME);
+    let text = fs::read_to_string(&path).unwrap();
+    // What it ends with is the checkpoint of the start.
+    let kept: String = text.split_inclusive('\n').take(2).collect();
+    fs::write(&path, kept).unwrap();
+    fs::remove_file(directory.join(HEAD_NAME)).unwrap();
+    let old = renamed(directory);
+    stopped(directory, 0);
+    assert_eq!(
+        story(&records(&old))[1..],
+        ["audit.checkpoint start", "audit.gap unclean_stop", "audit.checkpoint rotation"]
+    );
+    assert_chained(&[&fs::read(&old).unwrap(), &fs::read(&path).unwrap()]);
+}
+
+#[test]
 fn a_server_killed_between_the_end_of_a_file_and_the_next_one_begins_that() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();

@@ -14,7 +14,7 @@ use crate::audit::signing::{PublicKey, SigningKey};
 use crate::cli::say;
 use crate::config::audit::{key_path, read_keys};
 use crate::config::files::{self, Links};
-use crate::config::running;
+use crate::config::{RunAs, running};
 use crate::trail::entry::Entry;
 use crate::trail::files::{FilesError, find};
 use crate::trail::lines::Lines;
@@ -202,8 +202,10 @@ fn log_id(place: &Path) -> Result<Option<String>, Failure> {
 fn rotate(arguments: &Rotate, policy: &Path) -> Result<(), Failure> {
     let path = arguments.key.path(policy)?;
     let owner = path.metadata().map_err(|error| Failure::io(path.display(), &error))?;
+    // Where the account that serves reads it, root may replace it all the same.
+    let holder = RunAs { name: String::new(), uid: owner.uid(), gid: owner.gid() };
     let Keys { key: old, mut successions } =
-        read_keys(&path, None).map_err(|problem| Failure::Failed(problem.text(&path)))?;
+        read_keys(&path, Some(&holder)).map_err(|problem| Failure::Failed(problem.text(&path)))?;
     let log = log_id(&arguments.source.place(policy)?)?;
     let new = generate()?;
     let failed = |path: &Path| {

@@ -25,6 +25,8 @@ use crate::trail::verify::{self, Options, State, Verdict, Witness};
 const OWN_PUBLIC_NAME: &str = "signing.pub";
 /// What a public half has in the place of the key's extension.
 const PUBLIC_EXTENSION: &str = "pub";
+/// How long a server may need to sign once it is time, in seconds.
+const SIGNING_SECONDS_MAX: u64 = 30;
 /// Logs below this size are read before anybody could look at a progress bar, in bytes.
 const PROGRESS_BYTES_MIN: u64 = 32 << 20;
 /// How often a log is looked at anew that a server closes a file of meanwhile.
@@ -56,9 +58,10 @@ pub(super) struct Arguments {
     /// the end is missing.
     #[arg(long, value_name = "FILE")]
     witness: Vec<PathBuf>,
-    /// How old records without a signature may be while a server writes the log.
-    #[arg(long, value_name = "SECONDS", default_value_t = verify::UNSIGNED_SECONDS_MAX)]
-    unsigned_seconds: u64,
+    /// How old records without a signature may be while a server writes the log. Without it 300, or
+    /// `checkpoint-seconds` of server.toml and half a minute where that is more.
+    #[arg(long, value_name = "SECONDS")]
+    unsigned_seconds: Option<u64>,
     /// Report as one JSON object.
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
@@ -139,6 +142,16 @@ fn keys(arguments: &Arguments, policy: &Path, place: &Path) -> Result<(Vec<Publi
     Ok((Vec::new(), KeySource::None))
 }
 
+/// How old records without a signature may be. A policy that cannot be read has no say.
+fn unsigned_seconds(arguments: &Arguments, policy: &Path) -> u64 {
+    let policy = || running::audit(policy).ok().flatten().map(|audit| audit.checkpoints.time.as_secs());
+    arguments.unsigned_seconds.unwrap_or_else(|| {
+        let signs_after = if arguments.source.is_named() { None } else { policy() };
+        let late = signs_after.map_or(0, |seconds| seconds.saturating_add(SIGNING_SECONDS_MAX));
+        late.max(verify::UNSIGNED_SECONDS_MAX)
+    })
+}
+
 fn key(path: &Path) -> Result<PublicKey, Failure> {
     let text = std::fs::read(path).map_err(|error| Failure::io(path.display(), &error))?;
     PublicKey::from_pem(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
@@ -160,7 +173,7 @@ fn look(
             witnesses: witnesses.to_vec(),
             in_use,
             alone: !whole,
-            unsigned_seconds_max: arguments.unsigned_seconds,
+            unsigned_seconds_max: unsigned_seconds(arguments, policy),
             ..Options::at(Timestamp::now())
         };
         if whole {

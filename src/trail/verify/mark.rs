@@ -115,6 +115,7 @@ pub(super) struct Facts {
     pub(super) public_key: Short,
     pub(super) succession: Short,
     pub(super) signature: Short,
+    pub(super) head_log: Short,
     pub(super) head_seq: Option<u64>,
     pub(super) head_hash: Short,
     pub(super) head_time: Short,

@@ -24,7 +24,7 @@ pub(crate) mod made;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -38,10 +38,13 @@ use crate::audit::signing::PublicKey;
 use crate::audit::text::push_escaped;
 pub use verdict::{Finding, Kind, State, Verdict};
 
-/// How old records without a signature may be while a server writes, unless said otherwise, in seconds.
+/// How old records without a signature may be while a server writes, unless said otherwise or it signs
+/// less often, in seconds.
 pub const UNSIGNED_SECONDS_MAX: u64 = 300;
 /// Longest file of heads that is read, in bytes.
 const HEADS_BYTES_MAX: u64 = 16 << 20;
+/// Longest line of the newest head beside the log that is read, in bytes.
+const HEAD_BYTES_MAX: u64 = 4096;
 
 /// What else is known of a log.
 #[derive(Clone, Debug)]
@@ -144,11 +147,20 @@ pub fn is_in_use(directory: &Path) -> bool {
 /// # Errors
 /// Where it cannot be read, or is none.
 pub fn head_beside(directory: &Path) -> io::Result<Option<Witness>> {
-    match heads(&directory.join(HEAD_NAME)) {
-        Ok(heads) => Ok(heads.into_iter().next_back()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    let path = directory.join(HEAD_NAME);
+    // The first line is it, as for the server; what stands behind that was put there by somebody else.
+    let mut line = Vec::new();
+    match std::fs::File::open(&path) {
+        Ok(file) => io::BufReader::new(file.take(HEAD_BYTES_MAX)).read_until(b'\n', &mut line)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if line.trim_ascii().is_empty() {
+        return Ok(None);
     }
+    let head = serde_json::from_slice(&line);
+    let head = head.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "its first line is no signed head"))?;
+    Ok(Some(Witness { head, source: safe(&path.display().to_string()) }))
 }
 
 /// The heads in a file, one JSON object a line, as `audit head` prints them.

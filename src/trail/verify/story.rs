@@ -187,6 +187,16 @@ impl Story {
                     let (kind, place, seqs) = (Kind::Truncated, Some(place), Some((link.seq, link.seq)));
                     found.add(Draft { kind, place, seqs, message });
                 }
+                if about.detail == "log_replaced" && !facts.head_log.0.is_empty() {
+                    let message = format!(
+                        "the server found another log here than {}, which it had signed up to record {}: that one is \
+                         gone",
+                        safe(&facts.head_log.0),
+                        facts.head_seq.unwrap_or(0)
+                    );
+                    let (kind, place, seqs) = (Kind::Replaced, Some(place), Some((link.seq, link.seq)));
+                    found.add(Draft { kind, place, seqs, message });
+                }
                 self.gaps.add(|| Note { seq: link.seq, time: rfc3339(link.time), what: gap(&about.detail) });
             }
             Event::Degraded => {
@@ -304,7 +314,7 @@ fn gap(detail: &str) -> String {
     match detail {
         "unclean_stop" => "the server had not been stopped in order: a crash, a kill or a power cut".to_owned(),
         "torn_line" => "a line that a crash had cut short was set aside".to_owned(),
-        "log_replaced" => "the file had been renamed or removed by somebody else".to_owned(),
+        "log_replaced" => "the log had been renamed, removed or replaced by somebody else".to_owned(),
         "log_truncated" => "the log had been cut by somebody else".to_owned(),
         other => safe(other),
     }

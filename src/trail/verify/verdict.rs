@@ -92,6 +92,8 @@ pub enum Kind {
     MissingFile,
     /// Another log begins in the middle of this one.
     Restarted,
+    /// The server found this log, or none, in the place of another one that it had signed.
+    Replaced,
     /// The content of a compressed file is not what was compressed.
     Damaged,
     /// A good signature stands for other records than are here.
@@ -260,6 +262,7 @@ impl Kind {
             | Self::NoRecord
             | Self::MissingFile
             | Self::Restarted
+            | Self::Replaced
             | Self::Damaged
             | Self::NotAsSigned => State::Tampered,
             Self::BadSignature | Self::UnknownKey | Self::UnprovenKey | Self::OtherLog => State::BadSignature,

@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 use std::io;
 
+use super::Options;
 use super::findings::{Draft, Drafts, name};
 use super::keys::Keyring;
 use super::mark::{AHEAD_MAX, Content, Event, Link, Mark, Marks, Place};
 use super::story::{Absent, Role, Story};
-use super::verdict::{Kind, Note};
-use super::{Options, rfc3339};
+use super::verdict::Kind;
 use crate::audit::chain::ChainHash;
 use crate::audit::rotation::Kind as FileKind;
 use crate::audit::signing::PublicKey;
@@ -18,9 +18,6 @@ use crate::trail::lines::{End, Lines};
 
 /// Records that are remembered behind the walk.
 const HISTORY_MAX: usize = 1024;
-
-/// How far behind the remains of a write that failed the outage is told of at most, in records.
-const OUTAGE_AHEAD: usize = 4;
 
 /// What the next record has to follow.
 #[derive(Clone, Copy, Debug)]
@@ -143,15 +140,9 @@ impl<'a> Walk<'a> {
             return;
         }
         let next = self.head().next;
-        let outage = end == End::Whole && self.ends_outage(None);
-        let behind = self.marks.peek_link().map(|link| (link.seq, link.prev, link.time));
+        let behind = self.marks.peek_link().map(|link| (link.seq, link.prev));
         let message = match (end, behind) {
-            (_, Some((seq, _, time))) if outage && seq <= next => {
-                let what = format!("{bytes} bytes that are no record, left by a write that failed");
-                self.story.gaps.add(|| Note { seq, time: rfc3339(time), what });
-                return;
-            }
-            (_, Some((seq, prev, ..))) if seq == next && self.follows(prev) => {
+            (_, Some((seq, prev))) if seq == next && self.follows(prev) => {
                 "this line is no record; those around it follow each other, so it was put in".to_owned()
             }
             (End::TooLong, _) => "this line is longer than any record".to_owned(),
@@ -159,7 +150,7 @@ impl<'a> Walk<'a> {
             (End::Whole, _) => "this line is no record".to_owned(),
         };
         let stands_for = match behind {
-            Some((seq, prev, ..)) if seq == next && self.follows(prev) => None,
+            Some((seq, prev)) if seq == next && self.follows(prev) => None,
             Some((seq, ..)) if seq > next && self.head.is_some() => Some((next, seq.saturating_sub(1))),
             Some((seq, ..)) if seq > 1 && self.head.is_none() => Some((seq.saturating_sub(1), seq.saturating_sub(1))),
             Some(_) => None,
@@ -172,14 +163,6 @@ impl<'a> Walk<'a> {
         };
         self.add(Kind::NoRecord, place, stands_for, message);
         self.hole |= stands_for.is_some();
-    }
-
-    /// Whether an outage is told of here or right behind. What was written of a write that failed cannot
-    /// always be taken back; the server writes the same records again behind that.
-    fn ends_outage(&mut self, link: Option<&Link>) -> bool {
-        let tells = |link: &Link| link.about.as_deref().is_some_and(|about| about.event == Event::Degraded);
-        link.is_some_and(tells)
-            || (0..OUTAGE_AHEAD).any(|skip| self.marks.peek(skip).and_then(Mark::link).is_some_and(tells))
     }
 
     fn link(&mut self, place: Place, link: Link) {
@@ -416,13 +399,8 @@ impl<'a> Walk<'a> {
         let Some(first) = self.history.get(rival).copied() else { return };
         let last = self.history.back().map_or(seq, |past| past.seq);
         if followed && !behind.is_some_and(|behind| self.follows(behind.prev)) {
-            if self.ends_outage(Some(link)) {
-                let what = format!("the records {seq} to {last} before it were left by a write that failed");
-                self.story.gaps.add(|| Note { seq, time: rfc3339(link.time), what });
-            } else {
-                let message = format!("the record {} here was put in: no other follows it", first.seq);
-                self.add(Kind::Inserted, first.place, Some((first.seq, last)), message);
-            }
+            let message = format!("the record {} here was put in: no other follows it", first.seq);
+            self.add(Kind::Inserted, first.place, Some((first.seq, last)), message);
             let taken_back = self.history.len().saturating_sub(rival);
             self.story.records = self.story.records.saturating_sub(u64::try_from(taken_back).unwrap_or(0));
             self.history.truncate(rival);

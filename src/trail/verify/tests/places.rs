@@ -3,7 +3,7 @@ use std::io::Write as _;
 
 use super::*;
 use crate::audit::event::Event;
-use crate::audit::record::Record;
+use crate::audit::record::{Detail, Record};
 use crate::audit::rotation::closed_name;
 
 /// The names of the files, oldest first.
@@ -85,22 +85,62 @@ fn a_crash_is_no_tampering() {
 }
 
 #[test]
-fn what_a_failed_write_left_is_no_tampering() {
+fn an_outage_is_no_tampering_and_excuses_none() {
+    for put_in in [false, true] {
+        let log = Log::of(|made| {
+            made.work(5);
+            if put_in {
+                let (seq, hash) = (made.seq, made.hash);
+                made.work(2);
+                made.open.extend_from_slice(b"{\"seq\":10,\"ti\n");
+                (made.seq, made.hash) = (seq, hash);
+            }
+            made.put(&Record::new(Event::AuditDegraded).failed("unwritable"));
+            made.late = true;
+            made.work(3);
+            made.late = false;
+            made.checkpoint("stop");
+        });
+        let verdict = log.verdict();
+        assert_eq!((verdict.records, verdict.outages.total), (log.made.seq, 1), "{verdict:#?}");
+        if put_in {
+            assert_eq!(finds(&verdict, Kind::Inserted, 8).first_seq, Some(8));
+        } else {
+            assert_eq!(verdict.state, State::Proven, "{verdict:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_log_in_the_place_of_another_that_was_signed_is_told() {
     let log = Log::of(|made| {
+        let gap = Record::new(Event::AuditGap).failed("log_replaced").with("head_seq", Detail::Number(40));
+        made.put(&gap.with("head_log", Detail::Text("01K8YYYYYYYYYYYYYYYYYYYYYY".into())));
         made.work(5);
-        let (seq, hash) = (made.seq, made.hash);
-        made.work(2);
-        made.open.extend_from_slice(b"{\"seq\":10,\"ti\n");
-        (made.seq, made.hash) = (seq, hash);
-        made.put(&Record::new(Event::AuditDegraded).failed("unwritable"));
-        made.late = true;
-        made.work(3);
-        made.late = false;
         made.checkpoint("stop");
     });
     let verdict = log.verdict();
-    assert_eq!((verdict.state, verdict.gaps.total, verdict.outages.total), (State::Proven, 2, 1), "{verdict:#?}");
-    assert_eq!(verdict.records, log.made.seq);
+    let finding = finds(&verdict, Kind::Replaced, 3);
+    assert!(finding.message.contains("01K8YYYYYYYYYYYYYYYYYYYYYY") && finding.message.contains("record 40"));
+    assert_eq!(verdict.state.exit_code(), 4);
+}
+
+#[test]
+fn a_log_that_was_taken_away_from_a_running_server_lacks_what_was_taken() {
+    for (kept, expected) in [(false, Some(Kind::Deleted)), (true, None)] {
+        let log = Log::of(|made| {
+            made.work(5);
+            let (last_seq, taken) = (made.seq, std::mem::take(&mut made.open));
+            made.put(&Record::new(Event::AuditGap).failed("log_replaced").with("last_seq", Detail::Number(last_seq)));
+            made.checkpoint("stop");
+            if kept {
+                made.open.splice(0..0, taken);
+            }
+        });
+        let verdict = log.verdict();
+        assert_eq!(verdict.first_finding().map(|finding| finding.kind), expected, "{verdict:#?}");
+        assert_eq!(verdict.gaps.total, 1);
+    }
 }
 
 #[test]
