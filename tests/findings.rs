@@ -12,9 +12,10 @@ use portcullis::audit::json::{Stamp, append_line};
 use portcullis::audit::record::{Record, SessionFacts};
 use portcullis::findings::context::Context;
 use portcullis::findings::finding::{Finding, Kind, Severity};
-use portcullis::findings::{Found, Span, find};
+use portcullis::findings::{Found, find};
 use portcullis::settings::Thresholds;
 use portcullis::trail::files;
+use portcullis::trail::filter::{TimeSpan, numbers};
 
 use crate::support::made_log::{Made, Plan, Truth, make};
 
@@ -55,7 +56,7 @@ fn read(plan: &Plan) -> (Made, Found) {
     let directory = tempfile::tempdir().unwrap();
     let made = make(directory.path(), plan);
     let files = files::find(directory.path()).unwrap();
-    let found = find(&files, &Thresholds::default(), Context::at(made.end), Span::default());
+    let found = find(&files, &Thresholds::default(), Context::at(made.end), TimeSpan::default());
     assert_eq!((found.records, found.unreadable, found.failed.len()), (made.records, 0, 0));
     (made, found)
 }
@@ -95,12 +96,13 @@ fn floors(kind: Kind) -> (f64, f64) {
     }
 }
 
-/// More seeds with `PORTCULLIS_SEEDS`: docs/audit.md has what eight came to.
+/// Other seeds with `PORTCULLIS_SEEDS=FIRST..LAST`: docs/audit.md has what 101..116 came to, on which nothing
+/// was tuned.
 #[test]
 fn attacks_are_found_and_ordinary_life_is_left_alone() {
     let mut scores = BTreeMap::new();
-    let seeds = std::env::var("PORTCULLIS_SEEDS").map_or(2, |text| text.parse().unwrap());
-    for seed in 1..=seeds {
+    let seeds = std::env::var("PORTCULLIS_SEEDS").unwrap_or_else(|_| "1..2".to_owned());
+    for seed in numbers(&seeds).unwrap() {
         judge(seed, &mut scores);
     }
     for (kind, score) in &scores {
@@ -190,7 +192,7 @@ fn a_hostile_log_drives_no_terminal_and_takes_no_memory() {
     lines.extend(last.replace("\"time\":30000", "\"time\":9223372036854775807").bytes());
     std::fs::write(directory.path().join("audit.jsonl"), lines).unwrap();
     let files = files::find(directory.path()).unwrap();
-    let found = find(&files, &Thresholds::default(), Context::at(Timestamp::now()), Span::default());
+    let found = find(&files, &Thresholds::default(), Context::at(Timestamp::now()), TimeSpan::default());
     assert_eq!((found.records, found.unreadable), (30_002, 2));
     assert!(found.left_out > 1_000 && found.findings.len() < 1_100, "{} and {}", found.left_out, found.findings.len());
     for finding in &found.findings {

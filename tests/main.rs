@@ -37,6 +37,7 @@ mod factors;
 mod farewells;
 mod files;
 mod findings;
+mod findings_looked_up;
 mod firewall;
 mod folders;
 mod forced_change;

@@ -65,6 +65,8 @@ fn every_command_has_a_manual_page_with_its_sections() {
             let heading = |line: &str| line.strip_prefix(".SH ").is_some_and(|rest| rest.trim_matches('"') == section);
             assert!(page.lines().any(heading), "{name} has no {section}");
         }
+        let status = page.split("EXIT STATUS").nth(1).unwrap().split(".SH").next().unwrap();
+        assert!(status.contains("0 "), "{name} has no exit codes: {status}");
         // Whatever a page leads to is there.
         let also = page.rsplit_once("SEE ALSO").unwrap().1.replace("\\-", "-");
         for other in also.split([',', '\n', ' ', '"']).filter_map(|word| word.strip_suffix("(1)")) {

@@ -103,7 +103,8 @@ fn page(command: &Command, above: Option<&Command>) -> io::Result<Vec<u8>> {
     }
     let mut rest = Roff::new();
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let (examples, codes) = help.split_once("\n\n").unwrap_or((&help, ""));
+    let (examples, codes) =
+        help.rsplit_once("\n\n").filter(|(_, last)| last.starts_with("Exit codes:")).unwrap_or((&help, ""));
     rest.control("SH", ["EXAMPLES"]).control("nf", []);
     rest.text([roman(examples.strip_prefix("Examples:\n").unwrap_or(examples))]).control("fi", []);
     rest.control("SH", ["EXIT STATUS"]);

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::command::Search;
 use super::context::Context;
 use super::finding::{Evidence, Finding, Kind, RECORDS_MAX, Severity};
-use super::seen::{Seen, timestamp};
+use super::seen::{Name, Seen, kept, timestamp};
+use crate::audit::text::is_harmful;
 
 /// Most findings of one kind that are kept; the most severe and the latest are.
 const FINDINGS_MAX: usize = 1_000;
@@ -22,6 +23,39 @@ pub(super) struct Trace {
     /// How many records.
     pub(super) count: u64,
     records: Vec<u64>,
+    /// What happened in them.
+    pub(super) events: Words,
+    /// Why not.
+    pub(super) reasons: Words,
+}
+
+/// Most words that are told apart.
+const WORDS_MAX: usize = 6;
+
+/// The words that stand in a series of records, while all of them have one and these are few.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Words {
+    few: Vec<Name>,
+    many: bool,
+}
+
+impl Words {
+    fn add(&mut self, word: &str) {
+        if self.many || self.few.iter().any(|known| **known == *word) {
+            return;
+        }
+        let word = if word.chars().any(is_harmful) { "".into() } else { kept(word) };
+        if word.is_empty() || self.few.len() >= WORDS_MAX {
+            *self = Self { few: Vec::new(), many: true };
+        } else {
+            self.few.push(word);
+        }
+    }
+
+    /// All of them; none where they do not tell the records from others.
+    pub(super) fn all(&self) -> &[Name] {
+        &self.few
+    }
 }
 
 impl Trace {
@@ -32,6 +66,8 @@ impl Trace {
             (self.first, self.first_time, self.last_time) = (seq, time, time);
         }
         self.count = self.count.saturating_add(1);
+        self.events.add(seen.entry.event());
+        self.reasons.add(seen.reason());
         self.last = self.last.max(seq);
         self.last_time = self.last_time.max(time);
         if self.records.len() < RECORDS_MAX {
@@ -75,7 +111,7 @@ pub(super) fn finding(kind: Kind, severity: Severity, trace: Trace) -> Finding {
         address: None,
         from: Some(timestamp(trace.first_time)),
         to: Some(timestamp(trace.last_time)),
-        command: Search::new().records(&trace).into(),
+        command: Search::new().evidence(&trace).into(),
         evidence: Some(Evidence { first: trace.first, last: trace.last, records: trace.records, count: trace.count }),
         advice: String::new(),
     }

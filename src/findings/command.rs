@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use ipnet::IpNet;
+
 use super::collect::Trace;
 use super::seen::Source;
 use crate::audit::text::{is_harmful, shell_word};
@@ -26,7 +28,7 @@ impl Search {
         self
     }
 
-    /// Of this event, or events of this pattern.
+    /// Of this event.
     pub(super) fn event(self, event: &str) -> Self {
         self.with("--event", &event)
     }
@@ -41,14 +43,16 @@ impl Search {
         self.with("--user", &user)
     }
 
-    /// With this reason.
-    pub(super) fn reason(self, reason: &str) -> Self {
-        self.with("--reason", &reason)
+    /// In this network.
+    pub(super) fn network(self, network: IpNet) -> Self {
+        self.with("--address", &network)
     }
 
-    /// Among the records of the evidence.
-    pub(super) fn records(self, trace: &Trace) -> Self {
-        self.with("--record", &format_args!("{}..{}", trace.first, trace.last))
+    /// Among the records of the evidence, of what happened in them and why not.
+    pub(super) fn evidence(self, trace: &Trace) -> Self {
+        let events = trace.events.all().iter().fold(self, |search, event| search.with("--event", event));
+        let reasons = trace.reasons.all().iter().fold(events, |search, reason| search.with("--reason", reason));
+        reasons.with("--record", &format_args!("{}..{}", trace.first, trace.last))
     }
 }
 

@@ -27,27 +27,16 @@ mod seen;
 use std::io;
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-
 use crate::settings::Thresholds;
 use crate::trail::entry::Entry;
 use crate::trail::files::LogFile;
+use crate::trail::filter::TimeSpan;
 use crate::trail::lines::Lines;
 use collect::Collected;
 use context::Context;
 use detect::Detectors;
 use finding::Finding;
 use seen::Seen;
-
-/// The span of time whose findings are wanted. What lies before it is read all the same: it tells
-/// what is usual.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    /// From here on; from the beginning where it is not given.
-    pub from: Option<Timestamp>,
-    /// Up to here; to the end where it is not given.
-    pub to: Option<Timestamp>,
-}
 
 /// What a reading came to.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +60,7 @@ pub struct Finder {
     detectors: Detectors,
     collected: Collected,
     context: Context,
-    span: Span,
+    span: TimeSpan,
     records: u64,
     unreadable: u64,
     last_seq: u64,
@@ -84,8 +73,9 @@ impl std::fmt::Debug for Finder {
 }
 
 impl Finder {
-    /// One that has seen nothing.
-    pub fn new(thresholds: &Thresholds, context: Context, span: Span) -> Self {
+    /// One that has seen nothing, for the findings of this time. What lies before it is read all the same:
+    /// it tells what is usual.
+    pub fn new(thresholds: &Thresholds, context: Context, span: TimeSpan) -> Self {
         Self {
             detectors: Detectors::new(thresholds, &context.zone),
             collected: Collected::new(span.from),
@@ -100,8 +90,7 @@ impl Finder {
     /// Looks at the next record.
     pub fn observe(&mut self, entry: &Entry<'_>) {
         let seen = Seen::of(entry);
-        let end = self.span.to.map_or(i64::MAX, Timestamp::as_millisecond);
-        if seen.time > end {
+        if self.span.to.is_some_and(|to| seen.time >= to.as_millisecond()) {
             return;
         }
         self.records = self.records.saturating_add(1);
@@ -127,7 +116,7 @@ impl Finder {
 }
 
 /// Reads these files and looks for findings.
-pub fn find(files: &[LogFile], thresholds: &Thresholds, context: Context, span: Span) -> Found {
+pub fn find(files: &[LogFile], thresholds: &Thresholds, context: Context, span: TimeSpan) -> Found {
     let mut finder = Finder::new(thresholds, context, span);
     let mut lines = Lines::of(files);
     let mut failed: Vec<(PathBuf, String)> = Vec::new();

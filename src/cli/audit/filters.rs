@@ -1,11 +1,16 @@
 //! Which records are asked for, as people say it on the command line.
 
+use std::path::Path;
+
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
-use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use super::Failure;
 use crate::audit::event::Severity;
+use crate::cli::complain;
+use crate::config::running;
 use crate::policy::path_pattern::PathPattern;
 use crate::trail::filter::{EventPattern, Filter, Moment, TimeSpan, network, numbers, path_pattern, severity};
 
@@ -46,13 +51,14 @@ pub(super) struct Filters {
     record: Vec<std::ops::RangeInclusive<u64>>,
 }
 
-/// The time in which records were written.
+/// The time that is meant.
 #[derive(Debug, Args)]
 pub(super) struct SpanArguments {
-    /// Written since: a day, a time, or how long ago (2026-11-22, 2026-11-22T06:00, 2h).
+    /// From this time on: a day, a time, or how long ago (2026-11-22, 2026-11-22T06:00, 2h). Days and times are
+    /// by the clocks of [time] zone.
     #[arg(long, value_name = "TIME")]
     from: Option<Moment>,
-    /// Written before: a time, how long ago, or the last day.
+    /// Before this time, or up to the end of this day.
     #[arg(long, value_name = "TIME")]
     to: Option<Moment>,
 }
@@ -64,17 +70,35 @@ enum Outcome {
 }
 
 impl SpanArguments {
-    /// The span that they mean, seen from now.
-    pub(super) fn span(&self) -> Result<TimeSpan, Failure> {
-        TimeSpan::between(self.from.as_ref(), self.to.as_ref(), Timestamp::now()).map_err(Failure::Failed)
+    /// The span that they mean, seen from now, by the clocks of the policy in this directory.
+    pub(super) fn span(&self, policy: &Path) -> Result<TimeSpan, Failure> {
+        let by_clocks = [&self.from, &self.to].into_iter().flatten().any(Moment::is_by_clocks);
+        self.span_at(&now(policy, by_clocks))
+    }
+
+    /// The span that they mean, seen from `now`, by the clocks of its zone.
+    pub(super) fn span_at(&self, now: &Zoned) -> Result<TimeSpan, Failure> {
+        TimeSpan::between(self.from.as_ref(), self.to.as_ref(), now).map_err(Failure::Failed)
     }
 }
 
+/// The present by the clocks of `[time] zone`. A log that is looked at elsewhere has no policy beside it: by
+/// UTC then, which is said where it matters.
+fn now(policy: &Path, matters: bool) -> Zoned {
+    let zone = running::time_zone(policy).unwrap_or_else(|_| {
+        if matters {
+            complain(&"portcullis: times are UTC, as no policy could be read");
+        }
+        TimeZone::UTC
+    });
+    Timestamp::now().to_zoned(zone)
+}
+
 impl Filters {
-    /// The filter that they mean.
-    pub(super) fn filter(&self) -> Result<Filter, Failure> {
+    /// The filter that they mean, where days are those of the policy in this directory.
+    pub(super) fn filter(&self, policy: &Path) -> Result<Filter, Failure> {
         Ok(Filter {
-            span: self.span.span()?,
+            span: self.span.span(policy)?,
             records: self.record.clone(),
             users: self.user.clone(),
             networks: self.address.clone(),

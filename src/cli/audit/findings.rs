@@ -6,14 +6,13 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::knowledge;
-use super::moment::Moment;
-use super::{Failure, Source};
+use super::filters::SpanArguments;
+use super::{Failure, Source, knowledge};
 use crate::audit::text::push_escaped;
-use crate::cli::{complain, say};
+use crate::cli::{POLICY_DIRECTORY, complain, say};
 use crate::config::shell::word;
 use crate::findings::finding::{Finding, Kind, Severity};
-use crate::findings::{Found, Span, find};
+use crate::findings::{Found, find};
 
 /// Exit code where something was found.
 const EXIT_FOUND: u8 = 3;
@@ -22,7 +21,8 @@ const EXIT_FOUND: u8 = 3;
 /// trouble, things that end.
 ///
 /// Each finding says what was seen, which records show it, and what to do. Thresholds stand in [findings]
-/// of server.toml. Exits with 0 where nothing is found, 3 otherwise.
+/// of server.toml. What lies before --from is read all the same: it tells what is usual. Exits with 0 where
+/// nothing is found, 1 where not all of the log could be read, and 3 where something is found.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,14 +31,10 @@ Examples:
   portcullis audit findings --kind guess-success --kind mass-change --json
   portcullis audit findings --log /backup --from 2026-11-01 --to 2026-11-30
 
-What lies before --from is read all the same: it tells what is usual.")]
+Exit codes: 0 nothing found, 1 not all could be read, 3 something found.")]
 pub(super) struct Arguments {
-    /// Only findings of this time on: 2026-11-22, 2026-11-22T06:00, or 24h or 7d for so long ago.
-    #[arg(long, value_name = "MOMENT")]
-    from: Option<Moment>,
-    /// Only records up to this time; a day is part of it.
-    #[arg(long, value_name = "MOMENT")]
-    to: Option<Moment>,
+    #[command(flatten)]
+    span: SpanArguments,
     /// Only findings of this kind; may be given several times.
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Vec<Kind>,
@@ -73,24 +69,20 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     if let Some(note) = note {
         complain(&format!("note: {note}"));
     }
-    let out_of_range = || Failure::Failed("--from or --to lies outside of the calendar".to_owned());
-    let moment = |moment: &Option<Moment>, is_end| {
-        let at = |moment: &Moment| moment.timestamp(&context.zone, now, is_end).ok_or_else(out_of_range);
-        moment.as_ref().map(at).transpose()
-    };
-    let span = Span { from: moment(&arguments.from, false)?, to: moment(&arguments.to, true)? };
-    if span.from.zip(span.to).is_some_and(|(from, to)| from >= to) {
-        return Err(Failure::Failed("--to lies before --from".to_owned()));
-    }
+    let span = arguments.span.span_at(&now.to_zoned(context.zone.clone()))?;
     let mut found = find(&files, &thresholds, context, span);
     found.findings.retain(|finding| {
         arguments.severity.is_none_or(|least| finding.severity >= least)
             && (arguments.kind.is_empty() || arguments.kind.contains(&finding.kind))
     });
-    if let Some(log) = &arguments.source.log {
-        let log = word(&log.display().to_string());
-        let searches = found.findings.iter_mut().filter(|finding| finding.command.starts_with("portcullis audit "));
-        searches.for_each(|finding| finding.command = format!("{} --log {log}", finding.command));
+    // Commands are to look where this one looked.
+    let place = match &arguments.source.log {
+        Some(log) => format!(" --log {}", word(&log.display().to_string())),
+        None if policy == Path::new(POLICY_DIRECTORY) => String::new(),
+        None => format!(" --policy {}", word(&policy.display().to_string())),
+    };
+    for finding in found.findings.iter_mut().filter(|finding| finding.command.starts_with("portcullis audit ")) {
+        finding.command.push_str(&place);
     }
     for (file, error) in &found.failed {
         complain(&format!("portcullis: {}: {error}", file.display()));

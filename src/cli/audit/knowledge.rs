@@ -18,6 +18,9 @@ use crate::policy::grant::RuleSource;
 /// Days for which what has ended is still told; later, it is what the policy says.
 const ENDED_DAYS: i64 = 7;
 
+/// Lines of an exception that are shown behind its first; it has six keys at most.
+const EXCEPTION_LINES: u32 = 6;
+
 /// What the policy in this directory knows. Where it cannot be read it is silent, and a note says so.
 pub(super) fn of_policy(directory: &Path, now: Timestamp) -> (Thresholds, Context, Option<String>) {
     // Who may not read keys and passwords learns of the rest.
@@ -75,10 +78,12 @@ fn endings(config: &Config, directory: &str, now: Timestamp) -> Vec<Ending> {
         dated.entry(key).or_insert(Ending { what, ends, place, advice: advice.to_owned(), command });
     };
     let terms = policy.users.values().map(|user| &user.terms).chain(policy.groups.values().map(|group| &group.terms));
-    let check = format!("portcullis --policy {directory} policy check");
     let mut exception = |reason: &str, until, source: &RuleSource| {
         let advice = "Clients that need it are refused afterwards: mend them before, or have it granted anew.";
-        add(format!("the exception \"{reason}\""), until, source, advice, check.clone());
+        // `policy check` tells of the last days alone.
+        let last_line = source.line.saturating_add(EXCEPTION_LINES);
+        let command = format!("sed -n {},{last_line}p {}", source.line, word(&source.file));
+        add(format!("the exception \"{reason}\""), until, source, advice, command);
     };
     let parts = |exceptions: &[Exception<_>]| -> Vec<_> {
         exceptions.iter().map(|one| (one.reason.clone(), one.until, one.source.clone())).collect()

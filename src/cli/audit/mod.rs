@@ -7,7 +7,6 @@ mod head;
 mod keep;
 mod key;
 mod knowledge;
-mod moment;
 mod report;
 mod search;
 mod session;

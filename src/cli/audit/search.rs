@@ -52,7 +52,7 @@ pub(super) struct Arguments {
 
 /// Shows the records that are asked for.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
-    let filter = arguments.filters.filter()?;
+    let filter = arguments.filters.filter(policy)?;
     let files = narrowed(arguments.source.files(policy)?, &filter);
     let format = if arguments.json { Format::Json } else { arguments.format };
     show(&files, &Needles::of(&filter), |entry| filter.admits(entry), shown(format), arguments.limit)

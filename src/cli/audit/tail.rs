@@ -60,7 +60,7 @@ pub(super) struct Arguments {
 
 /// Shows the last records, and goes on where it is told to.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
-    let filter = arguments.filters.filter()?;
+    let filter = arguments.filters.filter(policy)?;
     let files = arguments.source.files(policy)?;
     let format = if arguments.json { Format::Json } else { Format::Table };
     let mut shown = Shown::new(io::stdout().lock(), format).headless();
@@ -76,6 +76,8 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::io(path.display(), &error);
     // In this order nothing falls between what was written before and what is written from now on.
     let mut follower = Follower::open(path).map_err(failed)?;
+    // The file that was open at the first look may be closed since.
+    let files = arguments.source.files(policy)?;
     let newest = last(&files, 1, |_| true)?.iter().find_map(|line| Some(Entry::parse(line).ok()?.seq)).unwrap_or(0);
     follower.go_on_behind(newest);
     let last = last(&files, most, |entry| entry.seq <= newest && filter.admits(entry))?;

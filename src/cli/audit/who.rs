@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
             &"portcullis: there were so many renames that not all former names are followed; --user or a more exact path narrows them",
         );
     }
-    let filter = Filter { span: arguments.span.span()?, ..is_theirs };
+    let filter = Filter { span: arguments.span.span(policy)?, ..is_theirs };
     let mut needles = Needles::of(&filter);
     needles.require(std::iter::once("\"path\"".to_owned()));
     let format = match (arguments.json, arguments.csv) {

@@ -45,7 +45,7 @@ fn tell(source: Source, trace: Trace, found: &mut Collected) {
         title: format!("The server banned {source} for a time, {times}."),
         seen: format!("Too many failed logins, {}.", trace.when()),
         address: Some(source.address()),
-        command: Search::new().source(source).event("auth.*").records(&trace).into(),
+        command: Search::new().source(source).evidence(&trace).into(),
         advice:
             "Where it is no user of yours, deny the address ([networks] deny); where it is, help with the password."
                 .to_owned(),

@@ -111,7 +111,7 @@ fn judge(most: u64, source: Source, attempts: Attempts, found: &mut Collected) {
             trace.when()
         ),
         address: Some(source.address()),
-        command: Search::new().source(source).records(&trace).into(),
+        command: Search::new().source(source).evidence(&trace).into(),
         advice: advice.to_owned(),
         ..finding(Kind::ClearText, severity, trace)
     });

@@ -30,6 +30,8 @@ struct Refused {
     count: u64,
     /// Some came where somebody else was expected.
     strange: bool,
+    /// Some had no session, and no client that a search by address knows.
+    without_client: bool,
     user: Option<Name>,
     reasons: Vec<Name>,
 }
@@ -65,6 +67,7 @@ impl Detector for DataRefused {
         let unreported = seen.entry.detail_number("unreported").unwrap_or(0);
         refused.count = refused.count.saturating_add(seen.count()).saturating_add(unreported);
         refused.strange |= strange;
+        refused.without_client |= seen.source.is_none();
         if refused.user.is_none() {
             refused.user = seen.user();
         }
@@ -92,6 +95,7 @@ fn judge(most: u64, source: Source, refused: Refused, found: &mut Collected) {
         return;
     }
     let trace = refused.trace;
+    let search = if refused.without_client { Search::new() } else { Search::new().source(source) };
     let user = refused.user.as_deref().map(shown);
     let (severity, advice) = if refused.strange {
         (
@@ -113,8 +117,7 @@ fn judge(most: u64, source: Source, refused: Refused, found: &mut Collected) {
         ),
         user,
         address: Some(source.address()),
-        // Connections without a session have no client that a search by address knows.
-        command: Search::new().event("data.*").records(&trace).into(),
+        command: search.evidence(&trace).into(),
         advice: advice.to_owned(),
         ..finding(Kind::DataRefused, severity, trace)
     });

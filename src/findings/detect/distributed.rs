@@ -125,7 +125,6 @@ impl Distributed {
                 "At most {users} users and {sources} sources at a time, {}; nobody ever logged in from these sources.",
                 trace.when()
             ),
-            command: Search::new().event("auth.failure").reason("bad_password").records(&trace).into(),
             advice: "Allow only the networks from which users come ([networks] allow, allow-from); see that no \
                      password is a common one (portcullis user audit)."
                 .to_owned(),
@@ -181,7 +180,7 @@ fn judge(thresholds: &Thresholds, user: &Name, series: Series, found: &mut Colle
         title: format!("The password of {name} was guessed at from {more}{} sources.", series.sources.len()),
         seen: format!("{} failed logins within {}, {}.", series.failures, series.trace.lasted(), series.trace.when()),
         user: Some(name),
-        command: Search::new().user(user).event("auth.*").records(&series.trace).into(),
+        command: Search::new().user(user).evidence(&series.trace).into(),
         advice: "Allow the account only the networks from which the user comes (allow-from), or give it a second \
                  factor."
             .to_owned(),

@@ -55,7 +55,7 @@ impl Detector for Endings {
                 ends,
                 place: format!("record {}", trace.first),
                 advice: "Renew it; the server takes new files by itself.".to_owned(),
-                command: Search::new().event("certificate.loaded").records(&trace).into(),
+                command: Search::new().evidence(&trace).into(),
             };
             let severity = severity(left(ends));
             found.push(told(&ending, left(ends), finding(Kind::Ending, severity, trace), context));

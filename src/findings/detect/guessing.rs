@@ -201,7 +201,7 @@ fn judge(thresholds: &Thresholds, known: &Known, source: Source, series: Series,
                       makes guesses vain.";
         (Kind::Guessing, Severity::Medium, title, advice)
     };
-    let command = Search::new().source(source).event("auth.*").records(&series.trace).into();
+    let command = Search::new().source(source).evidence(&series.trace).into();
     found.push(Finding {
         title,
         seen: seen + ".",
@@ -228,7 +228,7 @@ fn guessed_right(series: &Series, source: Source, user: &Name, seen: &Seen<'_>) 
         ),
         user: Some(name),
         address: Some(source.address()),
-        command: Search::new().source(source).records(&trace).into(),
+        command: Search::new().source(source).evidence(&trace).into(),
         advice: "Treat the account as taken over: disable it (enabled = false), end its sessions, look at what it did \
                  from there, and give it a new password and a second factor."
             .to_owned(),

@@ -68,15 +68,16 @@ impl Detector for UnusualHour {
             habit.last_day = Some(day);
             tell(&user, habit.unusual.take(), found);
         }
+        if habit.unusual.as_ref().is_some_and(|(_, unusual, ..)| *unusual != hour) {
+            tell(&user, habit.unusual.take(), found);
+        }
         if let Some((nearest, away)) = habit.hours.nearest(hour)
             && u64::from(away) >= self.thresholds.unusual_hours
             && habit.days >= self.thresholds.learning_days
         {
             let (.., trace) = habit.unusual.get_or_insert_with(|| (day, hour, nearest, Trace::default()));
             trace.add(seen);
-        } else if let Some((_, unusual, _, trace)) = &mut habit.unusual
-            && *unusual == hour
-        {
+        } else if let Some((.., trace)) = &mut habit.unusual {
             trace.add(seen);
         }
         habit.hours.add(hour);
@@ -102,7 +103,7 @@ fn tell(user: &Name, unusual: Option<(i32, u8, u8, Trace)>, found: &mut Collecte
             trace.when()
         ),
         user: Some(name),
-        command: Search::new().user(user).records(&trace).into(),
+        command: Search::new().user(user).evidence(&trace).into(),
         advice: "Ask the user. `hours` in users.toml keeps an account to its hours.".to_owned(),
         ..finding(Kind::UnusualHour, Severity::Low, trace)
     });

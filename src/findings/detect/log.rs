@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use super::super::collect::{Collected, Trace, finding};
-use super::super::command::Search;
 use super::super::context::Context;
 use super::super::finding::{Finding, Kind, Severity};
 use super::super::seen::{Name, Seen, kept, shown};
@@ -26,6 +25,7 @@ enum Said {
     Degraded,
     Unverified,
     Key,
+    Keeper,
 }
 
 impl Detector for Log {
@@ -35,6 +35,8 @@ impl Detector for Log {
             "audit.degraded" => Said::Degraded,
             "audit.unverified" => Said::Unverified,
             "audit.key_changed" if !seen.entry.succeeded() => Said::Key,
+            // It serves all sinks, and more.
+            "audit.sink_failed" if seen.reason() == "keeper_ended" => Said::Keeper,
             "audit.sink_failed" => {
                 let sink = sink_of(seen);
                 if self.sinks.len() < KINDS_MAX || self.sinks.contains_key(&sink) {
@@ -76,35 +78,36 @@ fn sink_of(seen: &Seen<'_>) -> Name {
 
 fn told(said: Said, reason: &Name, trace: Trace) -> Finding {
     let cut = matches!(&**reason, "log_truncated" | "log_replaced");
-    let (event, severity, title, advice) = match said {
+    let (severity, title, advice) = match said {
         Said::Gap if cut => (
-            "audit.gap",
             Severity::Critical,
             "Somebody cut or replaced the file of the log.",
             "Records are missing. Compare with the copies elsewhere (audit head, the sinks); find out who may write in \
              the directory of the log.",
         ),
         Said::Gap => (
-            "audit.gap",
             Severity::Medium,
             "The server ended without closing the log.",
             "A crash or a power cut does so: see the system's journal for that time. `audit verify` tells it from \
              tampering.",
         ),
         Said::Degraded => (
-            "audit.degraded",
             Severity::High,
             "The log could not be written for a time.",
             "New work was refused meanwhile. Give the log more room, or a file system of its own.",
         ),
         Said::Unverified => (
-            "audit.unverified",
             Severity::Critical,
             "A closed file of the log does not verify.",
             "Somebody changed it, or the disk is bad: `audit verify` says where. Keep the file as it is.",
         ),
+        Said::Keeper => (
+            Severity::Medium,
+            "The keeper of the log ended before the server did.",
+            "From then on the log was neither rotated, compressed, removed nor copied. Restart the server where that was \
+             not done since; nothing is lost.",
+        ),
         Said::Key => (
-            "audit.key_changed",
             Severity::Critical,
             "The log is signed with another key, for which the old one does not vouch.",
             "Where nobody changed it on purpose (audit key rotate), somebody may have written the log anew.",
@@ -114,7 +117,6 @@ fn told(said: Said, reason: &Name, trace: Trace) -> Finding {
     Finding {
         title: title.to_owned(),
         seen: format!("{} records{reason}, {}.", trace.count, trace.when()),
-        command: Search::new().event(event).records(&trace).into(),
         advice: advice.to_owned(),
         ..finding(Kind::Log, severity, trace)
     }
@@ -128,7 +130,6 @@ fn failed(sink: &Name, trace: Trace, recovered: bool) -> Finding {
     Finding {
         title: format!("{name} could not be reached."),
         seen: format!("{} times, {}. {now}.", trace.count, trace.when()),
-        command: Search::new().event("audit.sink_*").records(&trace).into(),
         advice:
             "Nothing is lost: what is missing there is sent once it is reached. See that it runs, and the way to it."
                 .to_owned(),

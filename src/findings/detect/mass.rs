@@ -299,7 +299,7 @@ fn told(user: &Name, what: &What, burst: Burst) -> Finding {
             trace.when()
         ),
         user: Some(name),
-        command: Search::new().user(user).event("file.*").records(&trace).into(),
+        command: Search::new().user(user).evidence(&trace).into(),
         advice: "Ask the user at once. Where it was somebody else: disable the account, end its sessions, and restore \
                  the files; take the permissions to delete and overwrite from accounts that do not need them."
             .to_owned(),

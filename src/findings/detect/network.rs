@@ -104,7 +104,7 @@ fn tell(user: &Name, new: Option<New>, found: &mut Collected) {
         seen: format!("{} logins {}, from {network}; until then from {before}.", trace.count, trace.when()),
         user: Some(name),
         address: Some(source.address()),
-        command: Search::new().user(user).source(source).records(&trace).into(),
+        command: Search::new().user(user).network(network).evidence(&trace).into(),
         advice: "Ask the user. Where it was somebody else, disable the account and end its sessions; allow-from keeps \
                  an account to its networks."
             .to_owned(),

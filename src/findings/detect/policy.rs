@@ -4,7 +4,6 @@
 use jiff::tz::TimeZone;
 
 use super::super::collect::{Collected, Trace, finding};
-use super::super::command::Search;
 use super::super::context::Context;
 use super::super::finding::{Finding, Kind, Severity};
 use super::super::seen::{Seen, day_and_hour};
@@ -50,7 +49,6 @@ impl Detector for PolicyChange {
                     trace.when(),
                     self.changes
                 ),
-                command: Search::new().event("policy.*").records(&trace).into(),
                 advice: "Ask who changed it and why; `portcullis policy diff` shows what differs from a copy."
                     .to_owned(),
                 ..finding(Kind::Policy, Severity::Medium, trace)
@@ -66,7 +64,6 @@ impl Detector for PolicyChange {
             found.push(Finding {
                 title: "Somebody who may not tried the control socket of the server.".to_owned(),
                 seen: format!("{} calls were refused, {}.", trace.count, trace.when()),
-                command: Search::new().event("control.call").reason("forbidden").records(&trace).into(),
                 advice: "The records name the account of this machine (peer_uid): ask its owner.".to_owned(),
                 ..finding(Kind::Policy, Severity::High, trace)
             });

@@ -78,7 +78,7 @@ fn judge(most: u64, user: &Name, program: &Name, failures: Failures, found: &mut
         title: format!("The program of {name} does not resume TLS sessions on data connections."),
         seen: format!("{program}; {} data connections refused so, {}.", trace.count, trace.when()),
         user: Some(name),
-        command: Search::new().user(user).event("data.binding_failed").records(&trace).into(),
+        command: Search::new().user(user).evidence(&trace).into(),
         advice: "Give the user a program that resumes (docs/clients.md), or grant an exception with its reason and \
                  its end ([[exception]] data-binding in docs/policy.md)."
             .to_owned(),

@@ -9,6 +9,7 @@ use super::super::context::{Context, KnownUser};
 use super::super::finding::{Finding, Kind, Severity};
 use super::super::seen::{Name, Seen, shown};
 use super::Detector;
+use crate::audit::event::Event;
 use crate::settings::Thresholds;
 
 /// Users that are remembered; only logins that succeed make one.
@@ -84,7 +85,11 @@ fn told(name: &str, known: &KnownUser, trace: Option<Trace>, context: &Context, 
         Some(last) => format!("The last login was at {last:.0}."),
         None => "No login is known at all.".to_owned(),
     };
-    let command: String = Search::new().user(name).event("auth.success").into();
+    let search = Search::new().user(name);
+    let search = match &trace {
+        Some(trace) => search.evidence(trace),
+        None => search.event(Event::LoginSuccess.description().code),
+    };
     let told = match trace {
         Some(trace) => finding(Kind::Unused, Severity::Low, trace),
         None => Finding { evidence: None, from: None, ..finding(Kind::Unused, Severity::Low, Trace::default()) },
@@ -95,7 +100,7 @@ fn told(name: &str, known: &KnownUser, trace: Option<Trace>, context: &Context, 
         user: Some(user),
         // It is so now, whenever the last login was.
         to: Some(context.now),
-        command,
+        command: search.into(),
         advice: "Ask whether the account is still needed; disable it (enabled = false) or give it an end (expires)."
             .to_owned(),
         ..told

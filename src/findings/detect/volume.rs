@@ -46,12 +46,16 @@ impl Detector for Volume {
             return;
         }
         let bytes = seen.entry.traffic.map_or(0, |traffic| traffic.bytes_out);
-        let Some(user) = seen.user().filter(|_| bytes > 0) else { return };
+        let Some(user) = seen.user() else { return };
         let (day, _) = day_and_hour(seen.time, &self.zone);
         let thresholds = &self.thresholds;
         let habit =
             self.users.entry(&user, Habit::default, |user, mut habit| judge(thresholds, user, &mut habit, found));
         if habit.day != Some(day) {
+            // A day with empty files alone is none with downloads.
+            if bytes == 0 {
+                return;
+            }
             judge(thresholds, &user, habit, found);
             habit.day = Some(day);
         }
@@ -89,7 +93,7 @@ fn judge(thresholds: &Thresholds, user: &Name, habit: &mut Habit, found: &mut Co
                 amount(most)
             ),
             user: Some(name),
-            command: Search::new().user(user).event("file.download*").records(&trace).into(),
+            command: Search::new().user(user).evidence(&trace).into(),
             advice: "Ask the user what it was for. Where it was somebody else, disable the account; \
                      download-bytes-per-second bounds what a session can take away."
                 .to_owned(),

@@ -4,15 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, ToSpan};
+use jiff::{Span, Timestamp, ToSpan, Zoned};
 
-/// A moment as somebody wrote it.
+/// A moment as somebody wrote it. Days and times without a zone are those of whoever asks.
 #[derive(Clone, Debug)]
 pub enum Moment {
-    /// An instant: RFC 3339, or a date and a time, which are UTC then.
+    /// An instant: RFC 3339.
     At(Timestamp),
-    /// A day, UTC.
+    /// A date and a time by the clocks of a zone.
+    Clock(DateTime),
+    /// A day by the clocks of a zone.
     Day(Date),
     /// So long ago: `2h`, `90 minutes ago`, `1w 2d`, `P1D`.
     Ago(Span),
@@ -24,7 +25,7 @@ pub struct NoMoment;
 
 impl fmt::Display for NoMoment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("write a day (2026-11-22), a time (2026-11-22T06:00, UTC unless it says otherwise), or how long ago (2h, 3 days)")
+        f.write_str("write a day (2026-11-22), a time (2026-11-22T06:00, or 2026-11-22T06:00:00Z), or how long ago (2h, 3 days)")
     }
 }
 
@@ -34,7 +35,6 @@ impl FromStr for Moment {
     type Err = NoMoment;
 
     fn from_str(text: &str) -> Result<Self, NoMoment> {
-        let utc = |time: DateTime| Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp());
         if let Ok(instant) = text.parse() {
             return Ok(Self::At(instant));
         }
@@ -44,28 +44,36 @@ impl FromStr for Moment {
         {
             return Ok(Self::Day(day));
         }
-        if let Some(instant) = text.parse().ok().and_then(utc) {
-            return Ok(Self::At(instant));
+        if let Ok(clock) = text.parse() {
+            return Ok(Self::Clock(clock));
         }
         text.parse().map(Self::Ago).map_err(|_| NoMoment)
     }
 }
 
 impl Moment {
-    /// Where a span that begins with it begins; none where no calendar goes there.
-    pub fn beginning(&self, now: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::At(instant) => Some(*instant),
-            Self::Day(day) => Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp()),
-            Self::Ago(span) => Some(now.to_zoned(TimeZone::UTC).checked_sub(span.abs()).ok()?.timestamp()),
-        }
+    /// Whether it depends on the zone by whose clocks it is meant.
+    pub fn is_by_clocks(&self) -> bool {
+        matches!(self, Self::Clock(_) | Self::Day(_))
+    }
+
+    /// Where a span that begins with it begins, seen from `now` and by the clocks of its zone; none where no
+    /// calendar goes there.
+    pub fn beginning(&self, now: &Zoned) -> Option<Timestamp> {
+        let clock = match self {
+            Self::At(instant) => return Some(*instant),
+            Self::Ago(span) => return Some(now.checked_sub(span.abs()).ok()?.timestamp()),
+            Self::Clock(clock) => *clock,
+            Self::Day(day) => day.at(0, 0, 0, 0),
+        };
+        Some(clock.to_zoned(now.time_zone().clone()).ok()?.timestamp())
     }
 
     /// Where a span that ends with it ends: behind a day, and with a moment.
-    pub fn end(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn end(&self, now: &Zoned) -> Option<Timestamp> {
         match self {
             Self::Day(day) => Self::Day(day.checked_add(1.day()).ok()?).beginning(now),
-            Self::At(_) | Self::Ago(_) => self.beginning(now),
+            Self::At(_) | Self::Clock(_) | Self::Ago(_) => self.beginning(now),
         }
     }
 }
@@ -80,11 +88,11 @@ pub struct TimeSpan {
 }
 
 impl TimeSpan {
-    /// The time between two moments as somebody wrote them, seen from `now`.
+    /// The time between two moments as somebody wrote them, seen from `now` and by the clocks of its zone.
     ///
     /// # Errors
     /// Where nothing lies between them, or no calendar goes there.
-    pub fn between(from: Option<&Moment>, to: Option<&Moment>, now: Timestamp) -> Result<Self, String> {
+    pub fn between(from: Option<&Moment>, to: Option<&Moment>, now: &Zoned) -> Result<Self, String> {
         let beyond = || "no calendar goes that far".to_owned();
         let from = from.map(|moment| moment.beginning(now).ok_or_else(beyond)).transpose()?;
         let to = to.map(|moment| moment.end(now).ok_or_else(beyond)).transpose()?;

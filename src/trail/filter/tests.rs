@@ -1,9 +1,24 @@
 use super::*;
 
-fn span(from: Option<&str>, to: Option<&str>) -> Result<TimeSpan, String> {
-    let now = "2026-11-22T12:00:00Z".parse().unwrap();
+fn span_in(zone: &str, from: Option<&str>, to: Option<&str>) -> Result<TimeSpan, String> {
+    let now: jiff::Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
     let read = |text: &str| text.parse::<Moment>().unwrap();
-    TimeSpan::between(from.map(read).as_ref(), to.map(read).as_ref(), now)
+    TimeSpan::between(from.map(read).as_ref(), to.map(read).as_ref(), &now.in_tz(zone).unwrap())
+}
+
+fn span(from: Option<&str>, to: Option<&str>) -> Result<TimeSpan, String> {
+    span_in("UTC", from, to)
+}
+
+#[test]
+fn days_and_times_are_those_of_the_zone_and_instants_are_everybodys() {
+    let at = |text: &str| Some(text.parse().unwrap());
+    let day = span_in("Europe/Berlin", Some("2026-10-25"), Some("2026-10-25")).unwrap();
+    // The clocks are put back on this day: it has 25 hours.
+    assert_eq!((day.from, day.to), (at("2026-10-24T22:00:00Z"), at("2026-10-25T23:00:00Z")));
+    let times = span_in("Asia/Tokyo", Some("2026-11-20T06:30"), Some("2026-11-20T06:30:00Z")).unwrap();
+    assert_eq!((times.from, times.to), (at("2026-11-19T21:30:00Z"), at("2026-11-20T06:30:00Z")));
+    assert_eq!(span_in("Asia/Tokyo", Some("2h"), None), span(Some("2h"), None));
 }
 
 #[test]
@@ -14,6 +29,7 @@ fn moments_are_read_as_people_write_them() {
         ("2026-11-20 06:30:05", "2026-11-20T06:30:05Z"),
         ("2026-11-20T06:30:00+01:00", "2026-11-20T05:30:00Z"),
         ("2026-11-20T06:30:00.5Z", "2026-11-20T06:30:00.5Z"),
+        ("2026-11-20T06:30Z", "2026-11-20T06:30:00Z"),
         ("2h", "2026-11-22T10:00:00Z"),
         ("90 minutes ago", "2026-11-22T10:30:00Z"),
         ("1w 1d", "2026-11-14T12:00:00Z"),
@@ -117,6 +133,24 @@ fn each_part_of_a_filter_has_its_say() {
         ("severity", but(|f| f.severity_least = Some(Severity::Low))),
     ] {
         assert!(!means(&filter, &line), "{what}");
+    }
+}
+
+#[test]
+fn what_another_program_wrote_with_escapes_or_spaces_is_found() {
+    let plain = line("älice", "/in/a.csv", "file.upload");
+    let escaped = plain.replace('/', "\\/").replace('ä', "\\u00e4").replace("STOR", "\\u0053TOR");
+    let spaced = plain.replace(':', " : ").replace("1970-01-01T00 : 00 : 01Z", "x").replacen('{', "{ ", 1);
+    for line in [plain, escaped, spaced] {
+        for filter in [
+            Filter { users: vec!["älice".into()], ..Filter::default() },
+            Filter { paths: vec![path_pattern("/in/*.csv").unwrap()], ..Filter::default() },
+            Filter { commands: vec!["STOR".into()], ..Filter::default() },
+            Filter { records: vec![5..=5], networks: vec![network("192.0.2.7").unwrap()], ..Filter::default() },
+        ] {
+            assert!(means(&filter, &line), "{filter:?}: {line}");
+        }
+        assert!(!means(&Filter { records: vec![6..=50], ..Filter::default() }, &line));
     }
 }
 
