@@ -87,11 +87,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         arguments.severity.is_none_or(|least| finding.severity >= least)
             && (arguments.kind.is_empty() || arguments.kind.contains(&finding.kind))
     });
-    if let Some(log) = &arguments.source.log {
-        let log = word(&log.display().to_string());
-        let searches = found.findings.iter_mut().filter(|finding| finding.command.starts_with("portcullis audit "));
-        searches.for_each(|finding| finding.command = format!("{} --log {log}", finding.command));
-    }
+    name_log(&mut found.findings, &arguments.source);
     for (file, error) in &found.failed {
         complain(&format!("portcullis: {}: {error}", file.display()));
     }
@@ -101,6 +97,14 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         (true, false) => Err(Failure::Found(EXIT_FOUND)),
         (true, true) => Ok(()),
     }
+}
+
+/// Has the commands look at the log that was named, where one was.
+pub(super) fn name_log(findings: &mut [Finding], source: &Source) {
+    let Some(log) = &source.log else { return };
+    let log = word(&log.display().to_string());
+    let searches = findings.iter_mut().filter(|finding| finding.command.starts_with("portcullis audit "));
+    searches.for_each(|finding| finding.command = format!("{} --log {log}", finding.command));
 }
 
 fn as_json(found: &Found) -> String {
