@@ -220,6 +220,7 @@ fn in_a_browser_nothing_runs_nothing_loads_and_no_name_becomes_an_element() {
         "th",
         "td",
         "footer",
+        "article",
     ];
     let style = dom.find("<style>").unwrap()..dom.find("</style>").unwrap();
     assert_eq!((dom.matches("<style").count(), dom.matches("<title>").count() > 1), (1, true));

@@ -29,6 +29,14 @@ pub fn write(report: &Report<'_>, out: impl Write) -> io::Result<()> {
         ("lines_not_read", report.summary.unreadable.to_string()),
         ("files_not_read", unread),
         (
+            "chain_state",
+            report
+                .verdict
+                .as_ref()
+                .map_or("not checked", |verdict| super::headline::verdict_word(verdict.state))
+                .to_owned(),
+        ),
+        (
             "chain",
             report.verdict.as_ref().map_or_else(|| "not checked".to_owned(), |verdict| harmless(&verdict.headline)),
         ),
@@ -39,13 +47,21 @@ pub fn write(report: &Report<'_>, out: impl Write) -> io::Result<()> {
     for (number, finding) in report.findings.iter().flatten().enumerate() {
         let item = number.saturating_add(1).to_string();
         let severity = super::headline::severity_word(finding.severity).to_owned();
-        let records: Vec<String> = finding.records.iter().map(u64::to_string).collect();
+        let evidence = finding.evidence.clone().unwrap_or_default();
+        let records: Vec<String> = evidence.records.iter().map(u64::to_string).collect();
+        let time = |at: Option<jiff::Timestamp>| at.map(|at| words::utc(at.as_millisecond())).unwrap_or_default();
         for (measure, value) in [
             ("severity", severity),
+            ("kind", finding.kind.to_string()),
             ("title", harmless(&finding.title)),
-            ("text", harmless(&finding.text)),
+            ("seen", harmless(&finding.seen)),
+            ("from", time(finding.from)),
+            ("to", time(finding.to)),
             ("records", records.join(" ")),
+            ("record_count", evidence.count.to_string()),
+            ("last_record", finding.evidence.as_ref().map(|evidence| evidence.last.to_string()).unwrap_or_default()),
             ("command", harmless(&finding.command)),
+            ("advice", harmless(&finding.advice)),
         ] {
             csv.write_record(["findings", &item, measure, &value])?;
         }

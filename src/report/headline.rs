@@ -1,6 +1,7 @@
 //! What is told first, in every form: the key figures, and what keeps the report from being complete.
 
-use super::{FindingSeverity, Report, Summary, VerdictState, words};
+use super::{Report, Summary, VerdictState, words};
+use crate::findings::finding::{Evidence, Finding, Severity};
 
 /// What stands there where the chain was not looked at.
 pub(super) const NOT_VERIFIED: &str =
@@ -95,15 +96,33 @@ pub(super) fn verdict_word(state: VerdictState) -> &'static str {
     match state {
         VerdictState::Proved => "Proved",
         VerdictState::Partial => "Proved in part",
+        VerdictState::Unverified => "Not verified",
         VerdictState::Broken => "Broken",
     }
 }
 
 /// The word for how much a finding matters.
-pub(super) fn severity_word(severity: FindingSeverity) -> &'static str {
+pub(super) fn severity_word(severity: Severity) -> &'static str {
     match severity {
-        FindingSeverity::High => "High",
-        FindingSeverity::Medium => "Medium",
-        FindingSeverity::Low => "Low",
+        Severity::Critical => "Critical",
+        Severity::High => "High",
+        Severity::Medium => "Medium",
+        Severity::Low => "Low",
     }
+}
+
+/// Which records show it.
+pub(super) fn evidence(evidence: &Evidence) -> String {
+    let shown: Vec<String> = evidence.records.iter().map(u64::to_string).collect();
+    if evidence.count <= u64::try_from(shown.len()).unwrap_or(u64::MAX) {
+        let noun = if shown.len() == 1 { "Record" } else { "Records" };
+        return format!("{noun} {}", shown.join(", "));
+    }
+    format!("{} records: {}, … {}", words::count(evidence.count), shown.join(", "), evidence.last)
+}
+
+/// When it was, by the clocks of the report.
+pub(super) fn when(report: &Report<'_>, finding: &Finding) -> Option<String> {
+    let (from, to) = finding.from.zip(finding.to)?;
+    Some(words::span(report.summary.calendar(), (from.as_millisecond(), to.as_millisecond())))
 }

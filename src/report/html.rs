@@ -14,7 +14,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::{Bars, bars};
 use super::table::Table;
-use super::{Finding, Report, headline, tables, words};
+use super::{Report, headline, tables, words};
+use crate::findings::finding::Finding;
 
 const STYLE: &str = include_str!("html/style.css");
 /// Rows of a table.
@@ -23,8 +24,6 @@ const ROWS_MAX: usize = 15;
 const FOLDED_ROWS_MAX: usize = 400;
 /// Findings that are told on the page.
 const FINDINGS_MAX: usize = 100;
-/// Numbers of records that are told of each.
-const EVIDENCE_MAX: usize = 12;
 
 /// Writes it.
 ///
@@ -129,31 +128,35 @@ fn findings(report: &Report<'_>) -> Markup {
             None => p { "Not looked for here. " code { "portcullis audit findings" } " does." }
             Some(findings) if findings.is_empty() => p { (headline::NO_FINDINGS) }
             Some(findings) => {
-                @for finding in findings.iter().take(FINDINGS_MAX) { (one_finding(finding)) }
-                @if findings.len() > FINDINGS_MAX {
-                    p.note { (findings.len().saturating_sub(FINDINGS_MAX)) " more: " code { "portcullis audit findings" } }
+                @for (index, finding) in findings.iter().take(FINDINGS_MAX).enumerate() {
+                    (one_finding(report, index, finding))
                 }
+                @let kept = u64::try_from(findings.len().saturating_sub(FINDINGS_MAX)).unwrap_or(u64::MAX);
+                @let more = kept.saturating_add(report.findings_left_out);
+                @if more > 0 { p.note { (words::count(more)) " more: " code { "portcullis audit findings" } } }
             }
         }
     };
     part("findings", "", &content)
 }
 
-fn one_finding(finding: &Finding) -> Markup {
+fn one_finding(report: &Report<'_>, index: usize, finding: &Finding) -> Markup {
     let word = headline::severity_word(finding.severity);
-    let shown: Vec<String> = finding.records.iter().take(EVIDENCE_MAX).map(u64::to_string).collect();
-    let more = finding.records.len().saturating_sub(shown.len());
+    let evidence = finding.evidence.as_ref().map(headline::evidence);
     html! {
-        article class={ "finding " (word.to_ascii_lowercase()) } {
+        article id={ "finding-" (index.saturating_add(1)) } class={ "finding " (word.to_ascii_lowercase()) } {
             h3 { span.badge { (word) } " " bdi { (words::harmless(&finding.title)) } }
-            p { bdi { (words::harmless(&finding.text)) } }
-            @if !shown.is_empty() {
-                p.evidence {
-                    "Records " (shown.join(", "))
-                    @if more > 0 { " and " (words::count(u64::try_from(more).unwrap_or(u64::MAX))) " more" }
+            p { bdi { (words::harmless(&finding.seen)) } }
+            dl {
+                @if let Some(when) = headline::when(report, finding) { div { dt { "When" } dd { (when) } } }
+                @if let Some(evidence) = evidence { div { dt { "Evidence" } dd { (evidence) } } }
+                @if !finding.command.is_empty() {
+                    div { dt { "Shown by" } dd { code { (words::harmless(&finding.command)) } } }
+                }
+                @if !finding.advice.is_empty() {
+                    div { dt { "To do" } dd { bdi { (words::harmless(&finding.advice)) } } }
                 }
             }
-            @if !finding.command.is_empty() { pre { code { (words::harmless(&finding.command)) } } }
         }
     }
 }

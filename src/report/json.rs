@@ -37,6 +37,7 @@ pub fn write(report: &Report<'_>, mut out: impl Write) -> io::Result<()> {
         "not_read": report.unread,
         "chain": report.verdict,
         "findings": report.findings,
+        "findings_left_out": report.findings_left_out,
         "figures": {
             "records": summary.records,
             "sessions": summary.sessions,

@@ -41,8 +41,18 @@ pub fn write(report: &Report<'_>, mut out: impl Write) -> io::Result<()> {
         }
         for finding in findings {
             let severity = headline::severity_word(finding.severity);
-            writeln!(out, "- **{severity}: {}.** {}", escaped(&finding.title), escaped(&finding.text))?;
+            writeln!(out, "- **{severity}: {}** {}", escaped(&finding.title), escaped(&finding.seen))?;
+            if let Some(when) = headline::when(report, finding) {
+                writeln!(out, "  When: {when}.")?;
+            }
+            if let Some(evidence) = &finding.evidence {
+                writeln!(out, "  Evidence: {}.", headline::evidence(evidence))?;
+            }
+            writeln!(out, "  To do: {}", escaped(&finding.advice))?;
             writeln!(out, "  See `{}`", words::harmless(&finding.command).replace('`', "'"))?;
+        }
+        if report.findings_left_out > 0 {
+            writeln!(out, "\n{} more were left out.", report.findings_left_out)?;
         }
     }
     writeln!(out, "\n## Key figures\n")?;

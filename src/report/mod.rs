@@ -26,6 +26,7 @@ mod words;
 
 use jiff::Timestamp;
 
+use crate::findings::finding::Finding;
 pub use summary::Summary;
 pub use words::harmless;
 
@@ -42,8 +43,10 @@ pub struct Report<'a> {
     pub summary: &'a Summary,
     /// What the chain of the records proves; none where that was not looked at.
     pub verdict: Option<Verdict>,
-    /// What is worth a look; none where nobody looked.
+    /// What is worth a look, the most severe first; none where nobody looked.
     pub findings: Option<Vec<Finding>>,
+    /// How many more findings there were than are kept.
+    pub findings_left_out: u64,
     /// What could not be read, and why.
     pub unread: Vec<String>,
 }
@@ -67,33 +70,8 @@ pub enum VerdictState {
     Proved,
     /// Nothing was changed as far as can be told, and not everything can be.
     Partial,
+    /// It cannot be told: there is no key, or not all could be read.
+    Unverified,
     /// They are not.
     Broken,
-}
-
-/// Something that is worth a look.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Finding {
-    /// How much it matters.
-    pub severity: FindingSeverity,
-    /// What it is, in a few words.
-    pub title: String,
-    /// What happened, in a sentence or two; may hold texts from the log.
-    pub text: String,
-    /// Numbers of the records that show it, or some of them.
-    pub records: Vec<u64>,
-    /// The command that shows it.
-    pub command: String,
-}
-
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FindingSeverity {
-    /// Good to know.
-    Low,
-    /// To be looked at.
-    Medium,
-    /// To be looked at now.
-    High,
 }

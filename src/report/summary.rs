@@ -148,9 +148,23 @@ impl Summary {
     /// Takes a line of the log.
     pub fn take(&mut self, line: &[u8]) {
         match Entry::parse(line) {
-            Ok(entry) if (0..TIME_MAX).contains(&entry.time) => self.take_entry(&entry),
-            _ => self.unreadable = self.unreadable.saturating_add(1),
+            Ok(entry) => self.observe(&entry),
+            Err(_) => self.note_unreadable(),
         }
+    }
+
+    /// Takes a record of the log.
+    pub fn observe(&mut self, entry: &Entry<'_>) {
+        if (0..TIME_MAX).contains(&entry.time) {
+            self.take_entry(entry);
+        } else {
+            self.note_unreadable();
+        }
+    }
+
+    /// Notes a line that is no record.
+    pub fn note_unreadable(&mut self) {
+        self.unreadable = self.unreadable.saturating_add(1);
     }
 
     /// Clocks and days.

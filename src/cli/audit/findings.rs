@@ -75,15 +75,7 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         arguments.severity.is_none_or(|least| finding.severity >= least)
             && (arguments.kind.is_empty() || arguments.kind.contains(&finding.kind))
     });
-    // Commands are to look where this one looked.
-    let place = match &arguments.source.log {
-        Some(log) => format!(" --log {}", word(&log.display().to_string())),
-        None if policy == Path::new(POLICY_DIRECTORY) => String::new(),
-        None => format!(" --policy {}", word(&policy.display().to_string())),
-    };
-    for finding in found.findings.iter_mut().filter(|finding| finding.command.starts_with("portcullis audit ")) {
-        finding.command.push_str(&place);
-    }
+    name_log(&mut found.findings, &arguments.source, policy);
     for (file, error) in &found.failed {
         complain(&format!("portcullis: {}: {error}", file.display()));
     }
@@ -93,6 +85,17 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
         (true, false) => Err(Failure::Found(EXIT_FOUND)),
         (true, true) => Ok(()),
     }
+}
+
+/// Has the commands look where this one looked.
+pub(super) fn name_log(findings: &mut [Finding], source: &Source, policy: &Path) {
+    let place = match &source.log {
+        Some(log) => format!(" --log {}", word(&log.display().to_string())),
+        None if policy == Path::new(POLICY_DIRECTORY) => return,
+        None => format!(" --policy {}", word(&policy.display().to_string())),
+    };
+    let searches = findings.iter_mut().filter(|finding| finding.command.starts_with("portcullis audit "));
+    searches.for_each(|finding| finding.command.push_str(&place));
 }
 
 fn as_json(found: &Found) -> String {

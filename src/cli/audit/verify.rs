@@ -1,6 +1,6 @@
 //! `portcullis audit verify`.
 
-mod shown;
+pub(super) mod shown;
 
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
@@ -50,14 +50,8 @@ Examples:
   portcullis audit verify --log /backup/audit --public-key audit.pub --json
   portcullis audit verify --public-key audit.pub --witness heads.jsonl --quiet")]
 pub(super) struct Arguments {
-    /// A public key that is trusted (PEM). Without it, the one beside the key that server.toml names, or
-    /// beside the log: whoever can change the log there may be able to change that, too.
-    #[arg(long, value_name = "FILE")]
-    public_key: Vec<PathBuf>,
-    /// Heads of the log that were kept elsewhere, as `audit head` prints them, one a line. They show whether
-    /// the end is missing.
-    #[arg(long, value_name = "FILE")]
-    witness: Vec<PathBuf>,
+    #[command(flatten)]
+    trusted: Trusted,
     /// How old records without a signature may be while a server writes the log. Without it 300, or
     /// `checkpoint-seconds` of server.toml and half a minute where that is more.
     #[arg(long, value_name = "SECONDS")]
@@ -72,10 +66,23 @@ pub(super) struct Arguments {
     source: Source,
 }
 
+/// What the log is held against.
+#[derive(Debug, clap::Args)]
+pub(super) struct Trusted {
+    /// A public key that is trusted (PEM). Without it, the one beside the key that server.toml names, or
+    /// beside the log: whoever can change the log there may be able to change that, too.
+    #[arg(long, value_name = "FILE")]
+    pub(super) public_key: Vec<PathBuf>,
+    /// Heads of the log that were kept elsewhere, as `audit head` prints them, one a line. They show whether
+    /// the end is missing.
+    #[arg(long, value_name = "FILE")]
+    witness: Vec<PathBuf>,
+}
+
 /// Where the trusted keys are from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum KeySource {
+pub(super) enum KeySource {
     /// They were given.
     Given,
     /// The public half lies beside the key that server.toml names.
@@ -98,13 +105,11 @@ struct Report<'a> {
 
 /// Verifies the log, and says what is proven.
 pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
-    let place = arguments.source.place(policy)?;
-    let (keys, key_source) = keys(arguments, policy, &place)?;
-    let mut witnesses = Vec::new();
-    for path in &arguments.witness {
-        witnesses.extend(verify::heads(path).map_err(|error| Failure::io(path.display(), &error))?);
-    }
-    let verdict = look(arguments, policy, &place, &keys, &witnesses)?;
+    let (keys, key_source) = arguments.trusted.keys(&arguments.source, policy)?;
+    let witnesses = arguments.trusted.witnesses()?;
+    let unsigned_seconds_max = unsigned_seconds(arguments.unsigned_seconds, &arguments.source, policy);
+    let options = Options { witnesses, unsigned_seconds_max, ..Options::at(Timestamp::now()) };
+    let verdict = look(&arguments.source, policy, &keys, &options, arguments.quiet)?;
     if arguments.json {
         let report = Report { version: 1, key_source, verdict: &verdict };
         say(serde_json::to_string(&report).map_err(|error| Failure::Failed(error.to_string()))?)?;
@@ -121,32 +126,44 @@ pub(super) fn run(arguments: &Arguments, policy: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The keys that are trusted.
-fn keys(arguments: &Arguments, policy: &Path, place: &Path) -> Result<(Vec<PublicKey>, KeySource), Failure> {
-    if !arguments.public_key.is_empty() {
-        let keys: Result<Vec<_>, _> = arguments.public_key.iter().map(|path| key(path)).collect();
-        return Ok((keys?, KeySource::Given));
-    }
-    // A log that was named may have nothing to do with this policy, or there may be none here.
-    let configured = if arguments.source.is_named() { None } else { running::audit_signing_key(policy)? };
-    let directory = if place.is_dir() { Some(place) } else { place.parent() };
-    let candidates = [
-        (configured.map(|key| key.with_extension(PUBLIC_EXTENSION)), KeySource::Configured),
-        (directory.map(|directory| directory.join(OWN_PUBLIC_NAME)), KeySource::BesideLog),
-    ];
-    for (path, source) in candidates {
-        if let Some(path) = path.filter(|path| path.exists()) {
-            return Ok((vec![key(&path)?], source));
+impl Trusted {
+    /// The keys that are trusted, and where they are from.
+    pub(super) fn keys(&self, source: &Source, policy: &Path) -> Result<(Vec<PublicKey>, KeySource), Failure> {
+        if !self.public_key.is_empty() {
+            let keys: Result<Vec<_>, _> = self.public_key.iter().map(|path| key(path)).collect();
+            return Ok((keys?, KeySource::Given));
         }
+        let place = source.place(policy)?;
+        // A log that was named may have nothing to do with this policy, or there may be none here.
+        let configured = if source.is_named() { None } else { running::audit_signing_key(policy)? };
+        let directory = if place.is_dir() { Some(place.as_path()) } else { place.parent() };
+        let candidates = [
+            (configured.map(|key| key.with_extension(PUBLIC_EXTENSION)), KeySource::Configured),
+            (directory.map(|directory| directory.join(OWN_PUBLIC_NAME)), KeySource::BesideLog),
+        ];
+        for (path, source) in candidates {
+            if let Some(path) = path.filter(|path| path.exists()) {
+                return Ok((vec![key(&path)?], source));
+            }
+        }
+        Ok((Vec::new(), KeySource::None))
     }
-    Ok((Vec::new(), KeySource::None))
+
+    /// The heads that were kept elsewhere.
+    pub(super) fn witnesses(&self) -> Result<Vec<Witness>, Failure> {
+        let mut witnesses = Vec::new();
+        for path in &self.witness {
+            witnesses.extend(verify::heads(path).map_err(|error| Failure::io(path.display(), &error))?);
+        }
+        Ok(witnesses)
+    }
 }
 
 /// How old records without a signature may be. A policy that cannot be read has no say.
-fn unsigned_seconds(arguments: &Arguments, policy: &Path) -> u64 {
+pub(super) fn unsigned_seconds(given: Option<u64>, source: &Source, policy: &Path) -> u64 {
     let policy = || running::audit(policy).ok().flatten().map(|audit| audit.checkpoints.time.as_secs());
-    arguments.unsigned_seconds.unwrap_or_else(|| {
-        let signs_after = if arguments.source.is_named() { None } else { policy() };
+    given.unwrap_or_else(|| {
+        let signs_after = if source.is_named() { None } else { policy() };
         let late = signs_after.map_or(0, |seconds| seconds.saturating_add(SIGNING_SECONDS_MAX));
         late.max(verify::UNSIGNED_SECONDS_MAX)
     })
@@ -157,38 +174,33 @@ fn key(path: &Path) -> Result<PublicKey, Failure> {
     PublicKey::from_pem(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
-/// Verifies the log; where a server closed a file of it meanwhile, once more.
-fn look(
-    arguments: &Arguments,
+/// Verifies the log; where a server closed a file of it meanwhile, once more. What can be seen of the log is
+/// put into the options.
+pub(super) fn look(
+    source: &Source,
     policy: &Path,
-    place: &Path,
     keys: &[PublicKey],
-    witnesses: &[Witness],
+    options: &Options,
+    quiet: bool,
 ) -> Result<Verdict, Failure> {
+    let place = source.place(policy)?;
     let mut looks = 0_u32;
     loop {
         let whole = place.is_dir();
-        let in_use = whole && verify::is_in_use(place);
-        let mut options = Options {
-            witnesses: witnesses.to_vec(),
-            in_use,
-            alone: !whole,
-            unsigned_seconds_max: unsigned_seconds(arguments, policy),
-            ..Options::at(Timestamp::now())
-        };
+        let in_use = whole && verify::is_in_use(&place);
+        let mut options = Options { in_use, alone: !whole, now: Timestamp::now(), ..options.clone() };
         if whole {
             // Before the log is read: what a head stands for then is in it.
-            match verify::head_beside(place) {
+            match verify::head_beside(&place) {
                 Ok(head) => options.witnesses.extend(head),
                 Err(error) => options.no_head = Some(error.to_string()),
             }
         }
-        let files = arguments.source.files(policy)?;
-        let before = stamp(place, &files);
-        let verdict = read(&files, keys, &options, arguments.quiet);
+        let files = source.files(policy)?;
+        let before = stamp(&place, &files);
+        let verdict = read(&files, keys, &options, quiet);
         looks = looks.saturating_add(1);
-        let moved =
-            in_use && verdict.state != State::Proven && stamp(place, &arguments.source.files(policy)?) != before;
+        let moved = in_use && verdict.state != State::Proven && stamp(&place, &source.files(policy)?) != before;
         if !moved || looks >= LOOKS_MAX {
             return Ok(verdict);
         }

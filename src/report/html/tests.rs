@@ -2,19 +2,25 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
+use crate::findings::finding::{Evidence, Kind, Severity};
 use crate::report::series::Calendar;
-use crate::report::{FindingSeverity, Summary, Verdict, VerdictState};
+use crate::report::{Summary, Verdict, VerdictState};
 
 const HOSTILE: &str = "</p><script>alert(1)</script>\" onload='x' \u{202e}\u{1b}[31m";
 
 fn report(summary: &Summary) -> Report<'_> {
-    let severities = [FindingSeverity::High, FindingSeverity::Medium, FindingSeverity::Low];
-    let findings = severities.map(|severity| Finding {
+    let findings = Severity::ALL.map(|severity| Finding {
+        kind: Kind::Guessing,
         severity,
         title: format!("Password guessing by {HOSTILE}"),
-        text: format!("412 logins failed from 203.0.113.66: {HOSTILE}"),
-        records: (100..130).collect(),
+        seen: format!("412 logins failed from 203.0.113.66: {HOSTILE}"),
+        user: Some(HOSTILE.to_owned()),
+        address: "203.0.113.66".parse().ok(),
+        from: Some(jiff::Timestamp::UNIX_EPOCH),
+        to: Some(jiff::Timestamp::UNIX_EPOCH),
+        evidence: Some(Evidence { first: 100, last: 612, records: (100..112).collect(), count: 412 }),
         command: format!("portcullis audit search --user '{HOSTILE}'"),
+        advice: format!("Deny {HOSTILE}"),
     });
     Report {
         title: format!("Report {HOSTILE}"),
@@ -27,6 +33,7 @@ fn report(summary: &Summary) -> Report<'_> {
             details: vec![format!("audit.jsonl:17 {HOSTILE}")],
         }),
         findings: Some(findings.into()),
+        findings_left_out: 0,
         unread: vec![format!("audit-1.jsonl.gz: {HOSTILE}")],
     }
 }
@@ -38,7 +45,7 @@ fn what_findings_and_the_verdict_say_stays_text() {
     for harmful in ["<script", "\" onload", "\u{202e}", "\u{1b}"] {
         assert!(!page.contains(harmful), "{harmful:?}");
     }
-    assert!(page.contains("Records 100, 101, ") && page.contains(" and 18 more"));
+    assert!(page.contains("412 records: 100, 101, ") && page.contains(", 111, … 612<"));
     assert!(page.contains("Record 17 was changed &lt;/p&gt;"));
 }
 

@@ -17,44 +17,15 @@ pub(super) fn verdict(verdict: &Verdict, key_source: KeySource) -> String {
 }
 
 fn write_all(out: &mut String, verdict: &Verdict, key_source: KeySource) -> std::fmt::Result {
-    writeln!(out, "{}", headline(verdict))?;
+    let (word, sentence) = headline(verdict);
+    writeln!(out, "{word}: {sentence}")?;
     if let Some(first) = verdict.first_finding() {
         writeln!(out, "  {}", finding(first))?;
     }
     writeln!(out)?;
-    if let (Some(first), Some(last)) = (&verdict.first, &verdict.last) {
-        let (files, s) = (verdict.files.len(), if verdict.files.len() == 1 { "" } else { "s" });
-        writeln!(out, "records      {} ({} to {}) in {files} file{s}", verdict.records, first.seq, last.seq)?;
-        writeln!(out, "time         {} to {}", first.time, last.time)?;
+    for (name, text) in facts(verdict, key_source) {
+        writeln!(out, "{name:<12} {text}")?;
     }
-    if let Some(log) = &verdict.log {
-        writeln!(out, "log          {log}")?;
-    }
-    match &verdict.signed {
-        Some(signed) => writeln!(
-            out,
-            "signed       up to record {}, {} ({} good checkpoints)",
-            signed.head_seq, signed.time, verdict.checkpoints
-        )?,
-        None => writeln!(out, "signed       nothing, by a trusted key")?,
-    }
-    write_tail(out, verdict)?;
-    for key in &verdict.keys {
-        let trust = trust(key, key_source, verdict);
-        writeln!(out, "key          {} ({trust}), {} checkpoints", key.id, key.checkpoints)?;
-    }
-    if key_source == KeySource::BesideLog {
-        writeln!(out, "             a key from beside the log proves less: --public-key takes one from elsewhere")?;
-    }
-    if verdict.witnesses.given > 0 {
-        writeln!(out, "witnesses    {} heads, {} of this chain", verdict.witnesses.given, verdict.witnesses.agree)?;
-    }
-    for range in &verdict.pruned {
-        writeln!(out, "retention    removed the records {} to {}, and recorded it", range.first_seq, range.last_seq)?;
-    }
-    write_notes(out, "gap", &verdict.gaps)?;
-    write_notes(out, "outage", &verdict.outages)?;
-    write_notes(out, "clock", &verdict.clock_back)?;
     if verdict.findings_total > 1 {
         writeln!(out, "\nAll findings:")?;
         for found in verdict.findings.iter().take(SHOWN_MAX) {
@@ -68,34 +39,77 @@ fn write_all(out: &mut String, verdict: &Verdict, key_source: KeySource) -> std:
     Ok(())
 }
 
-fn headline(verdict: &Verdict) -> &'static str {
+/// The answer in a word, and in a sentence.
+pub(in crate::cli::audit) fn headline(verdict: &Verdict) -> (&'static str, &'static str) {
     match verdict.state {
-        State::Proven if verdict.in_use => "PROVEN: the log is as the server wrote it; the server is writing it now.",
-        State::Proven => "PROVEN: the log is as the server wrote it.",
-        State::Warning => "NOT ALL PROVEN: the chain holds, and its end proves less than it should.",
-        State::Tampered => "TAMPERED: the log is not as the server wrote it. It begins here:",
-        State::BadSignature => "BAD SIGNATURE: nobody who is trusted signed this. It begins here:",
-        State::Truncated => "TRUNCATED: the end of the log is missing.",
-        State::Unreadable => "UNREADABLE: not all of the log could be read.",
+        State::Proven if verdict.in_use => {
+            ("PROVEN", "the log is as the server wrote it; the server is writing it now.")
+        }
+        State::Proven => ("PROVEN", "the log is as the server wrote it."),
+        State::Warning => ("NOT ALL PROVEN", "the chain holds, and its end proves less than it should."),
+        State::Tampered => ("TAMPERED", "the log is not as the server wrote it. It begins here:"),
+        State::BadSignature => ("BAD SIGNATURE", "nobody who is trusted signed this. It begins here:"),
+        State::Truncated => ("TRUNCATED", "the end of the log is missing."),
+        State::Unreadable => ("UNREADABLE", "not all of the log could be read."),
     }
 }
 
+/// What was looked at and what is proven: names, the same for several lines of one subject, and texts.
+pub(in crate::cli::audit) fn facts(verdict: &Verdict, key_source: KeySource) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let (Some(first), Some(last)) = (&verdict.first, &verdict.last) {
+        let (files, s) = (verdict.files.len(), if verdict.files.len() == 1 { "" } else { "s" });
+        facts.push(("records", format!("{} ({} to {}) in {files} file{s}", verdict.records, first.seq, last.seq)));
+        facts.push(("time", format!("{} to {}", first.time, last.time)));
+    }
+    if let Some(log) = &verdict.log {
+        facts.push(("log", log.clone()));
+    }
+    let signed = verdict.signed.as_ref().map_or_else(
+        || "nothing, by a trusted key".to_owned(),
+        |signed| {
+            format!("up to record {}, {} ({} good checkpoints)", signed.head_seq, signed.time, verdict.checkpoints)
+        },
+    );
+    facts.push(("signed", signed));
+    tail(verdict, &mut facts);
+    for key in &verdict.keys {
+        let trust = trust(key, key_source, verdict);
+        facts.push(("key", format!("{} ({trust}), {} checkpoints", key.id, key.checkpoints)));
+    }
+    if key_source == KeySource::BesideLog {
+        let less = "a key from beside the log proves less: --public-key takes one from elsewhere";
+        facts.push(("", less.to_owned()));
+    }
+    if verdict.witnesses.given > 0 {
+        let text = format!("{} heads, {} of this chain", verdict.witnesses.given, verdict.witnesses.agree);
+        facts.push(("witnesses", text));
+    }
+    for range in &verdict.pruned {
+        let text = format!("removed the records {} to {}, and recorded it", range.first_seq, range.last_seq);
+        facts.push(("retention", text));
+    }
+    notes("gap", &verdict.gaps, &mut facts);
+    notes("outage", &verdict.outages, &mut facts);
+    notes("clock", &verdict.clock_back, &mut facts);
+    facts
+}
+
 /// What stands behind the last signature.
-fn write_tail(out: &mut String, verdict: &Verdict) -> std::fmt::Result {
+fn tail(verdict: &Verdict, facts: &mut Vec<(&'static str, String)>) {
     let tail = &verdict.tail;
     if tail.records > 0
         && let (Some(since), Some(seconds)) = (&tail.since, tail.seconds)
     {
-        writeln!(out, "unsigned     {} records since {since} ({seconds} s ago), in the chain", tail.records)?;
+        facts.push(("unsigned", format!("{} records since {since} ({seconds} s ago), in the chain", tail.records)));
     }
     if tail.torn_bytes > 0 {
         let why = if verdict.in_use { "being written" } else { "cut short by a crash" };
-        writeln!(out, "unfinished   {} bytes of a line at the end, {why}", tail.torn_bytes)?;
+        facts.push(("unfinished", format!("{} bytes of a line at the end, {why}", tail.torn_bytes)));
     }
     if verdict.closed {
-        writeln!(out, "end          the server stopped in order")?;
+        facts.push(("end", "the server stopped in order".to_owned()));
     }
-    Ok(())
 }
 
 fn trust(key: &Key, source: KeySource, verdict: &Verdict) -> &'static str {
@@ -109,19 +123,18 @@ fn trust(key: &Key, source: KeySource, verdict: &Verdict) -> &'static str {
     }
 }
 
-fn write_notes(out: &mut String, name: &str, notes: &Notes) -> std::fmt::Result {
+fn notes(name: &'static str, notes: &Notes, facts: &mut Vec<(&'static str, String)>) {
     for note in notes.places.iter().take(SHOWN_MAX) {
-        writeln!(out, "{name:<12} record {}, {}: {}", note.seq, note.time, note.what)?;
+        facts.push((name, format!("record {}, {}: {}", note.seq, note.time, note.what)));
     }
     let more = notes.total.saturating_sub(u64::try_from(SHOWN_MAX).unwrap_or(0));
     if more > 0 {
-        writeln!(out, "{name:<12} and {more} more")?;
+        facts.push((name, format!("and {more} more")));
     }
-    Ok(())
 }
 
 /// One finding on one line.
-pub(super) fn finding(finding: &Finding) -> String {
+pub(in crate::cli::audit) fn finding(finding: &Finding) -> String {
     match (&finding.file, finding.line) {
         (Some(file), Some(line)) => format!("{file}:{line}: {}", finding.message),
         (Some(file), None) => format!("{file}: {}", finding.message),
