@@ -76,7 +76,7 @@ impl Copy {
     }
 
     fn put(&self, file: usize, lines: &[String]) {
-        let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let text = lines.join("\n") + "\n";
         if is_compressed(&self.files[file]) {
             let mut zip = GzEncoder::new(Vec::new(), Compression::fast());
             zip.write_all(text.as_bytes()).unwrap();
