@@ -72,6 +72,7 @@ mod reload_judged;
 mod reload_load;
 mod report;
 mod resumption;
+mod rotation;
 mod running_sessions;
 mod schema;
 mod sinks;

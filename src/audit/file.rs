@@ -159,7 +159,7 @@ impl Found {
         if past.last.is_none()
             && let Some((first_seq, closed, ends, torn)) = newest_closed(directory)?
         {
-            let unsigned = closed.is_some() && !ends.last.as_ref().is_some_and(Mark::is_checkpoint);
+            let unsigned = closed.is_some() && !ends.last.as_ref().is_some_and(Mark::closes_file);
             if let Some(closed) = closed.filter(|_| unsigned) {
                 whole_bytes = ends.whole_bytes;
                 spare = Some(std::mem::replace(&mut file, closed));

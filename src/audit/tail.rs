@@ -95,6 +95,11 @@ impl Mark {
         self.checkpoint.is_some()
     }
 
+    /// Whether a file may end with it.
+    pub(super) fn closes_file(&self) -> bool {
+        self.is_stop() || self.checkpoint.as_deref() == Some(Reason::Rotation.word())
+    }
+
     /// Whether the server stopped in order behind it.
     pub(super) fn is_stop(&self) -> bool {
         self.checkpoint.as_deref() == Some(Reason::Stop.word())
