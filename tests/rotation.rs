@@ -17,20 +17,26 @@ fn uploading_until(server: &Server, what: &str, is_so: impl Fn() -> bool) -> Vec
         let clients = ["a", "b"].map(|client| {
             let over = &over;
             scope.spawn(move || {
-                let mut wire = Wire::login(server, "alice");
-                wire.protect();
                 let mut names = Vec::new();
                 while !over.load(Ordering::Acquire) {
-                    let name = format!("{client}{}.csv", names.len());
-                    wire.store(&format!("STOR {name}"), b"content");
-                    names.push(format!("/{name}"));
+                    let mut wire = Wire::login(server, "alice");
+                    wire.protect();
+                    // A session has tickets for so many data connections.
+                    for _ in 0..3 {
+                        let name = format!("{client}{}.csv", names.len());
+                        wire.store(&format!("STOR {name}"), b"content");
+                        names.push(format!("/{name}"));
+                    }
+                    wire.ask("QUIT", 221);
                 }
-                wire.ask("QUIT", 221);
                 names
             })
         });
         let since = Instant::now();
-        while !is_so() && since.elapsed() < Duration::from_secs(120) {
+        while !is_so()
+            && clients.iter().all(|client| !client.is_finished())
+            && since.elapsed() < Duration::from_secs(120)
+        {
             thread::sleep(Duration::from_millis(50));
         }
         over.store(true, Ordering::Release);

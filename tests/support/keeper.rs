@@ -255,6 +255,12 @@ impl Rsyslog {
         }
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it does not run");
+        kill_process(Pid::from_child(child), signal).unwrap();
+    }
+
     /// Who may have issued its certificate.
     pub fn authority(&self) -> PathBuf {
         self.directory.join("certs/ca.pem")
