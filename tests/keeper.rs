@@ -81,15 +81,15 @@ fn a_damaged_file_is_kept_as_it_is_and_reported_once() {
 fn a_file_goes_when_it_is_old_and_only_behind_its_record() {
     let mut log = Log::new();
     log.write(5, 500);
-    let old = log.close(None);
+    let old = log.close_as_of(None, 500);
     log.write(5, 30);
-    let young = log.close(None);
+    let young = log.close_as_of(None, 30);
     log.write(1, 0);
     let retention = Retention { compress: false, days: Some(400), bytes: None };
     let mut keeper = Keeper::start(&log, retention, Vec::new());
     let report = keeper.wait_for(|report| matches!(report, Report::Prune(_)));
     let Report::Prune(Pruning { file, first_seq, last_seq, reason, .. }) = report else { panic!("{report:?}") };
-    assert_eq!((file, first_seq, last_seq, reason), (old.clone(), 1, 5, Reason::Age));
+    assert_eq!((file, first_seq, last_seq, reason), (old.clone(), 1, 6, Reason::Age));
     // Where that is not recorded, the file stays.
     keeper.order(&Order::Noted { file: old.clone(), recorded: false });
     keeper.order(&Order::Keep { retention });
@@ -130,7 +130,7 @@ fn no_file_goes_before_every_copy_has_it() {
     let copy = Copies { target: Target::Local { socket: socket.clone() }, records: Records::All, facility: 10 };
     Keeper::start(&log, Retention::default(), vec![copy.clone()]).end();
     log.write(5, 500);
-    let old = log.close(None);
+    let old = log.close_as_of(None, 500);
     log.write(1, 0);
     let retention = Retention { compress: false, days: Some(400), bytes: None };
     let mut keeper = Keeper::start(&log, retention, vec![copy]);
@@ -143,7 +143,7 @@ fn no_file_goes_before_every_copy_has_it() {
     });
     let receiver = UnixDatagram::bind(&socket).unwrap();
     receiver.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
-    assert_eq!(taken(&receiver, 6), (1..=6).collect::<Vec<_>>());
+    assert_eq!(taken(&receiver, 7), (1..=7).collect::<Vec<_>>());
     keeper.wait_for(|report| matches!(report, Report::SinkRecovered { .. }));
     keeper.order(&Order::Keep { retention });
     let report = keeper.wait_for(|report| matches!(report, Report::Prune(_)));
@@ -172,7 +172,7 @@ fn a_signal_to_the_whole_group_does_not_end_it_before_the_server() {
     log.write(3, 0);
     keeper.end();
     let out = fs::read_to_string(log.beside("out")).unwrap();
-    assert_eq!(out.lines().filter_map(number).collect::<Vec<_>>(), (1..=8).collect::<Vec<_>>());
+    assert_eq!(out.lines().filter_map(number).collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_receiver_that_takes_nothing_for_a_while_gets_everything_in_order() {
     log.write(500, 0);
     keeper.wait_for(|report| matches!(report, Report::State(state) if state.sinks[0].behind_records >= 2_000));
     receiver.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
-    assert_eq!(taken(&receiver, 2_500), (1..=2_500).collect::<Vec<_>>());
+    assert_eq!(taken(&receiver, 2_501), (1..=2_501).collect::<Vec<_>>());
 }
 
 #[test]
@@ -253,11 +253,11 @@ fn a_syslog_server_over_tls_gets_every_record_once_it_is_back() {
     log.close(Some(&mut keeper));
     log.write(300, 0);
     rsyslog.start();
-    eventually("all records arrive", || (rsyslog.numbers() == (1..=900).collect::<Vec<_>>()).then_some(()));
+    eventually("all records arrive", || (rsyslog.numbers() == (1..=901).collect::<Vec<_>>()).then_some(()));
     keeper.wait_for(|report| matches!(report, Report::SinkRecovered { .. }));
     log.write(1, 0);
     keeper.end();
-    eventually("the last record arrives", || (rsyslog.numbers().len() == 901).then_some(()));
+    eventually("the last record arrives", || (rsyslog.numbers().len() == 902).then_some(()));
 }
 
 #[test]

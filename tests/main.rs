@@ -74,6 +74,7 @@ mod reload_judged;
 mod reload_load;
 mod report;
 mod resumption;
+mod rotation;
 mod running_sessions;
 mod schema;
 mod sinks;

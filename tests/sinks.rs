@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
@@ -83,6 +84,33 @@ fn a_syslog_server_over_tls_gets_what_the_server_records() {
     let value = format!("[{{ to = \"tls://localhost:{port}\", ca = \"{}\" }}]", rsyslog.authority().display());
     let mut server = Server::builder().policy("audit.syslog", &value).start();
     works(&server);
+    assert!(server.stop().success());
+    let written: Vec<u64> = server.audit().iter().map(crate::support::Record::seq).collect();
+    eventually("all records arrive", || (rsyslog.numbers() == written).then_some(()));
+}
+
+#[test]
+fn a_syslog_server_that_stops_reading_delays_neither_clients_nor_the_end_and_loses_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let mut rsyslog = Rsyslog::prepare(&scratch.path().join("rsyslog"), port);
+    rsyslog.start();
+    let value = format!("[{{ to = \"tls://localhost:{port}\", ca = \"{}\" }}]", rsyslog.authority().display());
+    let mut server = Server::builder().policy("audit.syslog", &value).start();
+    eventually("the first records arrive", || (!rsyslog.numbers().is_empty()).then_some(()));
+    rsyslog.signal(Signal::STOP);
+    // More than fits into the buffers between the two.
+    let mut wire = Wire::login(&server, "alice");
+    for _ in 0..400 {
+        wire.ask("MKD f", 257);
+        wire.ask("RMD f", 250);
+    }
+    wire.ask("QUIT", 221);
+    let since = Instant::now();
+    assert!(server.stop().success());
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    rsyslog.signal(Signal::CONT);
+    server.start();
     assert!(server.stop().success());
     let written: Vec<u64> = server.audit().iter().map(crate::support::Record::seq).collect();
     eventually("all records arrive", || (rsyslog.numbers() == written).then_some(()));

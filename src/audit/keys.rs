@@ -1,8 +1,9 @@
 //! The key of the log as it lies on the disk: beside it its public half, and the successions by which
 //! each key named the one that followed it.
 
-use std::fs::{OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -20,10 +21,35 @@ const PUBLIC_EXTENSION: &str = "pub";
 const SUCCESSION_EXTENSION: &str = "succession";
 /// How many successions are looked at, at most.
 const SUCCESSIONS_MAX: usize = 1000;
+/// How many public halves of former keys are read, at most.
+const FORMER_MAX: usize = 1000;
+/// Longest public half that is read, in bytes.
+const PUBLIC_BYTES_MAX: u64 = 1 << 12;
 
 /// Where the public half of a key is kept.
 pub fn public_path(key: &Path) -> PathBuf {
     key.with_extension(PUBLIC_EXTENSION)
+}
+
+/// Where the public half of a former key is kept, by its id.
+pub fn former_path(key: &Path, id: &str) -> PathBuf {
+    key.with_extension(format!("{id}.{PUBLIC_EXTENSION}"))
+}
+
+/// The public halves of former keys that are kept beside a key, each under its own id.
+pub fn former(key: &Path) -> Vec<PublicKey> {
+    let directory = key.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(entries) = directory.read_dir() else { return Vec::new() };
+    let read = |path: PathBuf| {
+        if path.extension()? != PUBLIC_EXTENSION || !path.metadata().ok()?.is_file() {
+            return None;
+        }
+        let mut text = Vec::new();
+        File::open(&path).ok()?.take(PUBLIC_BYTES_MAX).read_to_end(&mut text).ok()?;
+        let own_name = |public: &PublicKey| former_path(key, &public.id()).file_name() == path.file_name();
+        PublicKey::from_pem(&text).ok().filter(own_name)
+    };
+    entries.filter_map(|entry| read(directory.join(entry.ok()?.file_name()))).take(FORMER_MAX).collect()
 }
 
 /// Where the successions of a key are kept.
@@ -74,6 +100,24 @@ pub struct Keys {
     pub key: SigningKey,
     /// How each key was followed by another, oldest first.
     pub successions: Vec<Succession>,
+}
+
+impl Keys {
+    /// The public keys that prove what this key and those before it signed: trust reaches back over
+    /// successions, and to former keys that somebody kept beside it.
+    pub fn trusted(&self, former: &[PublicKey]) -> Vec<PublicKey> {
+        let mut trusted = vec![self.key.public()];
+        trusted.extend(former);
+        for succession in self.successions.iter().rev() {
+            let Succession { log, before, next, .. } = succession;
+            if trusted.contains(next) && succession.leads_from(&before.id(), log) {
+                trusted.push(*before);
+            }
+        }
+        let mut seen = HashSet::new();
+        trusted.retain(|key| seen.insert(*key));
+        trusted
+    }
 }
 
 /// A key that named the one after it.
@@ -148,5 +192,31 @@ mod tests {
         assert!(!made.leads_from(&new.public().id(), "01L"));
         let other = SigningKey::generate().unwrap().public();
         assert!(!Succession { next: other, ..made }.leads_from(&old.public().id(), "01L"));
+    }
+    #[test]
+    fn trust_reaches_back_to_the_first_key_and_to_none_that_did_not_agree() {
+        let [first, second, third, other] = [(); 4].map(|()| SigningKey::generate().unwrap());
+        let steps = vec![
+            Succession::sign("01L", &first, second.public()),
+            Succession { before: other.public(), ..Succession::sign("01L", &first, second.public()) },
+            Succession::sign("01L", &second, third.public()),
+            Succession::sign("01L", &third, other.public()),
+        ];
+        let expected = [third.public(), second.public(), first.public()];
+        let keys = Keys { key: third, successions: steps };
+        assert_eq!(keys.trusted(&[]), expected);
+        assert_eq!(keys.trusted(&[other.public()]).len(), 4);
+    }
+
+    #[test]
+    fn former_keys_are_those_that_lie_beside_it_under_their_own_ids() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("audit.key");
+        let (old, stray) = (SigningKey::generate().unwrap().public(), SigningKey::generate().unwrap().public());
+        std::fs::write(former_path(&key, &old.id()), old.to_pem()).unwrap();
+        std::fs::write(former_path(&key, "0123456789abcdef"), stray.to_pem()).unwrap();
+        std::fs::write(directory.path().join(format!("tls.{}.pub", stray.id())), stray.to_pem()).unwrap();
+        std::fs::write(public_path(&key), stray.to_pem()).unwrap();
+        assert_eq!(former(&key), [old]);
     }
 }

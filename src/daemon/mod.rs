@@ -122,8 +122,9 @@ pub fn run(config: Config, notice: Notice) -> Result<(), StartError> {
     if let Some(account) = config.process.run_as.as_ref().filter(|_| rustix::process::geteuid().is_root()) {
         step("giving the audit log to the server's account", opened.give_to(account))?;
     }
+    let trusted = signing::trusted(&config, &keys);
     let opened = step("opening the audit log", opened.sign_with(keys))?;
-    let keeper = step("starting the keeper of the audit log", keeper::Started::start(&config))?;
+    let keeper = step("starting the keeper of the audit log", keeper::Started::start(&config, &trusted))?;
     let changes = step("opening the changed passwords", passwords::open(&config))?;
     let mut passed = step("taking the sockets of the service manager over", passed)?;
     let bound = bind(&config, &mut passed)?;

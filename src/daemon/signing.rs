@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use tracing::info;
 
 use crate::audit::keys::{self, Keys};
-use crate::audit::signing::SigningKey;
+use crate::audit::signing::{PublicKey, SigningKey};
 use crate::config::audit::{KeyProblem, key_path, read_keys};
 use crate::settings::Config;
 
@@ -26,4 +26,9 @@ pub(super) fn load(config: &Config) -> Result<Keys, String> {
         keys => keys,
     };
     keys.map_err(|problem| problem.text(&path))
+}
+
+/// The public keys that prove the closed files of the log, those of former keys included.
+pub(super) fn trusted(config: &Config, keys: &Keys) -> Vec<PublicKey> {
+    keys.trusted(&keys::former(&key_path(&config.audit)))
 }

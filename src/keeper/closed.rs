@@ -1,106 +1,61 @@
-//! A closed file looked at by itself: whole lines, numbers without a gap, each record tied to the one
-//! before. Signatures, and what ties it to other files, are the business of whoever has the key.
+//! A closed file before it is compressed or removed: it must verify by itself, chain and signature.
 
-use std::fmt;
-use std::io;
-
+use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::audit::chain::{ChainHash, Sealed};
 use crate::audit::rotation::Kind;
+use crate::audit::signing::PublicKey;
 use crate::trail::files::LogFile;
-use crate::trail::lines::{End, Lines};
-
-/// What a file that verifies holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
-    /// The number of its first record.
-    pub first_seq: u64,
-    /// The number of its last record.
-    pub last_seq: u64,
-    /// The hash of that record.
-    pub last_hash: ChainHash,
-    /// When it was written, in milliseconds since the Unix epoch.
-    pub last_time: i64,
-}
+use crate::trail::verify::{ClosedFile, closed_file};
 
 /// Why a file does not verify.
-#[derive(Debug)]
-pub enum Fault {
-    /// It cannot be read.
-    Io(io::Error),
-    /// A line of it, by its number from 1; 0 is the file as a whole.
-    Line(u64, &'static str),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong, in words. Nothing in it can drive a terminal.
+    pub reason: String,
+    /// In which line, from 1, where it is one.
+    pub line: Option<u64>,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "it cannot be read: {error}"),
-            Self::Line(0, reason) => f.write_str(reason),
-            Self::Line(line, reason) => write!(f, "line {line}: {reason}"),
-        }
-    }
-}
-
-/// The number and time of a record.
+/// The number of a record.
 #[derive(Deserialize)]
 pub(super) struct Numbered {
     pub(super) seq: u64,
-    pub(super) time: i64,
 }
 
-/// Verifies a closed file by itself.
+/// Verifies a closed file by itself: the chain, that its last record is a checkpoint by one of the keys, and that its
+/// name is its own.
 ///
 /// # Errors
-/// The first [`Fault`].
-pub fn verify(file: &LogFile) -> Result<Summary, Fault> {
-    let Kind::Closed { first_seq, .. } = file.kind else {
-        return Err(Fault::Line(0, "it is not closed"));
-    };
-    let files = [file.clone()];
-    let mut lines = Lines::of(&files);
-    let mut summary: Option<Summary> = None;
-    while let Some(line) = lines.read_next().map_err(|(_, error)| Fault::Io(error))? {
-        let fault = |reason| Fault::Line(line.number, reason);
-        match line.end {
-            End::Whole => {}
-            End::OfFile => return Err(fault("it was cut short")),
-            End::TooLong => return Err(fault("it is longer than any record")),
-        }
-        let sealed = Sealed::parse(line.bytes).ok_or_else(|| fault("it is no record with its place in the chain"))?;
-        if !sealed.is_whole() {
-            return Err(fault("it is not what its hash says"));
-        }
-        let Numbered { seq, time } = serde_json::from_slice(line.bytes).map_err(|_| fault("it is no record"))?;
-        let expected = match &summary {
-            None => first_seq,
-            Some(before) if before.last_hash != sealed.prev => {
-                return Err(fault("it does not follow the record before it"));
-            }
-            Some(before) => before.last_seq.saturating_add(1),
-        };
-        if seq != expected {
-            return Err(fault("its number does not follow the one before it"));
-        }
-        summary = Some(Summary { first_seq, last_seq: seq, last_hash: sealed.hash, last_time: time });
+/// What is wrong with it.
+pub fn verify(file: &LogFile, keys: &[PublicKey]) -> Result<ClosedFile, Fault> {
+    let fault = |reason: &str, line| Fault { reason: reason.to_owned(), line };
+    let Kind::Closed { first_seq, .. } = file.kind else { return Err(fault("it is not closed", None)) };
+    let closed = closed_file(file, keys, Timestamp::now()).map_err(|verdict| match verdict.first_finding() {
+        Some(finding) => fault(&finding.message, finding.line.filter(|line| *line > 0)),
+        None => fault("its last record is no checkpoint by a key of this server", None),
+    })?;
+    if closed.first_seq == first_seq {
+        Ok(closed)
+    } else {
+        Err(fault("its first record is not the one that it is named by", Some(1)))
     }
-    summary.ok_or(Fault::Line(0, "it holds no record"))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use std::path::Path;
 
-    use jiff::Timestamp;
-
     use super::*;
+    use crate::audit::chain::ChainHash;
     use crate::audit::event::Event;
     use crate::audit::json::{Stamp, append_line};
     use crate::audit::record::{Detail, Record};
     use crate::audit::rotation::closed_name;
+    use crate::audit::signing::SigningKey;
+    use crate::trail::verify::made::Made;
 
-    /// The lines of records with these numbers, and the hash of the last.
+    /// The lines of records with these numbers, which nobody signs, and the hash of the last.
     pub(crate) fn lines(seqs: std::ops::RangeInclusive<u64>, mut head: ChainHash) -> (Vec<u8>, ChainHash) {
         let mut text = Vec::new();
         for seq in seqs {
@@ -118,34 +73,60 @@ pub(super) mod tests {
         LogFile { path, kind: Kind::Closed { first_seq, compressed: false } }
     }
 
+    /// A log whose first file is closed behind so many records and a few, with its key.
+    pub(crate) fn closed(records: u64) -> (Vec<u8>, [PublicKey; 1]) {
+        let key = SigningKey::generate().unwrap();
+        let keys = [key.public()];
+        let mut made = Made::begun(key);
+        made.work(records);
+        made.rotate();
+        (made.closed.remove(0).1, keys)
+    }
+
     #[test]
     fn a_file_that_verifies_says_what_it_holds() {
         let directory = tempfile::tempdir().unwrap();
-        let (content, head) = lines(5..=9, ChainHash::NONE);
-        let summary = verify(&file(directory.path(), 5, &content)).unwrap();
-        assert_eq!(summary, Summary { first_seq: 5, last_seq: 9, last_hash: head, last_time: 0 });
+        let (content, keys) = closed(5);
+        let found = verify(&file(directory.path(), 1, &content), &keys).unwrap();
+        assert_eq!((found.first_seq, found.last_seq, found.key), (1, 8, keys[0].id()));
+    }
+
+    #[test]
+    fn a_file_with_a_key_changed_in_it_verifies_by_both() {
+        let directory = tempfile::tempdir().unwrap();
+        let [old, new] = [(); 2].map(|()| SigningKey::generate().unwrap());
+        let keys = [new.public(), old.public()];
+        let mut made = Made::begun(old);
+        made.work(3);
+        made.change_key(new, true);
+        made.work(3);
+        made.rotate();
+        let both = file(directory.path(), 1, &made.closed[0].1);
+        assert_eq!(verify(&both, &keys).unwrap().key, keys[0].id());
+        assert!(verify(&both, &[SigningKey::generate().unwrap().public()]).is_err());
     }
 
     #[test]
     fn whatever_was_done_to_a_file_is_found_with_its_line() {
         let directory = tempfile::tempdir().unwrap();
-        let (content, _) = lines(5..=9, ChainHash::NONE);
+        let (content, keys) = closed(5);
         let whole: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
-        let changed = String::from_utf8(content.clone()).unwrap().replacen("number 7", "number 8", 1).into_bytes();
-        let swapped = [whole[0], whole[2], whole[1], whole[3], whole[4]].concat();
-        let removed = [whole[0], whole[2], whole[3], whole[4]].concat();
+        let changed = String::from_utf8(content.clone()).unwrap().replacen("/in/1.csv", "/in/7.csv", 1).into_bytes();
+        let swapped = [&whole[..2], &[whole[3], whole[2]], &whole[4..]].concat().concat();
+        let removed = [&whole[..3], &whole[4..]].concat().concat();
         for (content, first_seq, line) in [
-            (changed, 5, 3),
-            (swapped, 5, 2),
-            (removed, 5, 2),
-            (content[..content.len() - 1].to_vec(), 5, 5),
-            (content[..content.len() - 40].to_vec(), 5, 5),
-            (content.clone(), 4, 1),
-            (b"\n".to_vec(), 5, 1),
-            (Vec::new(), 5, 0),
+            (changed, 1, Some(4)),
+            (swapped, 1, Some(3)),
+            (removed, 1, Some(4)),
+            (whole[..7].concat(), 1, Some(7)),
+            (content.clone(), 4, Some(1)),
+            (b"\n".to_vec(), 1, Some(1)),
+            (Vec::new(), 1, None),
+            // Chained, and by nobody.
+            (lines(1..=5, ChainHash::NONE).0, 1, None),
         ] {
-            let fault = verify(&file(directory.path(), first_seq, &content)).unwrap_err();
-            assert!(matches!(fault, Fault::Line(found, _) if found == line), "{fault}, and not in line {line}");
+            let fault = verify(&file(directory.path(), first_seq, &content), &keys).unwrap_err();
+            assert_eq!(fault.line, line, "{}", fault.reason);
         }
     }
 }

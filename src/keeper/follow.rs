@@ -52,8 +52,17 @@ struct Source {
     reader: Reader,
     /// Whether it is the open file, as far as is known.
     open: Option<(u64, u64)>,
+    /// The number that a closed one is named by.
+    begins: u64,
     /// The hash of its first record, once read.
     first: Option<String>,
+}
+
+/// The open file of the log.
+struct OpenFile {
+    file: File,
+    /// The number of its first record, where it has one.
+    begins: Option<u64>,
 }
 
 impl std::fmt::Debug for Source {
@@ -127,39 +136,61 @@ impl Follower {
 
     /// Opens the file in which the next record stands; false where there is none yet.
     fn open_source(&mut self) -> io::Result<bool> {
-        let files = match find(&self.directory) {
-            Ok(files) => files,
-            Err(FilesError::NoLog(_)) => return Ok(false),
-            Err(error) => return Err(io::Error::other(error.to_string())),
-        };
         let next = self.last.seq.saturating_add(1);
-        let open_begins = files.iter().find(|file| file.kind == Kind::Open).and_then(|file| first_seq(&file.path));
-        let first_of = |file: &LogFile| match file.kind {
-            Kind::Closed { first_seq, .. } => Some(first_seq),
-            Kind::Open => open_begins,
-        };
+        let (open, files) = self.look()?;
+        if let Some(open) = open.as_ref().filter(|open| open.begins.is_some_and(|first| first <= next)) {
+            return self.open_found(open);
+        }
         // The last that begins no later, or else the first: what was before it is gone.
-        let holding = files.iter().rfind(|file| first_of(file).is_some_and(|first| first <= next));
-        let Some(file) = holding.or_else(|| files.first()) else { return Ok(false) };
-        self.open_file(&file.clone())
+        let holding = files.iter().rfind(|(first, _)| *first <= next).or_else(|| files.first());
+        match (holding, open) {
+            (Some((first, file)), _) => self.open_closed(*first, file),
+            (None, Some(open)) => self.open_found(&open),
+            (None, None) => Ok(false),
+        }
     }
 
-    fn open_file(&mut self, file: &LogFile) -> io::Result<bool> {
+    /// The open file, and the closed ones with the numbers they begin with. The open one is opened before
+    /// there is a look at the others, so that none between them is passed over that is closed meanwhile.
+    fn look(&self) -> io::Result<(Option<OpenFile>, Vec<(u64, LogFile)>)> {
+        let open = match File::open(self.directory.join(FILE_NAME)) {
+            Ok(file) => Some(OpenFile { begins: first_seq(&file), file }),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let files = match find(&self.directory) {
+            Ok(files) => files,
+            Err(FilesError::NoLog(_)) => Vec::new(),
+            Err(error) => return Err(io::Error::other(error.to_string())),
+        };
+        let closed = files.into_iter().filter_map(|file| match file.kind {
+            Kind::Closed { first_seq, .. } => Some((first_seq, file)),
+            Kind::Open => None,
+        });
+        Ok((open, closed.collect()))
+    }
+
+    fn open_found(&mut self, open: &OpenFile) -> io::Result<bool> {
+        let metadata = open.file.metadata()?;
+        let reader = Reader::Plain(Growing::new(open.file.try_clone()?));
+        self.source = Some(Source { reader, open: Some((metadata.dev(), metadata.ino())), begins: 0, first: None });
+        Ok(true)
+    }
+
+    fn open_closed(&mut self, begins: u64, file: &LogFile) -> io::Result<bool> {
         let opened = match File::open(&file.path) {
             Ok(opened) => opened,
-            // Renamed, compressed or removed just now.
+            // Compressed or removed just now.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        let metadata = opened.metadata()?;
-        let open = (file.kind == Kind::Open).then(|| (metadata.dev(), metadata.ino()));
         let reader = if let Kind::Closed { compressed: true, .. } = file.kind {
             let decoder = MultiGzDecoder::new(BufReader::with_capacity(CHUNK_BYTES, opened));
             Reader::Compressed(Box::new(BufReader::with_capacity(CHUNK_BYTES, decoder)))
         } else {
-            Reader::Plain(Growing { file: opened, offset: 0, buffer: Vec::new(), taken: 0 })
+            Reader::Plain(Growing::new(opened))
         };
-        self.source = Some(Source { reader, open, first: None });
+        self.source = Some(Source { reader, open: None, begins, first: None });
         Ok(true)
     }
 
@@ -180,14 +211,15 @@ impl Follower {
             source.open = None;
             return Ok(true);
         }
-        let reached = if self.seeking { self.passed.max(self.last.seq) } else { self.last.seq };
-        let files = find(&self.directory).map_err(|error| io::Error::other(error.to_string()))?;
-        let later = files.iter().find(|file| match file.kind {
-            Kind::Closed { first_seq, .. } => first_seq > reached,
-            Kind::Open => true,
-        });
-        let Some(later) = later.cloned() else { return Ok(false) };
-        self.open_file(&later)
+        // Of a file without records, its own number: it is not begun again.
+        let begins = source.begins;
+        let reached = if self.seeking { self.passed.max(self.last.seq) } else { self.last.seq }.max(begins);
+        let (open, files) = self.look()?;
+        match (files.iter().find(|(first, _)| *first > reached), open) {
+            (Some((first, file)), _) => self.open_closed(*first, file),
+            (None, Some(open)) => self.open_found(&open),
+            (None, None) => Ok(false),
+        }
     }
 
     /// At the end of the log, and the record that was sought is not there: true where reading begins
@@ -216,8 +248,13 @@ impl Reader {
             Self::Plain(growing) => growing.line(line),
             Self::Compressed(reader) => {
                 let most = u64::try_from(LINE_BYTES_MAX).unwrap_or(u64::MAX);
-                if reader.by_ref().take(most).read_until(b'\n', line)? == 0 {
-                    return Ok(false);
+                match reader.by_ref().take(most).read_until(b'\n', line) {
+                    Ok(0) => return Ok(false),
+                    Ok(_) => {}
+                    // What is damaged comes back no more, and must not hold up what is behind it; verifying
+                    // tells of it.
+                    Err(error) if is_damage(&error) => return Ok(false),
+                    Err(error) => return Err(error),
                 }
                 if line.last() == Some(&b'\n') {
                     line.pop();
@@ -228,7 +265,16 @@ impl Reader {
     }
 }
 
+/// Whether the content of a compressed file is not what was compressed.
+fn is_damage(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof)
+}
+
 impl Growing {
+    fn new(file: File) -> Self {
+        Self { file, offset: 0, buffer: Vec::new(), taken: 0 }
+    }
+
     fn line(&mut self, line: &mut Vec<u8>) -> io::Result<bool> {
         loop {
             let rest = self.buffer.get(self.taken..).unwrap_or_default();
@@ -267,15 +313,10 @@ fn length(count: usize) -> u64 {
 }
 
 /// The number of the first record of a file that is not compressed.
-fn first_seq(path: &Path) -> Option<u64> {
+fn first_seq(file: &File) -> Option<u64> {
     let mut line = Vec::new();
-    let mut reader = Growing { file: File::open(path).ok()?, offset: 0, buffer: Vec::new(), taken: 0 };
-    reader
-        .line(&mut line)
-        .ok()?
-        .then(|| serde_json::from_slice::<Numbered>(&line).ok())
-        .flatten()
-        .map(|first| first.seq)
+    let whole = Growing::new(file.try_clone().ok()?).line(&mut line).ok()?;
+    whole.then(|| serde_json::from_slice::<Numbered>(&line).ok()).flatten().map(|first| first.seq)
 }
 
 /// The last record of the open file, as a place. Where it has none, what was closed last counts as
@@ -293,7 +334,7 @@ pub fn end(directory: &Path) -> Cursor {
         let Numbered { seq, .. } = serde_json::from_slice(line).ok()?;
         let hash = Sealed::parse(line).map_or(ChainHash::NONE, |sealed| sealed.hash).to_string();
         let mut first = Vec::new();
-        let mut reader = Growing { file, offset: 0, buffer: Vec::new(), taken: 0 };
+        let mut reader = Growing::new(file);
         reader.line(&mut first).ok()?;
         let file = Sealed::parse(&first).map(|sealed| sealed.hash.to_string()).unwrap_or_default();
         Some(Cursor { seq, hash, file })

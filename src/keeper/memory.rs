@@ -83,6 +83,13 @@ impl Memory {
         new
     }
 
+    /// Remembers that a file verifies: somebody may have put back what it was.
+    pub(super) fn verified(&self, file: &str) {
+        let mut inner = self.lock();
+        let known = inner.0.unverified.remove(file);
+        inner.1 |= known;
+    }
+
     /// Files that do not verify.
     pub(super) fn all_unverified(&self) -> Vec<String> {
         self.lock().0.unverified.iter().cloned().collect()

@@ -163,7 +163,7 @@ fn sync(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::closed::tests::{file, lines};
+    use super::super::closed::tests::{closed, file, lines};
     use super::super::closed::verify;
     use super::*;
     use crate::audit::chain::ChainHash;
@@ -208,17 +208,17 @@ mod tests {
     #[test]
     fn a_compressed_file_holds_the_same_records_in_less_room() {
         let directory = tempfile::tempdir().unwrap();
-        let plain = file(directory.path(), 1, &lines(1..=500, ChainHash::NONE).0);
-        let before = verify(&plain).unwrap();
+        let (content, keys) = closed(500);
+        let before = verify(&file(directory.path(), 1, &content), &keys).unwrap();
         let (bytes_before, bytes) = compress(directory.path(), 1).unwrap();
         assert!(bytes * 3 < bytes_before, "{bytes} of {bytes_before}");
         assert_eq!(names(directory.path()), [format!("{}.gz", closed_name(1))]);
-        assert_eq!(verify(&find(directory.path()).unwrap()[0]).unwrap(), before);
+        assert_eq!(verify(&find(directory.path()).unwrap()[0], &keys).unwrap(), before);
     }
 
     #[test]
     fn what_a_crash_leaves_at_any_point_comes_to_a_complete_log() {
-        let (content, _) = lines(1..=50, ChainHash::NONE);
+        let (content, keys) = closed(50);
         let made = tempfile::tempdir().unwrap();
         file(made.path(), 1, &content);
         compress(made.path(), 1).unwrap();
@@ -240,7 +240,7 @@ mod tests {
             }
             sweep(directory.path()).unwrap();
             assert_eq!(names(directory.path()), [left]);
-            assert_eq!(verify(&find(directory.path()).unwrap()[0]).unwrap().last_seq, 50);
+            assert_eq!(verify(&find(directory.path()).unwrap()[0], &keys).unwrap().last_seq, 53);
         }
     }
 

@@ -20,6 +20,7 @@ use super::protocol::{self, Begin, Order, Report, SinkState, State};
 use super::receivers::{Connect, Journal, Local, Stdout};
 use super::tls::Secure;
 use super::upkeep::Upkeep;
+use crate::audit::signing::PublicKey;
 use crate::net::names::Names;
 use crate::settings::keeping::{Copies, Retention, Target};
 
@@ -105,19 +106,25 @@ pub fn run(confine: impl FnOnce(&Begin) -> Result<Vec<String>, String>) -> io::R
     drop(entered);
     let names = Names::read(&begin.resolvers);
     let host = std::fs::read_to_string(HOST_NAME).unwrap_or_default().trim().to_owned();
-    let confined = confine(&begin).and_then(|sandbox| match place::sweep(&begin.directory) {
-        Ok(()) => Ok(sandbox),
-        Err(error) => Err(format!("{}: {error}", begin.directory.display())),
+    let called: Vec<String> = begin.copies.iter().map(|copy| copy.target.to_string()).collect();
+    let confined = confine(&begin).and_then(|sandbox| {
+        let memory = Memory::read(&begin.directory, &called);
+        // Where copies begin that are new is written down before the server goes on.
+        match place::sweep(&begin.directory).and_then(|()| memory.save()) {
+            Ok(()) => Ok((sandbox, memory)),
+            Err(error) => Err(format!(
+                "{}: {error}; the server's account must be able to write there ([audit] directory)",
+                begin.directory.display()
+            )),
+        }
     });
-    let sandbox = match confined {
-        Ok(sandbox) => sandbox,
+    let (sandbox, memory) = match confined {
+        Ok(begun) => begun,
         Err(reason) => {
             protocol::write(&server, &Report::Unable { reason: reason.clone() })?;
             return Err(io::Error::other(reason));
         }
     };
-    let called: Vec<String> = begin.copies.iter().map(|copy| copy.target.to_string()).collect();
-    let memory = Memory::read(&begin.directory, &called);
     let common = Arc::new(Common {
         directory: begin.directory.clone(),
         memory,
@@ -125,8 +132,6 @@ pub fn run(confine: impl FnOnce(&Begin) -> Result<Vec<String>, String>) -> io::R
         flags: Mutex::default(),
         changed: Condvar::new(),
     });
-    // Where copies begin that are new is written down before the server goes on.
-    common.memory.save()?;
     // Before anything else can be told.
     common.tell(&Report::Ready { sandbox });
     let retention = Arc::new(Mutex::new(begin.retention));
@@ -135,7 +140,8 @@ pub fn run(confine: impl FnOnce(&Begin) -> Result<Vec<String>, String>) -> io::R
         common: Arc::clone(&common),
         retention: Arc::clone(&retention),
         noted: heard,
-        ages: std::collections::HashMap::new(),
+        keys: begin.keys.iter().filter_map(|key| PublicKey::from_base64(key)).collect(),
+        known: std::collections::HashMap::new(),
     };
     spawn("upkeep", move || upkeep.run())?;
     let mut states = Vec::new();

@@ -26,6 +26,8 @@ pub struct Begin {
     pub account: Option<Account>,
     /// Whether a kernel that lacks a layer of the sandbox is an error.
     pub require: bool,
+    /// The public keys that prove closed files, in base64: the current one and those before it.
+    pub keys: Vec<String>,
     /// What becomes of closed files.
     pub retention: Retention,
     /// Where records are copied to.

@@ -19,6 +19,8 @@ use crate::tls::pem;
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// How long the server may take to close behind the last message.
 const LEAVE_TIME: Duration = Duration::from_secs(3);
+/// What may wait in the system for a server to take it; the system doubles it.
+const SEND_BUFFER_BYTES: usize = 1 << 15;
 /// Largest file of certificates or keys that is read.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
@@ -62,7 +64,10 @@ impl Secure {
         socket.set_write_timeout(Some(STALL_TIME))?;
         socket.set_read_timeout(Some(STALL_TIME))?;
         // A peer that confirms nothing for so long is gone, so what was handed over for longer arrived.
-        socket2::SockRef::from(&socket).set_tcp_user_timeout(Some(STALL_TIME))?;
+        let options = socket2::SockRef::from(&socket);
+        options.set_tcp_user_timeout(Some(STALL_TIME))?;
+        // One that takes little at a time is never gone, so little may wait here that counts as arrived.
+        options.set_send_buffer_size(SEND_BUFFER_BYTES)?;
         let connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
@@ -108,11 +113,13 @@ struct OverTls {
 
 impl Receiver for OverTls {
     fn hand_over(&mut self, items: &[Item]) -> io::Result<()> {
+        let mut messages = Vec::new();
         for item in items {
             let message = item.syslog(self.facility, &self.host);
-            self.stream.write_all(format!("{} ", message.len()).as_bytes())?;
-            self.stream.write_all(&message)?;
+            messages.extend_from_slice(format!("{} ", message.len()).as_bytes());
+            messages.extend_from_slice(&message);
         }
+        self.stream.write_all(&messages)?;
         self.stream.flush()
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +11,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::closed::{self, Fault, Summary};
+use super::closed;
 use super::place;
 use super::process::{Common, PAUSE};
 use super::protocol::{Pruning, Reason, Report, bounded};
 use crate::audit::rotation::Kind;
+use crate::audit::signing::PublicKey;
 use crate::settings::keeping::Retention;
 use crate::trail::files::{LogFile, find};
+use crate::trail::verify::ClosedFile;
 
 /// How often there is nothing to do but to look at ages.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -24,14 +27,19 @@ const PERIOD: Duration = Duration::from_secs(30);
 const NOTED_TIME: Duration = Duration::from_mins(1);
 const DAY_MILLISECONDS: i64 = 86_400_000;
 
+/// What tells whether a file was changed since: its inode, its size, and when it was changed last.
+type Stamp = (u64, u64, i64, i64);
+
 /// The thread that does it.
 pub(super) struct Upkeep {
     pub(super) common: Arc<Common>,
     pub(super) retention: Arc<Mutex<Retention>>,
     /// What the server says to a [`Report::Prune`].
     pub(super) noted: Receiver<(String, bool)>,
-    /// When the last record of files was written that were looked at.
-    pub(super) ages: HashMap<PathBuf, i64>,
+    /// What proves closed files.
+    pub(super) keys: Vec<PublicKey>,
+    /// What files were found to hold, or that they do not verify: not looked at again while they stay as they are.
+    pub(super) known: HashMap<PathBuf, (Stamp, Option<ClosedFile>)>,
 }
 
 impl Upkeep {
@@ -65,11 +73,12 @@ impl Upkeep {
                     return Ok(());
                 }
                 if let Kind::Closed { first_seq, compressed: false } = file.kind
-                    && self.verified(&file).is_some()
+                    && self.known(&file)?.is_some()
                 {
                     let name = name(&file);
                     let failed = |error| io::Error::other(format!("{name} cannot be compressed: {error}"));
                     let (bytes_before, bytes) = place::compress(&self.common.directory, first_seq).map_err(failed)?;
+                    self.known.remove(&file.path);
                     self.common.tell(&Report::Compressed { file: name, bytes_before, bytes });
                 }
             }
@@ -95,18 +104,33 @@ impl Upkeep {
     }
 
     /// What a file holds; none where it does not verify, which is told once.
-    fn verified(&self, file: &LogFile) -> Option<Summary> {
-        match closed::verify(file) {
-            Ok(summary) => Some(summary),
+    fn verified(&mut self, file: &LogFile) -> io::Result<Option<ClosedFile>> {
+        let stamp = stamp(file)?;
+        let name = name(file);
+        let found = match closed::verify(file, &self.keys) {
+            Ok(found) => {
+                self.common.memory.verified(&name);
+                Some(found)
+            }
             Err(fault) => {
-                let name = name(file);
+                // One that somebody took away meanwhile is not one that does not verify.
+                file.path.symlink_metadata()?;
                 if self.common.memory.unverified(&name) {
-                    let line =
-                        if let Fault::Line(line, _) = fault { Some(line).filter(|line| *line > 0) } else { None };
-                    self.common.tell(&Report::Unverified { file: name, reason: bounded(&fault.to_string()), line });
+                    let reason = bounded(&fault.reason);
+                    self.common.tell(&Report::Unverified { file: name, reason, line: fault.line });
                 }
                 None
             }
+        };
+        self.known.insert(file.path.clone(), (stamp, found.clone()));
+        Ok(found)
+    }
+
+    /// The same by what was found before, where the file is as it was then.
+    fn known(&mut self, file: &LogFile) -> io::Result<Option<ClosedFile>> {
+        match self.known.get(&file.path) {
+            Some((seen, found)) if *seen == stamp(file)? => Ok(found.clone()),
+            _ => self.verified(file),
         }
     }
 
@@ -117,26 +141,27 @@ impl Upkeep {
         }
         let files = self.finished()?;
         let Some(oldest) = files.first() else { return Ok(false) };
-        let Some(reason) = self.reason(oldest, &files, retention)? else { return Ok(false) };
-        // Looked at again: what was verified long ago may have been changed since.
-        let Some(summary) = self.verified(oldest) else { return Ok(false) };
-        if self.common.memory.copied_by_all().is_some_and(|copied| copied < summary.last_seq) {
+        let Some(known) = self.known(oldest)? else { return Ok(false) };
+        let Some(reason) = self.reason(&known, &files, retention)? else { return Ok(false) };
+        if self.common.memory.copied_by_all().is_some_and(|copied| copied < known.last_seq) {
             return Ok(false);
         }
+        // Looked at again: what was verified long ago may have been changed since.
+        let Some(proven) = self.verified(oldest)? else { return Ok(false) };
         let file = name(oldest);
         while self.noted.try_recv().is_ok() {}
         self.common.tell(&Report::Prune(Pruning {
             file: file.clone(),
-            first_seq: summary.first_seq,
-            last_seq: summary.last_seq,
-            last_hash: summary.last_hash.to_string(),
+            first_seq: proven.first_seq,
+            last_seq: proven.last_seq,
+            last_hash: proven.last_hash.to_string(),
             reason,
         }));
         if !self.is_noted(&file) {
             return Ok(false);
         }
         place::remove(&oldest.path)?;
-        self.ages.remove(&oldest.path);
+        self.known.remove(&oldest.path);
         Ok(true)
     }
 
@@ -155,17 +180,11 @@ impl Upkeep {
     }
 
     /// Why the oldest file is to be removed, if it is.
-    fn reason(&mut self, oldest: &LogFile, files: &[LogFile], retention: Retention) -> io::Result<Option<Reason>> {
+    fn reason(&self, oldest: &ClosedFile, files: &[LogFile], retention: Retention) -> io::Result<Option<Reason>> {
         if let Some(days) = retention.days {
-            let last_time = match self.ages.get(&oldest.path) {
-                Some(time) => *time,
-                None => match self.verified(oldest) {
-                    Some(summary) => *self.ages.entry(oldest.path.clone()).or_insert(summary.last_time),
-                    None => return Ok(None),
-                },
-            };
             let kept = i64::try_from(days).unwrap_or(i64::MAX).saturating_mul(DAY_MILLISECONDS);
-            if Timestamp::now().as_millisecond().saturating_sub(last_time) > kept {
+            let age = Timestamp::now().as_millisecond().saturating_sub(oldest.last_time.as_millisecond());
+            if age > kept {
                 return Ok(Some(Reason::Age));
             }
         }
@@ -185,4 +204,9 @@ impl Upkeep {
 
 fn name(file: &LogFile) -> String {
     file.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn stamp(file: &LogFile) -> io::Result<Stamp> {
+    let metadata = file.path.symlink_metadata()?;
+    Ok((metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec()))
 }

@@ -11,9 +11,11 @@ use std::process::{Child, Stdio};
 use jiff::Timestamp;
 use portcullis::audit::chain::ChainHash;
 use portcullis::audit::event::Event;
+use portcullis::audit::head::Head;
 use portcullis::audit::json::{Stamp, append_line};
 use portcullis::audit::record::{Detail, Record};
 use portcullis::audit::rotation::closed_name;
+use portcullis::audit::signing::SigningKey;
 use portcullis::keeper::protocol::{self, Begin, Order, Report};
 use portcullis::settings::keeping::{Copies, Records, Retention, SyslogServer, Target};
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,10 +24,14 @@ use tempfile::TempDir;
 use super::server::{done, portcullis};
 use super::{PATIENCE, eventually};
 
+/// The id of the log.
+const LOG: &str = "01K8ZZZZZZZZZZZZZZZZZZZZZZ";
+
 /// A log that a test writes, with a keeper or without.
 #[derive(Debug)]
 pub struct Log {
     directory: TempDir,
+    key: SigningKey,
     head: ChainHash,
     last: u64,
     first: u64,
@@ -36,7 +42,7 @@ impl Log {
     pub fn new() -> Self {
         let directory = tempfile::Builder::new().prefix("portcullis-keeper-").tempdir().unwrap();
         fs::create_dir(directory.path().join("audit")).unwrap();
-        Self { directory, head: ChainHash::NONE, last: 0, first: 1 }
+        Self { directory, key: SigningKey::generate().unwrap(), head: ChainHash::NONE, last: 0, first: 1 }
     }
 
     /// Where it is.
@@ -56,22 +62,48 @@ impl Log {
 
     /// Writes records, of a user's failed logins some days ago.
     pub fn write(&mut self, count: u64, days_ago: i64) {
-        let time = Timestamp::now().saturating_sub(jiff::SignedDuration::from_hours(24 * days_ago)).unwrap();
-        let mut text = Vec::new();
         for _ in 0..count {
-            self.last += 1;
-            let mut record = Record::new(Event::LoginFailure).failed("bad_password");
+            let record = Record::new(Event::LoginFailure).failed("bad_password");
+            let mut record = record.with("note", Detail::Text("x".repeat(200)));
             record.user = Some("alice".into());
-            record = record.with("note", Detail::Text("x".repeat(200)));
-            let stamp = Stamp { seq: self.last, time, uid: "01RECORD", late: false };
-            self.head = append_line(&mut text, &stamp, &record, self.head).unwrap();
+            self.append("audit.jsonl", &record, days_ago);
         }
-        let file = OpenOptions::new().create(true).append(true).open(self.path().join("audit.jsonl"));
+    }
+
+    fn append(&mut self, name: &str, record: &Record, days_ago: i64) {
+        let time = Timestamp::now().saturating_sub(jiff::SignedDuration::from_hours(24 * days_ago)).unwrap();
+        self.last += 1;
+        let mut text = Vec::new();
+        let stamp = Stamp { seq: self.last, time, uid: "01RECORD", late: false };
+        self.head = append_line(&mut text, &stamp, record, self.head).unwrap();
+        let file = OpenOptions::new().create(true).append(true).open(self.path().join(name));
         file.unwrap().write_all(&text).unwrap();
     }
 
-    /// Has the open file closed by a keeper, or else does it itself, and says what it is called now.
+    /// Signs what was written to the end of a file, as the server closes it.
+    fn sign(&mut self, name: &str, days_ago: i64) {
+        let text = |text: &str| Detail::Text(text.to_owned());
+        let head = Head { log: LOG.to_owned(), seq: self.last, hash: self.head, time: Timestamp::now() };
+        let signed = head.signed(&self.key);
+        let record = Record::new(Event::AuditCheckpoint)
+            .with("log", text(&signed.log))
+            .with("head_seq", Detail::Number(signed.seq))
+            .with("head_hash", text(&signed.hash))
+            .with("head_time", text(&signed.time))
+            .with("reason", text("rotation"))
+            .with("key", text(&signed.key))
+            .with("signature", text(&signed.signature));
+        self.append(name, &record, days_ago);
+    }
+
+    /// Has the open file closed by a keeper, or else does it itself, and says what it is called now. One
+    /// more record signs it to its end.
     pub fn close(&mut self, keeper: Option<&mut Keeper>) -> String {
+        self.close_as_of(keeper, 0)
+    }
+
+    /// The same some days ago.
+    pub fn close_as_of(&mut self, keeper: Option<&mut Keeper>, days_ago: i64) -> String {
         let name = closed_name(self.first);
         match keeper {
             Some(keeper) => {
@@ -80,6 +112,7 @@ impl Log {
             }
             None => fs::rename(self.path().join("audit.jsonl"), self.path().join(&name)).unwrap(),
         }
+        self.sign(&name, days_ago);
         self.first = self.last + 1;
         name
     }
@@ -123,8 +156,15 @@ impl Keeper {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let reports = BufReader::new(stream.try_clone().unwrap());
         let mut keeper = Self { child, stream, reports };
-        let begin =
-            Begin { directory: log.path(), account: None, require: false, retention, copies, resolvers: Vec::new() };
+        let begin = Begin {
+            directory: log.path(),
+            account: None,
+            require: false,
+            keys: vec![log.key.public().to_base64()],
+            retention,
+            copies,
+            resolvers: Vec::new(),
+        };
         keeper.order(&Order::Begin(Box::new(begin)));
         keeper.wait_for(|report| matches!(report, Report::Ready { .. }));
         keeper
@@ -213,6 +253,12 @@ impl Rsyslog {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it does not run");
+        kill_process(Pid::from_child(child), signal).unwrap();
     }
 
     /// Who may have issued its certificate.

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::key::former_path;
 use super::{Failure, Source};
 use crate::audit::head::{HEAD_NAME, SignedHead};
-use crate::audit::keys::public_path;
+use crate::audit::keys::{former_path, public_path};
 use crate::audit::signing::PublicKey;
 use crate::cli::say;
 use crate::config::audit::key_path;

@@ -38,11 +38,6 @@ enum Command {
     Rotate(Rotate),
 }
 
-/// Where the public half of a former key is kept, by its id.
-pub(super) fn former_path(key: &Path, id: &str) -> PathBuf {
-    key.with_extension(format!("{id}.pub"))
-}
-
 /// Which key.
 #[derive(Debug, Args)]
 struct Key {
@@ -212,7 +207,7 @@ fn rotate(arguments: &Rotate, policy: &Path) -> Result<(), Failure> {
         let path = path.display().to_string();
         move |error: std::io::Error| Failure::io(path, &error)
     };
-    let kept = former_path(&path, &old.public().id());
+    let kept = keys::former_path(&path, &old.public().id());
     keys::write(&kept, &old.public().to_pem(), 0o644, true).map_err(failed(&kept))?;
     if let Some(log) = &log {
         successions.push(Succession::sign(log, &old, new.public()));

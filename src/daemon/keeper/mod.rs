@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 use super::sandbox;
 use crate::audit::rotation::Renamer;
+use crate::audit::signing::PublicKey;
 use crate::audit::sink::AuditLog;
 use crate::keeper::orders::{Orders, queue};
 use crate::keeper::process::FINISH_TIME;
@@ -62,12 +63,12 @@ pub(super) struct End {
 }
 
 impl Started {
-    /// Starts the keeper and waits until it is confined. To be called before the sandbox, which forbids
-    /// it, and from the only thread.
+    /// Starts the keeper and waits until it is confined. It verifies with these keys. To be called before
+    /// the sandbox, which forbids it, and from the only thread.
     ///
     /// # Errors
     /// What keeps it from working.
-    pub(super) fn start(config: &Config) -> io::Result<Self> {
+    pub(super) fn start(config: &Config, keys: &[PublicKey]) -> io::Result<Self> {
         let (stream, its_own) = UnixStream::pair()?;
         // The program as it is on the disk now may be another one already.
         let child = Command::new("/proc/self/exe")
@@ -82,16 +83,17 @@ impl Started {
         let (orders, queue) = queue();
         let reports = BufReader::new(stream.try_clone()?);
         let mut started = Self { child, stream, reports, orders, queue };
-        started.begin(config).inspect_err(|_| drop(started.stream.shutdown(Shutdown::Both)))?;
+        started.begin(config, keys).inspect_err(|_| drop(started.stream.shutdown(Shutdown::Both)))?;
         Ok(started)
     }
 
-    fn begin(&mut self, config: &Config) -> io::Result<()> {
+    fn begin(&mut self, config: &Config, keys: &[PublicKey]) -> io::Result<()> {
         let run_as = config.process.run_as.as_ref().filter(|_| rustix::process::geteuid().is_root());
         let begin = Begin {
             directory: std::path::absolute(&config.audit.directory)?,
             account: run_as.map(Into::into),
             require: config.process.require_sandbox,
+            keys: keys.iter().map(|key| key.to_base64()).collect(),
             retention: config.keeping.retention,
             copies: config.keeping.copies.clone(),
             resolvers: config.passive.resolvers.clone(),

@@ -32,7 +32,7 @@ impl Log {
     }
 
     fn close(&self) -> u64 {
-        let first = first_seq(&self.path().join(FILE_NAME)).unwrap();
+        let first = first_seq(&File::open(self.path().join(FILE_NAME)).unwrap()).unwrap();
         rename_open(self.path(), &closed_name(first)).unwrap();
         first
     }
@@ -169,4 +169,33 @@ fn what_is_no_record_is_passed_over_however_long_it_is() {
     open.write_all(b"\n\0\0\n{}\n").unwrap();
     log.write(1);
     assert_eq!(numbers(&mut Follower::behind(log.path(), Cursor::default())), [1, 2]);
+}
+
+#[test]
+fn a_file_without_a_record_and_one_that_is_damaged_hold_up_nothing_behind_them() {
+    let mut log = Log::new();
+    log.write(5);
+    log.close();
+    file(log.path(), 6, b"no record\n");
+    std::fs::write(log.path().join(closed_name(8) + ".gz"), "no gzip").unwrap();
+    log.last = 9;
+    log.write(3);
+    assert_eq!(numbers(&mut Follower::behind(log.path(), Cursor::default())), [range(1, 5), range(10, 12)].concat());
+}
+
+#[test]
+fn no_file_is_passed_over_that_is_closed_between_two_looks() {
+    let mut log = Log::new();
+    log.write(5);
+    let mut follower = Follower::behind(log.path(), Cursor::default());
+    assert_eq!(numbers(&mut follower), range(1, 5));
+    for _ in 0..3 {
+        log.write(4);
+        log.close();
+    }
+    log.write(1);
+    assert_eq!(numbers(&mut follower), range(6, 18));
+    // By the files that were there, the next record stood in the open one, which is another one by now.
+    let (open, files) = follower.look().unwrap();
+    assert_eq!((open.unwrap().begins, files.len()), (Some(18), 3));
 }

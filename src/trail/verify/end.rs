@@ -192,6 +192,8 @@ fn end(files: &[LogFile], story: &Story, closed: bool, found: &mut Drafts, optio
     let next = last.saturating_add(1);
     if let Some(file) = files.last()
         && matches!(file.kind, FileKind::Closed { .. })
+        // The server may stop before the file is renamed that it asked to be.
+        && !closed
     {
         let index = files.len().saturating_sub(1);
         let file = name(files, Place { file: index, line: 0 });

@@ -108,6 +108,8 @@ pub struct ClosedFile {
     pub last_seq: u64,
     /// The hash of that record.
     pub last_hash: ChainHash,
+    /// When that was written.
+    pub last_time: Timestamp,
     /// The id of the key that signed its last record, a checkpoint.
     pub key: String,
 }
@@ -121,11 +123,13 @@ pub fn closed_file(file: &LogFile, keys: &[PublicKey], now: Timestamp) -> Result
     let verdict = verify(std::slice::from_ref(file), keys, &options);
     let closed = match (&verdict.state, &verdict.first, &verdict.last, &verdict.signed) {
         (State::Proven, Some(first), Some(last), Some(signed)) if signed.seq == last.seq => {
-            first.prev.parse().ok().zip(last.hash.parse().ok()).map(|(first_prev, last_hash)| ClosedFile {
+            let links = first.prev.parse().ok().zip(last.hash.parse().ok()).zip(last.time.parse().ok());
+            links.map(|((first_prev, last_hash), last_time)| ClosedFile {
                 first_seq: first.seq,
                 first_prev,
                 last_seq: last.seq,
                 last_hash,
+                last_time,
                 key: signed.key.clone(),
             })
         }

@@ -258,3 +258,14 @@ fn what_is_said_drives_no_terminal() {
     assert!(!serde_json::to_string(&verdict).unwrap().contains("\\u001b["), "{verdict:#?}");
     assert!(verdict.findings[0].message.contains("\\u{1b}"), "{verdict:#?}");
 }
+
+#[test]
+fn a_file_that_is_renamed_behind_the_stop_is_the_end_of_the_log() {
+    let log = Log::ordinary();
+    let last = log.made.closed.last().unwrap().1.iter().filter(|byte| **byte == b'\n').count();
+    let first_seq = log.made.closed.last().unwrap().0 + u64::try_from(last).unwrap();
+    fs::rename(log.path("audit.jsonl"), log.path(&closed_name(first_seq))).unwrap();
+    let verdict = log.verdict_with(&log.with_witness());
+    assert_eq!(verdict.state, State::Proven, "{verdict:?}");
+    assert!(verdict.closed);
+}
