@@ -1,5 +1,6 @@
 //! A server that lets nobody new in and ends with its last session.
 
+use crate::metrics::{http, metrics, telling};
 use crate::support::{Dial, Server, Wire, eventually};
 
 fn turned_away(server: &Server) {
@@ -39,6 +40,21 @@ fn it_can_be_taken_back() {
     drop(wire);
     eventually("the last has left", || (server.told(&["status"])["sessions"] == 0).then_some(()));
     Wire::login(&server, "alice").ask("NOOP", 200);
+}
+
+#[test]
+fn it_is_not_ready_meanwhile_and_says_why() {
+    let server = telling().start();
+    let _wire = Wire::login(&server, "alice");
+    server.told(&["drain"]);
+    let (status, _, text) = http(&server, "GET", "/ready");
+    assert!(status == 503 && text.contains("the server is draining"), "{text}");
+    assert_eq!(http(&server, "GET", "/health").0, 200);
+    let text = metrics(&server);
+    assert!(text.contains("\nportcullis_draining 1\n") && text.contains("\nportcullis_ready 0\n"), "{text}");
+    server.told(&["drain", "--cancel"]);
+    assert_eq!(http(&server, "GET", "/ready").0, 200);
+    assert!(metrics(&server).contains("\nportcullis_draining 0\n"));
 }
 
 #[test]
