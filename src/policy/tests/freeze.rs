@@ -21,11 +21,12 @@ fn judged(policy: &Policy, permission: &str, path: &str) -> Result<(), Option<St
 
 #[test]
 fn what_holds_something_frozen_is_not_moved_though_it_is_not_frozen_itself() {
-    let policy = frozen(everything(), &[freeze(1, Scope::Path(at("/a/b")))]);
+    let everything = alice(Some(PermissionSet::ALL), vec![], vec![]);
+    let policy = frozen(everything, &[freeze(1, Scope::Path(at("/a/b")))]);
     let now = noon("2026-11-22");
-    let alice = Principal::for_test("alice", "192.0.2.1");
-    let frozen = |path: &str| policy.frozen_at(alice.name(), None, &at(path), now).is_some();
-    let holds = |path: &str| policy.holds_frozen(alice.name(), None, &at(path), now);
+    let user = Principal::for_test("alice", "192.0.2.1");
+    let frozen = |path: &str| policy.frozen_at(user.name(), None, &at(path), now).is_some();
+    let holds = |path: &str| policy.holds_frozen(user.name(), None, &at(path), now);
     for (path, itself, held) in [
         ("/a", false, true),
         ("/a/b", true, true),
