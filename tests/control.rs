@@ -31,6 +31,19 @@ fn ask(stream: &mut UnixStream, line: &str) -> Value {
 }
 
 #[test]
+fn who_comes_behind_a_crowd_that_has_left_is_served() {
+    let server = Server::running();
+    let crowd: Vec<UnixStream> = (0..8).map(|_| connect(&server)).collect();
+    eventually("all places are taken", || {
+        (!server.command().arg("status").output().unwrap().status.success()).then_some(())
+    });
+    drop(crowd);
+    // Nobody comes while they leave.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(ask(&mut connect(&server), "{\"verb\":\"status\"}")["answer"], "status");
+}
+
+#[test]
 fn status_tells_how_things_are() {
     let server = Server::running();
     let mut wire = Wire::login(&server, "alice");

@@ -60,6 +60,15 @@ pub fn names(text: &str) -> BTreeSet<String> {
     heads.map(|line| line.split(' ').next().unwrap().to_owned()).collect()
 }
 
+/// A server that has every metric to tell: also a copy of its log, and something that is frozen.
+pub fn with_all_metrics() -> Server {
+    let server = telling().policy("audit.stdout", "true").start();
+    traffic(&server);
+    server.told(&["freeze", "--path", "/frozen"]);
+    eventually("the keeper has told of the copy", || metrics(&server).contains("{sink=\"stdout\"}").then_some(()));
+    server
+}
+
 /// Sessions that succeed and fail in many ways.
 pub fn traffic(server: &Server) {
     let mut wire = Wire::login(server, "alice");
@@ -143,9 +152,7 @@ fn the_document_has_every_metric_and_no_other() {
     let words = document.split(|c: char| !c.is_ascii_lowercase() && c != '_');
     let documented: BTreeSet<String> =
         words.filter(|word| word.starts_with("portcullis_")).map(ToOwned::to_owned).collect();
-    let server = telling().start();
-    traffic(&server);
-    assert_eq!(names(&metrics(&server)), documented);
+    assert_eq!(names(&metrics(&with_all_metrics())), documented);
 }
 
 #[test]
@@ -190,6 +197,37 @@ fn nobodys_name_is_told_unless_that_is_asked_for() {
     assert!(text.contains("\nportcullis_space_warnings{kind=\"user\"} 1\n"), "{text}");
     let server = telling().user("alice", &quota).policy("metrics.users", "true").start();
     assert!(metrics(&server).contains("what=\"user alice\""));
+}
+
+#[test]
+fn bans_freezes_and_the_keeping_of_the_log_are_told_without_names() {
+    let server = telling().start();
+    server.told(&["ban", "192.0.2.0/24", "--reason", "secret reason"]);
+    server.told(&["freeze", "--user", "alice", "--for", "1h"]);
+    let text = metrics(&server);
+    assert!(!text.contains("portcullis_freeze_endless_timestamp_seconds"), "{text}");
+    server.told(&["freeze", "--user", "alice", "--path", "/hidden"]);
+    let text = metrics(&server);
+    let samples = samples(&text);
+    let one_of = |name: &str| samples.get(name).copied().unwrap_or_else(|| panic!("{name}: {text}"));
+    for (name, value) in [
+        ("portcullis_banned_networks{by=\"hand\"}", 1.0),
+        ("portcullis_banned_networks{by=\"failed_logins\"}", 0.0),
+        ("portcullis_freezes", 2.0),
+        ("portcullis_audit_keeper_alive", 1.0),
+        ("portcullis_audit_files", 1.0),
+        ("portcullis_audit_unverified_files", 0.0),
+    ] {
+        assert!((one_of(name) - value).abs() < 0.1, "{name}: {text}");
+    }
+    assert!(one_of("portcullis_audit_bytes") > 1000.0);
+    let times = ["freeze_endless", "audit_checkpoint", "audit_oldest_record"];
+    for name in times.map(|name| format!("portcullis_{name}_timestamp_seconds")) {
+        assert!(one_of(&name) >= one_of("portcullis_start_timestamp_seconds") - 1.0, "{name}: {text}");
+    }
+    for secret in ["alice", "192.0.2", "secret", "hidden"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
 }
 
 #[test]

@@ -115,7 +115,10 @@ fn explained(path: &Path, error: &io::Error) -> String {
             format!("{path}: {error}: ask as root, or as the account that the server runs as")
         }
         ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("{path}: the server does not answer in time"),
-        ErrorKind::UnexpectedEof => format!("{path}: the server ended the connection without an answer"),
+        ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => format!(
+            "{path}: the server ended the connection without an answer: it stops, or serves as many callers as it \
+             does at a time; try again"
+        ),
         _ => format!("{path}: {error}"),
     }
 }

@@ -115,6 +115,9 @@ fn table(status: &Status) -> String {
 fn audit_lines(audit: &AuditStatus) -> Vec<String> {
     let oldest = audit.oldest_time.as_deref().unwrap_or("none");
     let mut lines = vec![format!("files: {}, {} bytes, oldest record {oldest}", audit.files, audit.bytes)];
+    if let (Some(time), Some(seq)) = (&audit.checkpoint_time, audit.checkpoint_seq) {
+        lines.push(format!("signed up to record {seq}, {}", time.escape_debug()));
+    }
     if !audit.keeper {
         lines.push("the keeper has ENDED: no rotation, no copies; restart the server".to_owned());
     }

@@ -144,9 +144,27 @@ impl Bans {
     }
 }
 
+/// The tables of a file that consists of nothing but those of one name, and of a few other keys. What
+/// is not understood is an error rather than nothing, as the file holds what must not be forgotten.
+pub(super) fn tables<'a>(
+    document: &'a DocumentMut,
+    name: &str,
+    others: &[&str],
+) -> Result<impl Iterator<Item = &'a Table> + use<'a>, String> {
+    if let Some((key, _)) = document.iter().find(|(key, _)| *key != name && !others.contains(key)) {
+        return Err(format!("`{}` is nothing that belongs there", key.escape_debug()));
+    }
+    let item = document.get(name);
+    let tables = item.and_then(Item::as_array_of_tables);
+    if item.is_some() && tables.is_none() {
+        return Err(format!("each `{name}` is a table of its own, below a line [[{name}]]"));
+    }
+    Ok(tables.into_iter().flat_map(ArrayOfTables::iter))
+}
+
 fn parse(text: &str) -> Result<Vec<Ban>, String> {
     let document: DocumentMut = text.parse().map_err(|fault: toml_edit::TomlError| fault.to_string())?;
-    let tables = document.get("ban").and_then(Item::as_array_of_tables).into_iter().flat_map(ArrayOfTables::iter);
+    let tables = tables(&document, "ban", &[])?;
     tables.map(|table| ban_of(table).ok_or_else(|| format!("no ban that can be understood:\n{table}"))).collect()
 }
 
@@ -226,7 +244,13 @@ mod tests {
     #[test]
     fn a_file_that_is_damaged_lets_nobody_in() {
         let path = tempfile::tempdir().unwrap();
-        for text in ["[[ban]]\nnetwork = \"192.0.2.1/24\"\n", "ban = ["] {
+        for text in [
+            "[[ban]]\nnetwork = \"192.0.2.1/24\"\n",
+            "ban = [",
+            "ban = [{ network = \"192.0.2.1/32\", since = \"2026-11-22T12:00:00Z\" }]\n",
+            "[ban]\nnetwork = \"192.0.2.1/32\"\n",
+            "[[bann]]\nnetwork = \"192.0.2.1/32\"\n",
+        ] {
             std::fs::write(path.path().join(FILE_NAME), text).unwrap();
             let error = Bans::open(Some(Arc::new(StateDirectory::take(path.path()).unwrap()))).unwrap_err();
             assert!(error.to_string().contains("mend or remove the file"), "{error}");

@@ -273,6 +273,12 @@ pub(crate) struct AuditStatus {
     pub(crate) oldest_seq: Option<u64>,
     /// When that was written, in UTC.
     pub(crate) oldest_time: Option<String>,
+    /// When its newest checkpoint was signed, in UTC.
+    #[serde(default)]
+    pub(crate) checkpoint_time: Option<String>,
+    /// The number of the last record that it stands for.
+    #[serde(default)]
+    pub(crate) checkpoint_seq: Option<u64>,
     /// Whether the keeper runs. Without it no file is renamed, compressed or removed, and nothing is
     /// copied, until the server is started again.
     pub(crate) keeper: bool,

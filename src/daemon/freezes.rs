@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use jiff::Timestamp;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
+use super::bans::tables;
 use super::server::Shared;
 use crate::auth::state::StateDirectory;
 use crate::identity::Username;
@@ -167,12 +168,18 @@ impl Leave {
         self.take_with(None)
     }
 
-    /// The same for what two grants are for.
+    /// The same for a rename, of what this is for to what the other is for.
     pub(super) fn take_with(&self, other: Option<&Self>) -> Result<Changing<'_>, StoreFault> {
         let changing = self.shared.freezes.changes.read().unwrap_or_else(PoisonError::into_inner);
         let (policy, now) = (self.shared.policy(), Timestamp::now());
         let frozen = |leave: &Self| policy.frozen_at(&leave.user, leave.folder.as_deref(), &leave.path, now).is_some();
-        if frozen(self) || other.is_some_and(frozen) { Err(StoreFault::Frozen) } else { Ok(Changing(changing)) }
+        // What is moved takes all with it that lies in it.
+        let holds = |leave: &Self| policy.holds_frozen(&leave.user, leave.folder.as_deref(), &leave.path, now);
+        if frozen(self) || other.is_some_and(|to| frozen(to) || holds(self)) {
+            Err(StoreFault::Frozen)
+        } else {
+            Ok(Changing(changing))
+        }
     }
 }
 
@@ -180,7 +187,7 @@ fn parse(text: &str) -> Result<Known, String> {
     let document: DocumentMut = text.parse().map_err(|fault: toml_edit::TomlError| fault.to_string())?;
     let last = document.get("last").and_then(Item::as_integer).unwrap_or(0);
     let mut known = Known { freezes: Vec::new(), last: u32::try_from(last).map_err(|fault| fault.to_string())? };
-    for table in document.get("freeze").and_then(Item::as_array_of_tables).into_iter().flat_map(ArrayOfTables::iter) {
+    for table in tables(&document, "freeze", &["last"])? {
         let freeze = freeze_of(table).ok_or_else(|| format!("no freeze that can be understood:\n{table}"))?;
         known.last = known.last.max(freeze.number);
         known.freezes.push(freeze);
@@ -267,7 +274,15 @@ mod tests {
         let read = parse(&text).unwrap();
         assert_eq!((read.freezes, read.last), (known.freezes, 7), "{text}");
         assert!(parse("").unwrap().freezes.is_empty());
-        for damaged in ["freeze = [", "last = -1", "[[freeze]]\nnumber = 1\n", &text.replace("alice", "a/b")] {
+        for damaged in [
+            "freeze = [",
+            "last = -1",
+            "[freeze]\nnumber = 1\n",
+            "freeze = []",
+            "[[freezes]]\nnumber = 1\n",
+            "[[freeze]]\nnumber = 1\n",
+            &text.replace("alice", "a/b"),
+        ] {
             assert!(parse(damaged).is_err(), "{damaged}");
         }
         let numbered = "[[freeze]]\nnumber = 9\nsince = \"2026-11-22T12:00:00Z\"\nuser = 5\n";

@@ -57,8 +57,10 @@ impl ControlSocket {
         };
         let mut connections = JoinSet::new();
         loop {
+            let accepted = listener.accept().await;
+            // Those that have ended since the last one came count no more.
             while connections.try_join_next().is_some() {}
-            match listener.accept().await {
+            match accepted {
                 Ok((stream, _)) if connections.len() < CONNECTIONS_MAX => {
                     let (reloader, stop) = (Arc::clone(&reloader), stop.clone());
                     connections.spawn(Connection::new(reloader, stop).serve(stream));

@@ -97,6 +97,11 @@ impl Policy {
         self.freezing(user, now).find(|freeze| freeze.stops(folder, path) == MODIFYING)
     }
 
+    /// Whether a user may not move what lies at a path now, as something in it is frozen.
+    pub fn holds_frozen(&self, user: &Username, folder: Option<&str>, path: &VirtualPath, now: Timestamp) -> bool {
+        self.freezing(user, now).any(|freeze| !freeze.stops(folder, path).is_empty())
+    }
+
     /// Whether a user may change nothing at a path now.
     pub fn is_frozen(&self, principal: &Principal, path: &VirtualPath, now: Timestamp) -> bool {
         let account = self.users.get(principal.name());

@@ -52,10 +52,14 @@ impl Connection {
         .await
     }
 
-    pub(super) fn freezes(&self) -> Done {
-        let freezes = list(self.shared(), Timestamp::now());
-        let result = format!("{} freezes told", freezes.len());
-        Done::well(Answer::Freezes(FreezeList { freezes }), result)
+    pub(super) async fn freezes(&self) -> Done {
+        // Whoever freezes something meanwhile may wait for the disk.
+        self.blocking(|shared| {
+            let freezes = list(shared, Timestamp::now());
+            let result = format!("{} freezes told", freezes.len());
+            Done::well(Answer::Freezes(FreezeList { freezes }), result)
+        })
+        .await
     }
 }
 

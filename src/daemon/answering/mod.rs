@@ -185,7 +185,7 @@ impl Connection {
             Call::Bans {} => self.bans().await,
             Call::Drain(draining) => self.drain(draining),
             Call::Freeze(freezing) => self.freeze(freezing.clone()).await,
-            Call::Freezes {} => self.freezes(),
+            Call::Freezes {} => self.freezes().await,
             Call::Kick(kicking) => self.kick(kicking).await,
             Call::Metrics {} => self.metrics().await,
             Call::Reload {} => self.reload().await,

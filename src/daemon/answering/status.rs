@@ -5,6 +5,9 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{bans, drain, freezes, second};
+use crate::audit::head::{HEAD_NAME, SignedHead};
+use crate::config;
+use crate::config::files::Links;
 use crate::daemon::calls::{AuditStatus, CertificateStatus, ListenerStatus, PolicyStatus, SinkStatus, Status};
 use crate::daemon::listeners::named;
 use crate::daemon::reload::Reloader;
@@ -14,6 +17,9 @@ use crate::tls::facts;
 use crate::trail::entry::Entry;
 use crate::trail::files::{self, LogFile};
 use crate::trail::lines::Lines;
+
+/// Longest file of a signed head that is read, in bytes.
+const HEAD_BYTES_MAX: u64 = 4096;
 
 /// Gathers it; for a thread that may block.
 pub(in crate::daemon) fn status(reloader: &Reloader, stopping: bool) -> Status {
@@ -65,6 +71,7 @@ fn audit(shared: &Shared, directory: &Path) -> AuditStatus {
     let oldest =
         oldest.and_then(|line| Entry::parse(line.bytes).ok().map(|entry| (entry.seq, entry.time_dt.to_string())));
     let (oldest_seq, oldest_time) = oldest.unzip();
+    let (checkpoint_seq, checkpoint_time) = checkpoint(directory).map(|head| (head.seq, head.time)).unzip();
     let state = shared.keeper.state();
     let sinks = state.sinks.into_iter().map(|sink| SinkStatus {
         name: sink.sink,
@@ -81,8 +88,16 @@ fn audit(shared: &Shared, directory: &Path) -> AuditStatus {
         bytes: files.iter().map(size).fold(0, u64::saturating_add),
         oldest_seq,
         oldest_time,
+        checkpoint_time,
+        checkpoint_seq,
         keeper: shared.keeper.is_alive(),
         unverified: state.unverified,
         sinks: sinks.collect(),
     }
+}
+
+/// The newest checkpoint, as it lies beside the log.
+fn checkpoint(directory: &Path) -> Option<SignedHead> {
+    let content = config::files::read(&directory.join(HEAD_NAME), HEAD_BYTES_MAX, Links::Refuse).ok()?;
+    serde_json::from_slice(content.bytes.split(|byte| *byte == b'\n').next()?).ok()
 }

@@ -240,6 +240,8 @@ pub(super) fn not_ready(shared: &Shared, stopping: bool) -> Vec<String> {
     let mut reasons = Vec::new();
     if stopping {
         reasons.push("the server is stopping".to_owned());
+    } else if shared.drain.is_draining() {
+        reasons.push("the server is draining: nobody new is let in".to_owned());
     }
     if !shared.audit.is_healthy() {
         reasons.push("the audit log cannot be written; new work is refused until it can be".to_owned());

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::Figures;
+use super::{Figures, audit};
 use crate::audit::event::Event;
 use crate::audit::tally::Tally;
 use crate::daemon::calls::{SpaceLine, Status};
@@ -27,7 +27,8 @@ pub(super) fn text(status: &Status, reloader: &Reloader, users: bool) -> String 
     logins(shared, tally, &mut metrics);
     commands(&shared.figures, tally, &mut metrics);
     transfers(status, shared, tally, &mut metrics);
-    audit(status, shared, tally, &mut metrics);
+    administration(status, shared, &mut metrics);
+    audit::figures(&status.audit, shared, &mut metrics);
     certificates(status, &mut metrics);
     space(status, reloader, users, &mut metrics);
     process(&shared.figures, &mut metrics);
@@ -78,6 +79,11 @@ fn server(status: &Status, shared: &Shared, metrics: &mut Metrics) {
     let up = started.map(|started| Timestamp::now().as_second().saturating_sub(started.as_second()).max(0));
     metrics.gauge("portcullis_uptime_seconds", "How long it has been running.", plain(up));
     metrics.plain("portcullis_stopping", "Whether the server is about to stop.", u8::from(status.stopping));
+    metrics.plain(
+        "portcullis_draining",
+        "Whether nobody new is let in, and the server stops with its last session.",
+        u8::from(status.draining.draining),
+    );
     metrics.plain(
         "portcullis_ready",
         "Whether new work is taken, as /ready says.",
@@ -150,7 +156,6 @@ fn logins(shared: &Shared, tally: &Tally, metrics: &mut Metrics) {
         ),
     );
     metrics.total("portcullis_bans_total", "Bans of addresses for guessing.", times(tally, Event::LoginBanned));
-    metrics.plain("portcullis_banned_sources", "Addresses (IPv6: /64) that are banned.", shared.throttle().banned());
     let checks = shared.verifier().load();
     metrics.plain("portcullis_password_checks_running", "Password checks that are computed.", checks.running);
     metrics.plain("portcullis_password_checks_waiting", "Password checks that wait for their turn.", checks.waiting);
@@ -249,36 +254,22 @@ fn transfers(status: &Status, shared: &Shared, tally: &Tally, metrics: &mut Metr
     );
 }
 
-fn audit(status: &Status, shared: &Shared, tally: &Tally, metrics: &mut Metrics) {
-    metrics.plain("portcullis_audit_healthy", "Whether the audit log can be written.", u8::from(status.audit.healthy));
-    metrics.counters(
-        "portcullis_audit_events_total",
-        "Events that went to the audit log, by their name and reason.",
-        ["event", "reason"],
-        &tally.events,
+/// What administrators keep out, and what they have made read-only; who is meant is not told.
+fn administration(status: &Status, shared: &Shared, metrics: &mut Metrics) {
+    let by_failures = shared.throttle().banned();
+    let by_hand = shared.bans.list(Timestamp::now()).len();
+    metrics.gauge(
+        "portcullis_banned_networks",
+        "Networks that are banned, by hand or for failed logins (addresses; IPv6: /64).",
+        [(vec![("by", "hand")], by_hand), (vec![("by", "failed_logins")], by_failures)],
     );
-    metrics.counter(
-        "portcullis_audit_records_total",
-        "Records by whether they were in the log when that was asked for.",
-        [(vec![("outcome", "written")], tally.confirmed.get()), (vec![("outcome", "refused")], tally.refused.get())],
+    metrics.plain("portcullis_freezes", "Freezes that hold.", status.freezes.len());
+    let endless = status.freezes.iter().filter(|freeze| freeze.until.is_none());
+    metrics.gauge(
+        "portcullis_freeze_endless_timestamp_seconds",
+        "When the oldest freeze was made that does not end by itself.",
+        endless.filter_map(|freeze| seconds(&freeze.since)).min().map(|since| (Labels::new(), since)),
     );
-    metrics.plain("portcullis_audit_queue_records", "Records that wait to be written.", shared.audit.queued());
-    let times = [
-        (
-            "portcullis_audit_record_duration_seconds",
-            "How long records took from their coming to their confirmation.",
-            &tally.waits,
-        ),
-        (
-            "portcullis_audit_append_duration_seconds",
-            "How long it took to write a batch of records, with its sync where each is synced.",
-            &tally.appends,
-        ),
-        ("portcullis_audit_sync_duration_seconds", "How long it took to sync a group of batches.", &tally.syncs),
-    ];
-    for (name, help, histogram) in times {
-        metrics.histogram(name, help, [(Labels::new(), histogram.seen())]);
-    }
 }
 
 fn certificates(status: &Status, metrics: &mut Metrics) {
@@ -286,12 +277,16 @@ fn certificates(status: &Status, metrics: &mut Metrics) {
     // Of two with one name, the one that ends first counts.
     all.sort_by_key(|one| one.days_left);
     let labels = |text| vec![("name", text)];
-    let seconds = |time: &str| time.parse::<Timestamp>().ok().map(Timestamp::as_second);
     metrics.gauge(
         "portcullis_served_certificate_not_after_timestamp_seconds",
         "When the certificate or list of revoked certificates in use ends.",
         all.iter().filter_map(|one| Some((labels(one.name.as_str()), seconds(&one.ends)?))),
     );
+}
+
+/// A time of the status, in seconds since 1970.
+pub(super) fn seconds(time: &str) -> Option<i64> {
+    time.parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
 /// One figure of a line, where there is one.

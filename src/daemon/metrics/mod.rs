@@ -1,6 +1,7 @@
 //! The figures of the running server: what is counted here and not by the audit log, and how all of
-//! it is told. `exposition` names every metric, `endpoint` serves them, `process` asks the kernel.
+//! it is told. `exposition` names every metric, `audit` those of the log, `endpoint` serves them, `process` asks the kernel.
 
+mod audit;
 pub(super) mod endpoint;
 mod exposition;
 mod process;

@@ -1,7 +1,7 @@
 //! Whether the server goes on: its parts are asked, and each has to answer. Where nobody asks, it
 //! costs nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
@@ -26,9 +26,11 @@ struct Part {
     name: String,
     accepts: bool,
     answered: AtomicU64,
+    broken: AtomicBool,
 }
 
-/// A part's own end: it answers for as long as this is there.
+/// A part's own end: it answers for as long as this is there, and is asked no more behind its end,
+/// unless that was a panic.
 #[derive(Debug)]
 pub(in crate::daemon) struct Beat {
     pulse: Arc<Pulse>,
@@ -40,14 +42,15 @@ impl Pulse {
     /// Takes a part in; `accepts` where connections arrive at it.
     pub(in crate::daemon) fn enter(self: &Arc<Self>, name: String, accepts: bool) -> Beat {
         let asked = self.asked.subscribe();
-        let part = Arc::new(Part { name, accepts, answered: AtomicU64::new(*asked.borrow()) });
+        let part =
+            Arc::new(Part { name, accepts, answered: AtomicU64::new(*asked.borrow()), broken: AtomicBool::new(false) });
         self.lock().push(Arc::clone(&part));
         Beat { pulse: Arc::clone(self), part, asked }
     }
 
     /// How many parts accept connections.
     pub(in crate::daemon) fn accepting(&self) -> usize {
-        self.lock().iter().filter(|part| part.accepts).count()
+        self.lock().iter().filter(|part| part.accepts && !part.broken.load(Ordering::Acquire)).count()
     }
 
     /// Asks every part and the thread that writes the audit log. Blocks for so long at most.
@@ -99,6 +102,11 @@ impl Beat {
 
 impl Drop for Beat {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // It did not end, it broke: it stays, as one that answers no more.
+            self.part.broken.store(true, Ordering::Release);
+            return;
+        }
         self.pulse.lock().retain(|part| !Arc::ptr_eq(part, &self.part));
     }
 }
@@ -110,6 +118,22 @@ mod tests {
     use crate::settings::AuditSync;
 
     const SHORT: Duration = Duration::from_millis(50);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_part_that_breaks_answers_no_more_and_accepts_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (audit, writer) = trial::start(directory.path(), AuditSync::Group);
+        let pulse = Arc::new(Pulse::default());
+        let beat = pulse.enter("the socket".to_owned(), true);
+        let broke = tokio::spawn(async move {
+            let _beat = beat;
+            panic!("on purpose");
+        });
+        assert!(broke.await.unwrap_err().is_panic());
+        assert_eq!(pulse.check(&audit, SHORT), Err("the socket".to_owned()));
+        assert_eq!(pulse.accepting(), 0);
+        writer.finish().unwrap();
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_part_that_does_not_answer_is_named_until_it_is_gone() {

@@ -20,6 +20,25 @@ fn judged(policy: &Policy, permission: &str, path: &str) -> Result<(), Option<St
 }
 
 #[test]
+fn what_holds_something_frozen_is_not_moved_though_it_is_not_frozen_itself() {
+    let everything = alice(Some(PermissionSet::ALL), vec![], vec![]);
+    let policy = frozen(everything, &[freeze(1, Scope::Path(at("/a/b")))]);
+    let now = noon("2026-11-22");
+    let user = Principal::for_test("alice", "192.0.2.1");
+    let frozen = |path: &str| policy.frozen_at(user.name(), None, &at(path), now).is_some();
+    let holds = |path: &str| policy.holds_frozen(user.name(), None, &at(path), now);
+    for (path, itself, held) in [
+        ("/a", false, true),
+        ("/a/b", true, true),
+        ("/a/b/c", true, true),
+        ("/a/bc", false, false),
+        ("/c", false, false),
+    ] {
+        assert_eq!((frozen(path), holds(path)), (itself, held), "{path}");
+    }
+}
+
+#[test]
 fn a_path_is_frozen_with_what_is_below_it_and_stays_where_it_is() {
     let alice = alice(Some(PermissionSet::ALL), vec![], vec![mount(5, "/shared", PermissionSet::ALL)]);
     let policy = frozen(alice, &[freeze(7, Scope::Path(at("/a/b"))), freeze(8, Scope::Folder("shared".into()))]);
