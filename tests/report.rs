@@ -392,6 +392,91 @@ fn the_report_of_a_server_tells_what_its_clients_did() {
     let figures: Vec<&Value> = figures.iter().map(|name| &alice[name]).collect();
     assert_eq!(json!(figures), json!(["alice", 1, 1, 1, 7, 1, 7, 1]));
     assert_eq!(report["tables"]["policy"]["rows"][0]["event"], "policy.loaded");
+    assert_eq!(report["chain"]["state"], "proved", "{}", report["chain"]);
+    // The same log elsewhere, without the key: the report is written, and says what it could not do.
+    let listed = server.command().args(["audit", "files", "--json"]).output().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    for line in String::from_utf8(listed.stdout).unwrap().lines() {
+        let file: Value = serde_json::from_str(line).unwrap();
+        let path = PathBuf::from(file["file"].as_str().unwrap());
+        fs::copy(&path, elsewhere.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let mut command = server.command();
+    let output = command.args(["audit", "report", "--out", "-", "--log"]).arg(elsewhere.path()).output().unwrap();
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && page.contains("Not verified"), "{page}");
+    assert!(page.contains("There is no public key here, so no signature was checked."), "{page}");
+}
+
+#[test]
+fn every_form_tells_what_was_found_with_its_records_and_the_command_that_shows_them() {
+    let made = Made::night();
+    for form in ["html", "json", "csv", "md"] {
+        let said = made.said(form);
+        for words in ["portcullis audit search --address 203.0.113.66", "203.0.113.66 guessed passwords"] {
+            let words = if form == "md" { words.replace('_', "&#95;") } else { words.to_owned() };
+            assert!(said.contains(&words), "{form} does not say {words}: {said}");
+        }
+        assert!(said.contains("1, 2, 3") || said.contains("1 2 3") || said.contains("1,\n"), "{form}: {said}");
+    }
+    let report: Value = serde_json::from_str(&made.said("json")).unwrap();
+    let guessed = |finding: &&Value| finding["kind"] == "guessing" && finding["address"] == "203.0.113.66";
+    let finding = report["findings"].as_array().unwrap().iter().find(guessed).unwrap();
+    assert_eq!((&finding["evidence"]["first"], &finding["evidence"]["count"]), (&json!(1), &json!(60)));
+    // These lines are not chained, and somebody who reads the report hears of it.
+    assert_eq!(report["chain"]["state"], "broken", "{}", report["chain"]);
+}
+
+#[test]
+fn the_figures_are_those_that_a_search_of_the_same_log_counts() {
+    let made = Made::night();
+    let report: Value = serde_json::from_str(&made.said("json")).unwrap();
+    let search = |event: &str| -> Vec<Value> {
+        let mut command = portcullis();
+        command.args(["audit", "search", "--json", "--event", event, "--log"]).arg(made.directory.path());
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let figure = |name: &str| usize::try_from(report["figures"][name].as_u64().unwrap()).unwrap();
+    for (name, event) in [("logins", "auth.success"), ("failed_logins", "auth.failure"), ("uploads", "file.upload")] {
+        assert!(figure(name) > 0);
+        assert_eq!(figure(name), search(event).len(), "{name}");
+    }
+    let bytes: u64 = search("file.upload").iter().map(|record| record["traffic"]["bytes_in"].as_u64().unwrap()).sum();
+    assert_eq!(report["figures"]["bytes_in"], bytes);
+}
+
+#[test]
+fn a_report_that_is_interrupted_or_that_a_link_stands_in_the_way_of_leaves_nothing() {
+    let made = Made::night();
+    let link = made.path("link.html");
+    std::os::unix::fs::symlink(made.path("elsewhere"), &link).unwrap();
+    let output = made.report(&["--out", link.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is no file that could be replaced"), "{output:?}");
+    let full = made.report(&["--out", "/proc/report.html"]);
+    assert_eq!(full.status.code(), Some(1), "{full:?}");
+    // A log without an end, so that it is certainly reading when it is stopped.
+    let pipe = made.path("audit.jsonl");
+    fs::remove_file(&pipe).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = portcullis();
+    command.args(["audit", "report", "--zone", "UTC", "--log"]).arg(&pipe).arg("--out").arg(made.path("r.html"));
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let is_open = || {
+        let files = fs::read_dir(format!("/proc/{}/fd", child.id())).into_iter().flatten().flatten();
+        let targets: Vec<PathBuf> = files.filter_map(|file| fs::read_link(file.path()).ok()).collect();
+        targets.iter().any(|target| target.starts_with(made.directory.path()))
+    };
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !is_open() {
+        assert!(std::time::Instant::now() < until, "the report was not begun");
+        thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let names: Vec<_> = made.directory.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
 }
 
 #[test]

@@ -154,16 +154,15 @@ fn read(files: &[LogFile], summary: &mut Summary, finder: &mut Finder) -> Vec<St
             Ok(None) => break,
             // What is being written at this moment will be a record.
             Ok(Some(line)) if line.end == End::OfFile && line.bytes.last() != Some(&b'}') => {}
-            Ok(Some(line)) => match Entry::parse(line.bytes) {
-                Ok(entry) => {
+            Ok(Some(line)) => {
+                if let Ok(entry) = Entry::parse(line.bytes) {
                     summary.observe(&entry);
                     finder.observe(&entry);
-                }
-                Err(_) => {
+                } else {
                     summary.note_unreadable();
                     finder.note_unreadable();
                 }
-            },
+            }
             Err((file, error)) => {
                 let path = files.get(file).map(|file| file.path.display().to_string()).unwrap_or_default();
                 let problem = format!("{path}: {error}");

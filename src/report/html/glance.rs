@@ -146,7 +146,7 @@ fn chain(report: &Report<'_>) -> Markup {
                 Some(verdict) => p { (words::harmless(&verdict.headline)) }
                 None => p { (code_words("`portcullis audit verify` checks it.")) }
             }
-            p.more { a href="#log" { "More about the log" } }
+            p.more { "The whole log is looked at, whatever the span. " a href="#log" { "More about the log" } }
         }
     }
 }

@@ -54,15 +54,15 @@ impl<'a> Checks<'a> {
             State::Tampered | State::BadSignature | State::Truncated => VerdictState::Broken,
         };
         let mut words = capital(headline(verdict).1);
-        if state == VerdictState::Unverified && self.keys.is_empty() {
+        if verdict.state == State::Warning && self.keys.is_empty() {
             words = match &self.no_key {
                 Some(why) => format!("The public key cannot be used ({why}), so no signature was checked."),
                 None => "There is no public key here, so no signature was checked.".to_owned(),
             };
-            words.push_str(
-                " The records follow each other, which whoever changes them can bring about, too. \
-                            --public-key names a key.",
-            );
+            if verdict.records > 0 {
+                words.push_str(" The records follow each other, which whoever changes them can bring about, too.");
+            }
+            words.push_str(" --public-key names a key.");
         } else if let Some(first) = verdict.first_finding() {
             words = format!("{words} {}", finding(first));
         }

@@ -96,14 +96,13 @@ impl Unnamed {
 
     /// Puts it in the place of what has the name.
     fn take_name(mut self, path: &Path) -> io::Result<()> {
-        let beside = match self.name.take() {
-            Some(beside) => beside,
-            None => {
-                let beside = Beside(hidden(path, path.file_name().unwrap_or_default()));
-                let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                linkat(CWD, unnamed, CWD, &beside.0, AtFlags::SYMLINK_FOLLOW)?;
-                beside
-            }
+        let beside = if let Some(beside) = self.name.take() {
+            beside
+        } else {
+            let beside = Beside(hidden(path, path.file_name().unwrap_or_default()));
+            let unnamed = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            linkat(CWD, unnamed, CWD, &beside.0, AtFlags::SYMLINK_FOLLOW)?;
+            beside
         };
         std::fs::rename(&beside.0, path)
     }
