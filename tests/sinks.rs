@@ -45,7 +45,7 @@ fn standard_output_gets_every_record_up_to_the_last() {
     let copied: Vec<u64> = server.log_text().lines().filter_map(number).collect();
     let written: Vec<u64> = server.audit().iter().map(crate::support::Record::seq).collect();
     assert_eq!(copied, written);
-    assert_eq!(server.audit().last().unwrap().code(), "service.stop");
+    assert_eq!(server.records_of("service.stop").len(), 1);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn where_the_keeper_ends_the_server_goes_on_and_says_so() {
     works(&server);
     done(server.command().arg("reload"), "");
     assert!(server.stop().success());
-    assert_eq!(server.audit().last().unwrap().code(), "service.stop");
+    assert_eq!(server.records_of("service.stop").len(), 1);
 }
 
 #[test]
