@@ -120,7 +120,7 @@ pub(super) mod tests {
             (removed, 1, Some(4)),
             (whole[..7].concat(), 1, Some(7)),
             (content.clone(), 4, Some(1)),
-            (b"\n".to_vec(), 1, Some(1)),
+            (b"\n".to_vec(), 1, None),
             (Vec::new(), 1, None),
             // Chained, and by nobody.
             (lines(1..=5, ChainHash::NONE).0, 1, None),

@@ -65,6 +65,9 @@ struct OpenFile {
     begins: Option<u64>,
 }
 
+/// A closed file, behind the number that it is named by.
+type Closed = (u64, LogFile);
+
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Source").field("open", &self.open).field("first", &self.first).finish_non_exhaustive()
@@ -152,7 +155,7 @@ impl Follower {
 
     /// The open file, and the closed ones with the numbers they begin with. The open one is opened before
     /// there is a look at the others, so that none between them is passed over that is closed meanwhile.
-    fn look(&self) -> io::Result<(Option<OpenFile>, Vec<(u64, LogFile)>)> {
+    fn look(&self) -> io::Result<(Option<OpenFile>, Vec<Closed>)> {
         let open = match File::open(self.directory.join(FILE_NAME)) {
             Ok(file) => Some(OpenFile { begins: first_seq(&file), file }),
             Err(error) if error.kind() == ErrorKind::NotFound => None,

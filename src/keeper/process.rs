@@ -119,7 +119,7 @@ pub fn run(confine: impl FnOnce(&Begin) -> Result<Vec<String>, String>) -> io::R
         }
     });
     let (sandbox, memory) = match confined {
-        Ok(begun) => begun,
+        Ok(both) => both,
         Err(reason) => {
             protocol::write(&server, &Report::Unable { reason: reason.clone() })?;
             return Err(io::Error::other(reason));

@@ -262,8 +262,8 @@ fn what_is_said_drives_no_terminal() {
 #[test]
 fn a_file_that_is_renamed_behind_the_stop_is_the_end_of_the_log() {
     let log = Log::ordinary();
-    let last = log.made.closed.last().unwrap().1.iter().filter(|byte| **byte == b'\n').count();
-    let first_seq = log.made.closed.last().unwrap().0 + u64::try_from(last).unwrap();
+    let (first_seq, lines) = log.made.closed.last().unwrap();
+    let first_seq = first_seq + u64::try_from(std::str::from_utf8(lines).unwrap().lines().count()).unwrap();
     fs::rename(log.path("audit.jsonl"), log.path(&closed_name(first_seq))).unwrap();
     let verdict = log.verdict_with(&log.with_witness());
     assert_eq!(verdict.state, State::Proven, "{verdict:?}");
