@@ -123,7 +123,7 @@ pub(super) mod tests {
             (b"\n".to_vec(), 1, None),
             (Vec::new(), 1, None),
             // Chained, and by nobody.
-            (lines(1..=5, ChainHash::NONE).0, 1, None),
+            (lines(1..=5, ChainHash::NONE).0, 1, Some(5)),
         ] {
             let fault = verify(&file(directory.path(), first_seq, &content), &keys).unwrap_err();
             assert_eq!(fault.line, line, "{}", fault.reason);
