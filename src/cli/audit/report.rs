@@ -41,7 +41,7 @@ Examples:
   portcullis audit report --from 2026-11-01 --to 2026-11-30 --out november.html
   portcullis audit report --from 24h --out report.html
   portcullis audit report --log /backup/audit --zone Asia/Tokyo --out all.html
-  portcullis audit report --public-key audit.pub --witness heads.jsonl --out a.html
+  portcullis audit report --public-key audit.pub --witness heads --out a.html
   portcullis audit report --from 7d --format csv --out - | sort
 
 A moment is a date (the whole day counts), a date and time, RFC 3339, or how
