@@ -160,7 +160,7 @@ fn findings_are_told_with_their_records_and_the_command_that_shows_them() {
 }
 
 #[test]
-fn a_hostile_log_drives_no_terminal_and_takes_no_memory() {
+fn a_hostile_log_drives_no_terminal_and_floods_no_list() {
     let directory = tempfile::tempdir().unwrap();
     let name = format!("evil\u{1b}[2J\u{202e}';$(reboot)'{}", "x".repeat(100));
     let mut lines = Vec::new();

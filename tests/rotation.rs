@@ -92,7 +92,7 @@ fn a_log_of_many_files_is_proven_and_has_each_upload_once() {
 }
 
 #[test]
-fn a_server_and_a_keeper_killed_among_rotations_lose_no_upload() {
+fn a_server_killed_among_rotations_loses_no_upload() {
     let mut server = Server::builder().policy("audit.rotate-bytes", "30_000").start();
     let mut names = Vec::new();
     for round in 1..=2 {
